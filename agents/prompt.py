@@ -1,0 +1,45 @@
+"""What a model is shown: the agent's prompt, the user's persona, and as much of the conversation as fits."""
+
+from collections.abc import Sequence
+
+from agents.turn import Persona
+from state.models import Message
+
+_BYTES_PER_TOKEN = 3
+_TOKENS_PER_MESSAGE = 8
+_ANSWER_SHARE = 4
+"""At least one part in four of the context is left for the answer."""
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens a text may take, rather too many than too few: one for each 3 bytes of UTF-8."""
+    return len(text.encode()) // _BYTES_PER_TOKEN + 1
+
+
+def system_prompt(prompt: str, persona: Persona) -> str:
+    """The agent's prompt, then what the user said about how to be answered."""
+    lines = [
+        f"Your name: {persona.ai_name}" if persona.ai_name else "",
+        f"Style: {persona.style}" if persona.style else "",
+        f"Political leaning: {persona.political_bias}" if persona.political_bias else "",
+        f"The user's time zone: {persona.timezone}" if persona.timezone else "",
+        *(f"{name}: {value}" for name, value in persona.preferences),
+    ]
+    wishes = "\n".join(line for line in lines if line)
+    return f"{prompt}\n\nHow the user wants to be answered:\n{wishes}" if wishes else prompt
+
+
+def fit(system: str, messages: Sequence[Message], context_tokens: int) -> tuple[Message, ...]:
+    """The system prompt and the newest messages that fit the model's context; the last one always stays."""
+    budget = context_tokens - context_tokens // _ANSWER_SHARE - _cost(system)
+    kept: list[Message] = []
+    for message in reversed(messages):
+        budget -= _cost(message.content)
+        if kept and budget < 0:
+            break
+        kept.append(message)
+    return (Message("system", system), *reversed(kept))
+
+
+def _cost(text: str) -> int:
+    return estimate_tokens(text) + _TOKENS_PER_MESSAGE

@@ -1,0 +1,48 @@
+"""One turn: what the user asked, and what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agents.events import AgentEvent
+from state.models import FinishReason, Message, Usage
+
+Emit = Callable[[AgentEvent], None]
+"""Takes what an agent emits. Never blocks, never fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """How the user wants to be answered. Empty fields say nothing."""
+
+    ai_name: str = ""
+    style: str = ""
+    political_bias: str = ""
+    timezone: str = ""
+    preferences: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the user asked.
+
+    `history` seeds a conversation that has no turn yet; after that the checkpoint remembers.
+    """
+
+    question: str
+    history: tuple[Message, ...] = ()
+    persona: Persona = field(default_factory=Persona)
+    temperature: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    """A complete answer, already part of the conversation."""
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    provider: str
+    model: str
+    generation_id: str
+    checkpoint_id: str

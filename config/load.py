@@ -1,0 +1,44 @@
+"""Read the settings, and say what is wrong with them in the environment's own words."""
+
+import os
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import ValidationError
+
+from config.names import misspelt
+from config.settings import DELIMITER, PREFIX, Settings
+
+ENV_FILE = Path(".env")
+
+
+class SettingsError(Exception):
+    """The environment cannot be used. `lines`: one for each thing that is wrong, without the wrong values."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+def load() -> Settings:
+    """The settings from the environment and `.env`, the environment first.
+
+    Raises:
+        SettingsError: A value cannot be used, or a name with our prefix is no setting.
+    """
+    lines = misspelt({*os.environ, *(dotenv_values(ENV_FILE) if ENV_FILE.is_file() else ())})
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        details = error.errors(include_input=False, include_url=False)
+        raise SettingsError([*lines, *(f"{_name(d['loc'])}: {d['msg']}" for d in details)]) from error
+    if lines:
+        raise SettingsError(lines)
+    return settings
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    parts = [str(part).upper() for part in location]
+    if len(parts) == 1 and parts[0].lower() not in Settings.model_fields:
+        return parts[0]
+    return PREFIX + DELIMITER.join(parts)

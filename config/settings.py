@@ -1,0 +1,188 @@
+"""Everything the process reads from its environment: types, units, defaults. Instantiated in main.py only."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "ORCHESTRATOR_"
+DELIMITER = "__"
+
+
+def _is_loopback(address: str) -> bool:
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Group):
+    """The gRPC server."""
+
+    address: str = Field(default="127.0.0.1:50051", description="host:port to listen on")
+    allow_plaintext: bool = Field(
+        default=False,
+        description="listen without TLS on an address that is not loopback; only behind what has TLS",
+    )
+    max_receive_bytes: int = Field(default=16 << 20, ge=1024, description="largest request, bytes")
+    max_send_bytes: int = Field(default=16 << 20, ge=1024, description="largest response, bytes")
+    drain_seconds: float = Field(
+        default=20.0, ge=0, description="how long runs may go on after the process was told to stop, seconds"
+    )
+
+    @model_validator(mode="after")
+    def _plaintext_only_on_loopback(self) -> Self:
+        if not self.allow_plaintext and not _is_loopback(self.address):
+            raise ValueError(
+                f"{self.address} is not loopback and TLS is not configured: listen on 127.0.0.1, or set "
+                f"{PREFIX}SERVER{DELIMITER}ALLOW_PLAINTEXT=true behind something that encrypts"
+            )
+        return self
+
+
+class DatabaseSettings(_Group):
+    """How Postgres is used."""
+
+    schema_name: str = Field(
+        default="orchestrator",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="schema of our own that all tables live in; never public",
+    )
+    pool_size: int = Field(default=4, ge=1, le=100, description="connections of one process")
+    acquire_seconds: float = Field(
+        default=5.0, gt=0, description="longest wait for a free connection, seconds"
+    )
+    statement_seconds: float = Field(default=15.0, gt=0, description="longest a statement may take, seconds")
+    connect_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="how long a start waits for a database that cannot be reached, seconds",
+    )
+
+    @field_validator("schema_name")
+    @classmethod
+    def _is_of_our_own(cls, name: str) -> str:
+        if name == "public" or name.startswith("pg_"):
+            raise ValueError("must be a schema of our own")
+        return name
+
+
+class EmbeddedSettings(_Group):
+    """What runs without anything being configured."""
+
+    folder: Path = Field(default=Path(".data"), description="where the embedded Postgres keeps its data")
+
+
+class ProviderSettings(_Group):
+    """The model behind OPENAI_* or ANTHROPIC_*."""
+
+    model: str = Field(
+        default="", description="model name; empty = gpt-5-mini, or claude-haiku-4-5 for Anthropic"
+    )
+    context_tokens: int = Field(default=128_000, ge=1024, description="context of that model, tokens")
+    connect_seconds: float = Field(default=5.0, gt=0, description="longest wait for a connection, seconds")
+    first_token_seconds: float = Field(
+        default=60.0, gt=0, description="longest wait for the first token, seconds"
+    )
+    between_tokens_seconds: float = Field(
+        default=30.0, gt=0, description="longest silence in an answer, seconds"
+    )
+    total_seconds: float = Field(default=600.0, gt=0, description="longest answer, seconds")
+
+
+class LocalModelSettings(_Group):
+    """The model that answers when no provider key is set."""
+
+    threads: int = Field(
+        default=1, ge=1, le=64, description="threads of llama.cpp; more than one stalls on a busy machine"
+    )
+    slots: int = Field(default=2, ge=1, le=64, description="answers written at the same time")
+    context_tokens: int = Field(default=4096, ge=512, le=8192, description="context of each slot, tokens")
+    start_seconds: float = Field(
+        default=60.0, gt=0, description="how long the model may take to load, seconds"
+    )
+
+
+class StreamSettings(_Group):
+    """How tokens become chunks."""
+
+    window_seconds: float = Field(
+        default=0.025, ge=0, le=1, description="text that comes within this time leaves as one chunk, seconds"
+    )
+    tail_records: int = Field(
+        default=256, ge=1, description="records of a run kept in memory for its readers"
+    )
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        env_file=".env",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",  # misspelt names are found by config.misspelt, which sees the environment too
+        populate_by_name=True,
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DATABASE_URL"),
+        description="Postgres to use; empty = our own, embedded",
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OPENAI_API_KEY"),
+        description="key of the OpenAI-compatible provider",
+    )
+    openai_base_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OPENAI_BASE_URL"),
+        description="its base URL, empty = https://api.openai.com/v1; without a key, a server of yours",
+    )
+    anthropic_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("ANTHROPIC_API_KEY"),
+        description="Anthropic key, used when no OPENAI_* is set",
+    )
+    anthropic_base_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("ANTHROPIC_BASE_URL"),
+        description="its base URL; empty = https://api.anthropic.com/v1",
+    )
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    provider: ProviderSettings = ProviderSettings()
+    local_model: LocalModelSettings = LocalModelSettings()
+    stream: StreamSettings = StreamSettings()
+
+    @field_validator("database_url")
+    @classmethod
+    def _speaks_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(("postgres://", "postgresql://")):
+            raise ValueError("must begin with postgresql://")
+        return url
+
+    @field_validator("openai_base_url", "anthropic_base_url")
+    @classmethod
+    def _speaks_http(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url.rstrip("/") if url else url

@@ -1,0 +1,51 @@
+"""Talk to a running orchestrator in the terminal: `python -m deploy.chat ["one question"]`."""
+
+import asyncio
+import os
+import sys
+from getpass import getuser
+
+import grpc
+
+from protos import orchestrator_pb2 as pb
+from protos import orchestrator_pb2_grpc as rpc
+
+ADDRESS = os.environ.get("ORCHESTRATOR_ADDRESS", "127.0.0.1:50051")
+
+
+async def ask(stub: "rpc.OrchestratorServiceAsyncStub", query: str, conversation_id: str) -> str:
+    """Print one answer as it comes; return the conversation's id."""
+    request = pb.ChatRequest(user_id=getuser(), query=query, conversation_id=conversation_id)
+    async for chunk in stub.StreamChat(request):
+        conversation_id = chunk.metadata.get("conversation_id", conversation_id)
+        print(chunk.content.text, end="", flush=True)
+    print()
+    return conversation_id
+
+
+async def talk(question: str | None) -> None:
+    """One question, or as many as are typed; all in one conversation."""
+    conversation_id = ""
+    async with grpc.aio.insecure_channel(ADDRESS) as channel:
+        stub: rpc.OrchestratorServiceAsyncStub = rpc.OrchestratorServiceStub(channel)
+        if question is not None:
+            await ask(stub, question, conversation_id)
+            return
+        while query := (await asyncio.to_thread(input, "you> ")).strip():
+            conversation_id = await ask(stub, query, conversation_id)
+
+
+def main() -> int:
+    """Exit codes: 0 answered, 1 the call failed."""
+    try:
+        asyncio.run(talk(sys.argv[1] if len(sys.argv) > 1 else None))
+    except grpc.aio.AioRpcError as error:
+        print(f"\n{error.code().name}: {error.details()}", file=sys.stderr)
+        return 1
+    except (EOFError, KeyboardInterrupt):
+        print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

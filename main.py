@@ -1,0 +1,257 @@
+"""Read the settings, build the objects, serve. The only place that names concrete classes."""
+
+import argparse
+import asyncio
+import gc
+import sys
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import aiohttp
+import uvloop
+
+from agents.loader import CatalogError, load_catalog
+from agents.runner import AgentRunner
+from config.load import SettingsError, load
+from config.settings import LocalModelSettings, Settings
+from orchestrator.chat import ChatService
+from orchestrator.codec.chunks import encode
+from orchestrator.health import HealthService
+from orchestrator.lifecycle import PartDiedError, stop_requested, until_stopped
+from orchestrator.server import AddressInUseError, ServerOptions, listening
+from orchestrator.servicer import OrchestratorServicer
+from orchestrator.supervisor import RunSupervisor
+from providers.base import ChatModel
+from providers.local.model import CONNECTION_HEADERS, PROVIDER_NAME, LocalModel
+from providers.local.server import LocalModelServer
+from providers.openai_compatible.model import OpenAICompatibleModel
+from providers.openai_compatible.session import open_session
+from providers.openai_compatible.timeouts import ProviderTimeouts
+from state.embedded.errors import EmbeddedPostgresError
+from state.embedded.server import EmbeddedPostgres
+from state.errors import DatabaseUnavailableError
+from state.event_log import EventLog
+from state.postgres.checkpoints.saver import PostgresSaver
+from state.postgres.database import Database
+from state.postgres.events import PostgresEventStore
+from state.postgres.migrate import MigrationError, migrate
+from state.postgres.runs import PostgresRunStore
+from telemetry import logs
+
+VERSION = "0.1.0"
+CATALOG = Path(__file__).parent / "agents" / "catalog"
+RETRY_SECONDS = 0.5
+
+Deaths = dict[str, Awaitable[object]]
+"""What ends the process when it ends, by name; filled as the parts start."""
+
+EXPECTED = (
+    AddressInUseError,
+    CatalogError,
+    DatabaseUnavailableError,
+    EmbeddedPostgresError,
+    MigrationError,
+    PartDiedError,
+)
+"""What an operator can mend: one line, no traceback."""
+
+
+def say(line: str) -> None:
+    """Tell whoever started the process how far it is. Logs go to standard error, this to standard output."""
+    print(line, flush=True)  # noqa: T201
+
+
+@asynccontextmanager
+async def database_of(settings: Settings, deaths: Deaths) -> AsyncIterator[str]:
+    """The address of the configured Postgres, or of our own, which runs inside the block."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    say(f"postgres: starting our own in {settings.embedded.folder}")
+    async with EmbeddedPostgres(settings.embedded.folder, on_progress=say) as postgres:
+        deaths["the embedded Postgres"] = postgres.died()
+        yield postgres.dsn
+
+
+async def bring_up_to_date(settings: Settings, dsn: str) -> int:
+    """Apply missing migrations, waiting `connect_seconds` for a database that cannot be reached yet."""
+    deadline = monotonic() + settings.database.connect_seconds
+    waiting = False
+    while True:
+        try:
+            return await migrate(dsn, settings.database.schema_name, report=say)
+        except DatabaseUnavailableError:
+            if monotonic() >= deadline:
+                raise
+            if not waiting:
+                say("postgres: cannot be reached yet, waiting")
+            waiting = True
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+@asynccontextmanager
+async def model_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ChatModel]:
+    """The model that the keys in the environment name, or our own, which runs inside the block."""
+    timeouts = ProviderTimeouts(
+        connect=settings.provider.connect_seconds,
+        first_token=settings.provider.first_token_seconds,
+        between_tokens=settings.provider.between_tokens_seconds,
+        total=settings.provider.total_seconds,
+    )
+    async with open_session() as session:
+        connect = partial(
+            OpenAICompatibleModel, session, timeouts=timeouts, context_tokens=settings.provider.context_tokens
+        )
+        if settings.openai_api_key or settings.openai_base_url:
+            yield connect(
+                provider="openai",
+                base_url=settings.openai_base_url or "https://api.openai.com/v1",
+                model=settings.provider.model or "gpt-5-mini",
+                api_key=settings.openai_api_key,
+            )
+        elif settings.anthropic_api_key:
+            yield connect(
+                provider="anthropic",
+                base_url=settings.anthropic_base_url or "https://api.anthropic.com/v1",
+                model=settings.provider.model or "claude-haiku-4-5",
+                api_key=settings.anthropic_api_key,
+            )
+        else:
+            async with local_model(session, settings.embedded.folder, settings.local_model, timeouts) as (
+                m,
+                s,
+            ):
+                deaths["the local model"] = s.died()
+                yield m
+
+
+@asynccontextmanager
+async def local_model(
+    session: aiohttp.ClientSession, folder: Path, settings: LocalModelSettings, timeouts: ProviderTimeouts
+) -> AsyncIterator[tuple[LocalModel, LocalModelServer]]:
+    """The model of our own, which may still be loading."""
+    say("model: no provider key is set, loading SmolLM2-135M")
+    server = LocalModelServer(
+        folder,
+        threads=settings.threads,
+        slots=settings.slots,
+        context_tokens=settings.context_tokens,
+        start_seconds=settings.start_seconds,
+    )
+
+    def connect(base_url: str) -> ChatModel:
+        return OpenAICompatibleModel(
+            session,
+            provider=PROVIDER_NAME,
+            base_url=base_url,
+            model="smollm2",
+            api_key=None,
+            context_tokens=settings.context_tokens,
+            timeouts=timeouts,
+            extra_headers=CONNECTION_HEADERS,
+        )
+
+    async with server:
+        yield (
+            LocalModel(
+                server,
+                connect,
+                context_tokens=settings.context_tokens,
+                ready_seconds=settings.start_seconds,
+            ),
+            server,
+        )
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, dsn: str, model: ChatModel) -> AsyncIterator[int]:
+    """The whole service on a database that is up to date; yields the port it listens on."""
+    catalog = load_catalog(CATALOG)
+    stream, server = settings.stream, settings.server
+    async with Database(
+        dsn,
+        schema=settings.database.schema_name,
+        pool_size=settings.database.pool_size,
+        acquire_seconds=settings.database.acquire_seconds,
+        statement_seconds=settings.database.statement_seconds,
+    ) as database:
+        log = EventLog(PostgresEventStore(database), tail_records=stream.tail_records)
+        supervisor = RunSupervisor(
+            PostgresRunStore(database),
+            log,
+            encode,
+            window_seconds=stream.window_seconds,
+            drain_seconds=server.drain_seconds,
+        )
+        chat = ChatService(catalog, AgentRunner(model, PostgresSaver(database)), supervisor, log)
+        health = HealthService(database, model, supervisor)
+        servicer = OrchestratorServicer(chat, health, version=VERSION)
+        options = ServerOptions(server.address, server.max_receive_bytes, server.max_send_bytes)
+        async with supervisor, listening(servicer, health, supervisor, options) as port:
+            yield port
+
+
+async def serve(settings: Settings) -> None:
+    """Everything, until a signal or the death of a part."""
+    stop = stop_requested()
+    deaths: Deaths = {}
+    async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(model_of(settings, deaths))
+        dsn = await stack.enter_async_context(database_of(settings, deaths))
+        await bring_up_to_date(settings, dsn)
+        port = await stack.enter_async_context(assembled(settings, dsn, model))
+        # What start-up made stays for good: the collector need not walk it at every full collection.
+        gc.collect()
+        gc.freeze()
+        say(f"serving on {settings.server.address.rpartition(':')[0]}:{port}")
+        await until_stopped(stop, deaths)
+        say("stopping")
+
+
+async def migrate_only(settings: Settings) -> None:
+    """Bring the schema up to date and end."""
+    async with database_of(settings, {}) as dsn:
+        applied = await bring_up_to_date(settings, dsn)
+    say(f"the schema is up to date: {applied} migrations applied")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="main.py",
+        description="A gRPC service that streams fresh completions from LangGraph agents.",
+        epilog="Settings come from the environment and .env; .env.example lists them all.",
+    )
+    parser.add_argument("--version", action="version", version=VERSION)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("serve", help="serve until SIGTERM or SIGINT (what happens without a command)")
+    commands.add_parser("migrate", help="bring the database schema up to date, and end")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 stopped as told, 1 no start or a part died, 2 the command line or a setting is wrong."""
+    command = parse(arguments).command
+    try:
+        settings = load()
+        logs.configure(settings.log_level)
+        uvloop.run(migrate_only(settings) if command == "migrate" else serve(settings))
+    except SettingsError as error:
+        return complain(error.lines, 2)
+    except EXPECTED as error:
+        return complain([str(error)], 1)
+    return 0
+
+
+def complain(lines: Sequence[str], code: int) -> int:
+    """Print a line for each reason; return the exit code."""
+    for line in lines:
+        print(f"llm-orchestrator: {line}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The chat use case: begin a run for a user's turn, and read its log."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+from agents.loader import AgentCatalog
+from agents.runner import AgentRunner
+from agents.turn import Emit, Turn, TurnResult
+from orchestrator.events import StatusChanged
+from orchestrator.supervisor import RunExecution, RunSupervisor
+from state.errors import CancelledRunError
+from state.event_log import EventLog
+from state.models import Attempt, ConversationId, NewRun, Owner, Record, RunId, RunKind, RunState
+from state.threads import RunThread, thread_id
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCommand:
+    """One user turn, as accepted.
+
+    An empty `conversation_id` begins a new conversation. `request` is the request as it came, to be kept with
+    the run. `window_seconds` None = the server's own.
+    """
+
+    owner: Owner
+    conversation_id: ConversationId
+    agent_type: str
+    turn: Turn
+    request: bytes
+    continue_on_disconnect: bool = False
+    window_seconds: float | None = None
+
+
+class Chat:
+    """A chat run that has been accepted, seen from the call that began it."""
+
+    def __init__(self, execution: RunExecution, log: EventLog, *, continue_on_disconnect: bool) -> None:
+        self._execution = execution
+        self._log = log
+        self._continue_on_disconnect = continue_on_disconnect
+
+    @property
+    def run_id(self) -> RunId:
+        return self._execution.run.run_id
+
+    @property
+    def conversation_id(self) -> ConversationId:
+        return self._execution.run.conversation_id
+
+    def read(self) -> AsyncGenerator[Record]:
+        """The run's log from its start to its terminal record; see `EventLog.read`."""
+        return self._log.read(self._execution.run.owner, self.run_id)
+
+    def leave(self) -> None:
+        """The caller is gone. Stops the run unless it was asked to continue."""
+        if not self._continue_on_disconnect:
+            self._execution.stop(CancelledRunError("the caller left"))
+
+
+class ChatService:
+    """Answers user turns."""
+
+    def __init__(
+        self,
+        catalog: AgentCatalog,
+        runner: AgentRunner,
+        supervisor: RunSupervisor,
+        log: EventLog,
+        *,
+        new_id: Callable[[], str] = lambda: uuid4().hex,
+    ) -> None:
+        self._catalog = catalog
+        self._runner = runner
+        self._supervisor = supervisor
+        self._log = log
+        self._new_id = new_id
+
+    async def begin(self, command: ChatCommand) -> Chat:
+        """Start the run and return once it is committed; the model is already being called then.
+
+        Raises:
+            InvalidRequestError: No such agent.
+            DrainingError, DatabaseUnavailableError: Nothing was begun.
+        """
+        spec, routing_reason = self._catalog.resolve(command.agent_type)
+        run = NewRun(
+            run_id=RunId(self._new_id()),
+            owner=command.owner,
+            kind=RunKind.CHAT,
+            conversation_id=command.conversation_id or ConversationId(self._new_id()),
+            agent_name=spec.name,
+            request=command.request,
+        )
+
+        async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
+            thread = RunThread(run.owner, run.run_id, thread_id(run.owner, run.conversation_id), attempt)
+            return await self._runner.run(spec, command.turn, thread, emit)
+
+        metadata = {"conversation_id": run.conversation_id, "routing_reason": routing_reason}
+        status = StatusChanged(RunState.RUNNING, "Answering", metadata)
+        execution = self._supervisor.begin(run, status, work, window_seconds=command.window_seconds)
+        chat = Chat(execution, self._log, continue_on_disconnect=command.continue_on_disconnect)
+        try:
+            await execution.attempt()
+        except asyncio.CancelledError:
+            chat.leave()
+            raise
+        return chat

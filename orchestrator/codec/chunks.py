@@ -1,0 +1,109 @@
+"""Events as ChatChunks, and ChatChunks as their readers want them."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from agents.events import Channel, TextEmitted
+from orchestrator.codec.errors import detail_of
+from orchestrator.codec.strings import fill_strings
+from orchestrator.events import ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
+from protos import orchestrator_pb2 as pb
+from state.models import FinishReason, RunState, Usage
+
+_CHANNELS = {
+    Channel.ANSWER: pb.CONTENT_CHANNEL_ANSWER,
+    Channel.REASONING: pb.CONTENT_CHANNEL_REASONING,
+}
+_FINISH_REASONS = {
+    FinishReason.STOP: pb.FINISH_REASON_STOP,
+    FinishReason.LENGTH: pb.FINISH_REASON_LENGTH,
+    FinishReason.CONTENT_FILTER: pb.FINISH_REASON_CONTENT_FILTER,
+    FinishReason.LIMIT: pb.FINISH_REASON_LIMIT,
+}
+_STATES = {state: pb.TaskState.Value(f"TASK_STATE_{state.name}") for state in RunState}
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderOptions:
+    """How one reader wants its chunks; the defaults are those of an absent StreamOptions."""
+
+    include_reasoning: bool = False
+    structured_only: bool = False
+
+
+def encode(event: RunEvent, header: ChunkHeader) -> bytes:
+    """An event as the log keeps it: the payload set, the string fields left to the reading."""
+    chunk = pb.ChatChunk(
+        sequence=header.sequence,
+        run_id=header.run_id,
+        agent_name=header.agent_name,
+        metadata=_metadata(event),
+    )
+    chunk.time.FromDatetime(header.time)
+    match event:
+        case TextEmitted():
+            chunk.content.text = event.text
+            chunk.content.message_index = event.message_index
+            chunk.content.channel = _CHANNELS[event.channel]
+            chunk.content.offset = event.offset
+        case StatusChanged():
+            chunk.status.state = _STATES[event.state]
+            chunk.status.text = event.text
+        case RunCompleted():
+            chunk.complete.finish_reason = _FINISH_REASONS[event.result.finish_reason]
+            chunk.complete.final_text = event.result.text
+            chunk.complete.checkpoint_id = event.result.checkpoint_id
+            chunk.usage.CopyFrom(usage(event.result.usage))
+        case RunFailed():
+            chunk.error.CopyFrom(detail_of(event.error))
+        case _:
+            assert_never(event)
+    return chunk.SerializeToString()
+
+
+def decode(payload: bytes, options: ReaderOptions) -> pb.ChatChunk:
+    """A chunk of the log as a reader wants it."""
+    chunk = pb.ChatChunk.FromString(payload)
+    if chunk.content.channel == pb.CONTENT_CHANNEL_REASONING and not options.include_reasoning:
+        chunk.content.text = ""
+    if not options.structured_only:
+        fill_strings(chunk)
+    return chunk
+
+
+def usage(value: Usage) -> pb.Usage:
+    return pb.Usage(
+        input_tokens=value.input_tokens,
+        output_tokens=value.output_tokens,
+        cached_input_tokens=value.cached_input_tokens,
+        reasoning_tokens=value.reasoning_tokens,
+        model_calls=value.model_calls,
+        estimated=value.estimated,
+        by_model=[
+            pb.ModelUsage(
+                provider=one.provider,
+                model=one.model,
+                input_tokens=one.input_tokens,
+                output_tokens=one.output_tokens,
+            )
+            for one in value.by_model
+        ],
+    )
+
+
+def _metadata(event: RunEvent) -> dict[str, str]:
+    match event:
+        case StatusChanged():
+            return dict(event.metadata)
+        case RunCompleted():
+            result = event.result
+            return {
+                "provider": result.provider,
+                "model": result.model,
+                "generation_id": result.generation_id,
+                "task_status": "complete",
+            }
+        case RunFailed():
+            return {"task_status": "error"}
+        case _:
+            return {}

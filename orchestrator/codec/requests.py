@@ -1,0 +1,126 @@
+"""Requests as commands: everything a caller can get wrong is found here."""
+
+from google.protobuf.message import Message as ProtoMessage
+
+from agents.turn import Persona, Turn
+from orchestrator.chat import ChatCommand
+from orchestrator.codec import validation
+from orchestrator.codec.chunks import ReaderOptions
+from orchestrator.codec.validation import Violations
+from protos import orchestrator_pb2 as pb
+from state.errors import UnimplementedError
+from state.models import ConversationId, Message, Owner, Role
+
+_ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
+
+# What the contract has and this release has not: refused, because a caller who asks for a limit or a key of
+# idempotency must not get an answer without it.
+_NOT_BUILT = (
+    "request_id",
+    "limits",
+    "allowed_tools",
+    "attachments",
+    "base_checkpoint_id",
+    "model.model",
+    "model.fallback_models",
+    "run_options.on_saturated",
+    "run_options.on_busy",
+    "run_options.max_wait",
+    "run_options.permission_timeout",
+    "stream_options.heartbeat_interval",
+)
+
+
+def chat_command(request: pb.ChatRequest) -> ChatCommand:
+    """A user turn.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+        UnimplementedError: It asks for something this release does not have.
+    """
+    check = Violations()
+    _check_identity(check, request)
+    check.required("query", request.query)
+    check.text("query", request.query, validation.QUERY_BYTES)
+    check.characters("agent_type", request.agent_type, validation.NAME_CHARACTERS)
+    _check_history(check, request)
+    _check_persona(check, request.persona)
+    _check_options(check, request)
+    check.done()
+    _refuse_not_built(request, _NOT_BUILT)
+    window = request.stream_options.coalesce_window.ToNanoseconds() / 1e9
+    return ChatCommand(
+        owner=Owner(request.user_id),
+        conversation_id=ConversationId(request.conversation_id),
+        agent_type=request.agent_type,
+        turn=_turn(request),
+        request=request.SerializeToString(),
+        continue_on_disconnect=request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE,
+        window_seconds=window or None,
+    )
+
+
+def reader_options(options: pb.StreamOptions) -> ReaderOptions:
+    return ReaderOptions(options.include_reasoning, options.structured_only)
+
+
+def _turn(request: pb.ChatRequest) -> Turn:
+    persona, model = request.persona, request.model
+    return Turn(
+        question=request.query,
+        history=tuple(Message(_ROLES[m.role], m.content) for m in request.conversation_history),
+        persona=Persona(
+            ai_name=persona.ai_name,
+            style=persona.persona_style,
+            political_bias=persona.political_bias,
+            timezone=persona.timezone,
+            preferences=tuple(sorted(persona.custom_preferences.items())),
+        ),
+        temperature=model.temperature if model.HasField("temperature") else None,
+        seed=model.seed if model.HasField("seed") else None,
+    )
+
+
+def _check_identity(check: Violations, request: pb.ChatRequest) -> None:
+    check.required("user_id", request.user_id)
+    check.characters("user_id", request.user_id, validation.ID_CHARACTERS)
+    check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
+
+
+def _check_history(check: Violations, request: pb.ChatRequest) -> None:
+    if len(request.conversation_history) > validation.HISTORY_MESSAGES:
+        check.add("conversation_history", f"may have at most {validation.HISTORY_MESSAGES} messages")
+        return
+    for index, message in enumerate(request.conversation_history):
+        field = f"conversation_history[{index}]"
+        check.one_of(f"{field}.role", message.role, _ROLES)
+        check.text(f"{field}.content", message.content, validation.HISTORY_MESSAGE_BYTES)
+
+
+def _check_persona(check: Violations, persona: pb.UserPersona) -> None:
+    for field in ("ai_name", "persona_style", "political_bias", "timezone"):
+        check.characters(f"persona.{field}", getattr(persona, field), validation.PERSONA_CHARACTERS)
+    if len(persona.custom_preferences) > validation.PREFERENCES:
+        check.add("persona.custom_preferences", f"may have at most {validation.PREFERENCES} entries")
+    for name, value in persona.custom_preferences.items():
+        check.characters("persona.custom_preferences", name, validation.NAME_CHARACTERS)
+        check.characters("persona.custom_preferences", value, validation.PERSONA_CHARACTERS)
+
+
+def _check_options(check: Violations, request: pb.ChatRequest) -> None:
+    window = request.stream_options.coalesce_window.ToNanoseconds() / 1e9
+    check.between("stream_options.coalesce_window", window, 0, 1)
+    if request.model.HasField("temperature"):
+        check.between("model.temperature", request.model.temperature, 0, 2)
+    if request.run_options.on_disconnect not in pb.DisconnectBehavior.values():
+        check.add("run_options.on_disconnect", "is no known behaviour")
+
+
+def _refuse_not_built(request: ProtoMessage, paths: tuple[str, ...]) -> None:
+    for path in paths:
+        message = request
+        *parents, name = path.split(".")
+        for parent in parents:
+            message = getattr(message, parent)
+        if any(field.name == name for field, _ in message.ListFields()):
+            raise UnimplementedError(f"{path} is not supported by this release")

@@ -1,0 +1,108 @@
+"""One run's writing: what its agent emits becomes records of its log.
+
+`emit` is called by the agent and never waits. `write` runs beside it: the first text leaves at once, what
+comes while a window is open leaves as one chunk, and whatever is not text leaves at once with what waited.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Protocol
+
+from agents.events import Channel, TextEmitted
+from orchestrator.events import ChunkEncoder, ChunkHeader, RunEvent
+from state.models import Attempt, Record, RunId
+
+_WIDEST_SECONDS = 0.1
+_FLUSHES_PER_WINDOW = 4
+"""A slow store widens the window to this many times its last flush, so that flushing never falls behind."""
+
+
+class LogWriter(Protocol):
+    """Where records are committed."""
+
+    async def append(self, attempt: Attempt, records: Sequence[Record]) -> None: ...
+
+
+class RunJournal:
+    """Gathers one run's events and commits them in order. `window` is in seconds."""
+
+    def __init__(self, run_id: RunId, agent_name: str, encode: ChunkEncoder, *, window: float) -> None:
+        self._run_id = run_id
+        self._agent_name = agent_name
+        self._encode = encode
+        self._window = window
+        self._sequence = 0
+        self._offsets: defaultdict[tuple[int, Channel], int] = defaultdict(int)
+        self._waiting: list[RunEvent] = []
+        self._arrived = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._closed = False
+
+    def emit(self, event: RunEvent) -> None:
+        """Take an event. Text joins text of the same message that still waits."""
+        last = self._waiting[-1] if self._waiting else None
+        if isinstance(event, TextEmitted) and isinstance(last, TextEmitted) and _joins(event, last):
+            self._waiting[-1] = replace(last, text=last.text + event.text)
+        else:
+            self._waiting.append(event)
+        self._arrived.set()
+        if not isinstance(event, TextEmitted):
+            self._urgent.set()
+
+    def close(self) -> None:
+        """Nothing more will be emitted: let `write` return when it has written what waits."""
+        self._closed = True
+        self._arrived.set()
+        self._urgent.set()
+
+    def take(self, *events: RunEvent, terminal: bool = False) -> list[Record]:
+        """Number and encode what waits, then `events`; the last record is terminal when asked."""
+        taken = [*self._waiting, *events]
+        self._waiting.clear()
+        self._arrived.clear()
+        self._urgent.clear()
+        now = datetime.now(UTC)
+        return [self._record(event, now, terminal and event is taken[-1]) for event in taken]
+
+    def _record(self, event: RunEvent, now: datetime, terminal: bool) -> Record:
+        self._sequence += 1
+        if isinstance(event, TextEmitted):
+            message = (event.message_index, event.channel)
+            event = replace(event, offset=self._offsets[message])
+            self._offsets[message] += len(event.text.encode())
+        header = ChunkHeader(self._run_id, self._agent_name, self._sequence, now)
+        return Record(self._sequence, self._encode(event, header), terminal)
+
+    async def write(self, attempt: Attempt, log: LogWriter) -> None:
+        """Commit events as they come; return after `close`, leaving what is emitted after it to `take`.
+
+        Raises:
+            LostAttemptError, DatabaseUnavailableError: As the log does; nothing is written from then on.
+        """
+        opens_at = 0.0
+        while True:
+            await self._arrived.wait()
+            await self._hold_until(opens_at)
+            if self._closed:
+                return
+            began = monotonic()
+            await log.append(attempt, self.take())
+            took = monotonic() - began
+            opens_at = began + min(_WIDEST_SECONDS, max(self._window, took * _FLUSHES_PER_WINDOW))
+
+    async def _hold_until(self, moment: float) -> None:
+        seconds = moment - monotonic()
+        if seconds <= 0 or self._urgent.is_set():
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._urgent.wait()
+
+
+def _joins(event: TextEmitted, last: TextEmitted) -> bool:
+    return event.channel is last.channel and event.message_index == last.message_index

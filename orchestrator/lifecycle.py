@@ -1,0 +1,39 @@
+"""What a process waits for: to be told to stop, or the death of something it cannot work without."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Mapping
+
+
+class PartDiedError(Exception):
+    """A part of the process has ended by itself; the message says which."""
+
+
+def stop_requested() -> asyncio.Event:
+    """An event set by the first SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def until_stopped(stop: asyncio.Event, deaths: Mapping[str, Awaitable[object]]) -> None:
+    """Return when `stop` is set.
+
+    Raises:
+        PartDiedError: One of `deaths`, each named for its part, came first.
+    """
+    stopping = asyncio.ensure_future(stop.wait())
+    watched: dict[asyncio.Future[object], str] = {
+        asyncio.ensure_future(d): name for name, d in deaths.items()
+    }
+    everything: set[asyncio.Future[object]] = {stopping, *watched}  # type: ignore[arg-type]
+    try:
+        done, _ = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for future in everything:
+            future.cancel()
+        await asyncio.gather(*everything, return_exceptions=True)
+    for future in done & watched.keys():
+        raise PartDiedError(f"{watched[future]} has ended") from future.exception()

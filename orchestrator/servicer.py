@@ -1,0 +1,67 @@
+"""The gRPC face of the service: decode, delegate, encode."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, TypeAlias
+
+import grpc
+
+from orchestrator.chat import ChatService
+from orchestrator.codec import chunks, errors, requests
+from orchestrator.health import Health, HealthService
+from protos import orchestrator_pb2 as pb
+from protos import orchestrator_pb2_grpc as rpc
+from state.errors import UnimplementedError
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+SERVICE = pb.DESCRIPTOR.services_by_name["OrchestratorService"]
+
+
+class OrchestratorServicer(rpc.OrchestratorServiceServicer):
+    """Implements orchestrator.OrchestratorService. What is not built yet answers UNIMPLEMENTED."""
+
+    def __init__(self, chat: ChatService, health: HealthService, *, version: str) -> None:
+        self._chat = chat
+        self._health = health
+        self._version = version
+
+    async def StreamChat(self, request: pb.ChatRequest, context: Context) -> AsyncGenerator[pb.ChatChunk]:
+        chat = await self._chat.begin(requests.chat_command(request))
+        options = requests.reader_options(request.stream_options)
+        chunk = pb.ChatChunk()
+        try:
+            await context.send_initial_metadata(
+                (("x-run-id", chat.run_id), ("x-conversation-id", chat.conversation_id))
+            )
+            async with aclosing(chat.read()) as records:
+                async for record in records:
+                    chunk = chunks.decode(record.payload, options)
+                    yield chunk
+        finally:
+            chat.leave()  # changes nothing once the run has ended
+        if chunk.HasField("error"):
+            await context.abort_with_status(errors.grpc_status_of_detail(chunk.error))
+
+    async def HealthCheck(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
+        del request, context
+        return _health(await self._health.check(), self._version)
+
+
+def _health(health: Health, version: str) -> pb.HealthCheckResponse:
+    response = pb.HealthCheckResponse(
+        status=health.status, details=health.details, version=version, draining=health.draining
+    )
+    response.uptime.FromNanoseconds(int(health.uptime_seconds * 1e9))
+    return response
+
+
+async def _not_built(self: OrchestratorServicer, request: object, context: Context) -> None:
+    del self, request, context
+    raise UnimplementedError("this RPC is not supported by this release")
+
+
+# The generated base class would answer with synchronous methods, each in a thread, and name itself.
+for _method in SERVICE.methods:
+    if _method.name not in vars(OrchestratorServicer):
+        setattr(OrchestratorServicer, _method.name, _not_built)

@@ -1,0 +1,73 @@
+"""Incremental parser of server-sent events, over bytes."""
+
+from collections.abc import Iterator
+
+MAX_EVENT_BYTES = 1 << 20
+_SILENT_FIELDS = frozenset((b"event", b"id", b"retry"))
+
+
+class BrokenStreamError(Exception):
+    """The provider did not keep to the protocol. The text is ours: it quotes nothing received."""
+
+
+class EventParser:
+    """Yields the data of every event of one stream, wherever its bytes are cut.
+
+    The specification lets a reader skip lines with an unknown field. Here such a line is an error: it is a
+    damaged event or a proxy's page, and skipping it would leave a hole in the answer.
+    """
+
+    __slots__ = ("_data", "_max_bytes", "_tail")
+
+    def __init__(self, *, max_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._tail = bytearray()
+        self._data: bytes | None = None
+
+    def feed(self, received: bytes) -> Iterator[bytes]:
+        """Yield the data of each event that `received` completes.
+
+        Raises:
+            BrokenStreamError: After the events before it.
+        """
+        *lines, rest = received.split(b"\n")
+        if lines:
+            if self._tail:
+                lines[0] = bytes(self._tail) + lines[0]
+                self._tail.clear()
+            for line in lines:
+                if (data := self._read(line)) is not None:
+                    yield data
+        self._tail += rest
+        self._check_size(len(self._tail))
+
+    def _read(self, line: bytes) -> bytes | None:
+        if line.endswith(b"\r"):
+            line = line[:-1]
+        if not line:
+            data, self._data = self._data, None
+            return data
+        self._check_size(len(line))
+        if line.startswith(b"data: "):
+            self._append(line[6:])
+        elif not line.startswith(b":"):
+            self._read_other_field(line)
+        return None
+
+    def _read_other_field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._append(value)
+        elif name not in _SILENT_FIELDS:
+            raise BrokenStreamError("sent a line that is no server-sent event")
+
+    def _append(self, value: bytes) -> None:
+        if self._data is None:
+            self._data = value
+            return
+        self._check_size(len(self._data) + len(value))
+        self._data = self._data + b"\n" + value
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise BrokenStreamError("sent an event that is too long")

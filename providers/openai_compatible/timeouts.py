@@ -1,0 +1,39 @@
+"""How long one call may wait for what."""
+
+import asyncio
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTimeouts:
+    """Limits of one call, in seconds.
+
+    `first_token` counts from the call, so it includes `connect`; `between_tokens` from one piece of the
+    answer to the next; bytes that bring no piece, as keep-alive comments, extend neither.
+    """
+
+    connect: float
+    first_token: float
+    between_tokens: float
+    total: float
+
+
+class Patience:
+    """When one call stops waiting. `started`: the answer has begun."""
+
+    __slots__ = ("_between_tokens", "_end", "deadline", "started")
+
+    def __init__(self, timeouts: ProviderTimeouts) -> None:
+        now = asyncio.get_running_loop().time()
+        self._between_tokens = timeouts.between_tokens
+        self._end = now + timeouts.total
+        self.deadline = min(now + timeouts.first_token, self._end)
+        self.started = False
+
+    def renew(self) -> None:
+        """Wait `between_tokens` from now on.
+
+        Called after the consumer took its deltas: a slow consumer is not a slow provider.
+        """
+        now = asyncio.get_running_loop().time()
+        self.deadline = min(now + self._between_tokens, self._end)

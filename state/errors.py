@@ -1,0 +1,143 @@
+"""Errors the service raises on purpose.
+
+* OrchestratorError
+  - InvalidRequestError
+  - NotFoundError
+  - UnimplementedError
+  - CancelledRunError
+  - DrainingError
+  - DatabaseUnavailableError
+  - LostAttemptError
+  - ProviderError
+      - ProviderUnavailableError
+      - ProviderSaturatedError
+      - ProviderRejectedError
+      - ProviderBrokenError
+
+`reason` is the machine-readable half and the only part the transport maps. The message is shown to callers:
+never format a secret, a prompt, a row or another exception's text into it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reason(StrEnum):
+    """Why a call or a run failed, in terms a caller can act on. Stable: clients branch on it."""
+
+    INVALID_REQUEST = "INVALID_REQUEST"
+    NOT_FOUND = "NOT_FOUND"
+    UNIMPLEMENTED = "UNIMPLEMENTED"
+    CANCELLED = "CANCELLED"
+    DRAINING = "DRAINING"
+    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    WORKER_LOST = "WORKER_LOST"
+    PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
+    PROVIDER_SATURATED = "PROVIDER_SATURATED"
+    PROVIDER_REJECTED = "PROVIDER_REJECTED"
+    PROVIDER_BROKEN = "PROVIDER_BROKEN"
+    INTERNAL = "INTERNAL"
+
+
+class OrchestratorError(Exception):
+    """Base of every error raised on purpose by this service.
+
+    `retry_after`: seconds after which the same request may succeed; None when waiting does not help.
+    """
+
+    reason: ClassVar[Reason] = Reason.INTERNAL
+    default_retry_after: ClassVar[float | None] = None
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = self.default_retry_after if retry_after is None else retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """What is wrong with one field. `field` is its path in the request, as `conversation_history[3].role`."""
+
+    field: str
+    description: str
+
+
+class InvalidRequestError(OrchestratorError):
+    """The caller must change the request before trying again."""
+
+    reason = Reason.INVALID_REQUEST
+
+    def __init__(self, *violations: FieldViolation, message: str = "") -> None:
+        first = message or "; ".join(f"{v.field}: {v.description}" for v in violations)
+        super().__init__(first)
+        self.violations = violations
+
+
+class NotFoundError(OrchestratorError):
+    """The named resource does not exist, or belongs to somebody else."""
+
+    reason = Reason.NOT_FOUND
+
+
+class UnimplementedError(OrchestratorError):
+    """The contract has this, this release has not."""
+
+    reason = Reason.UNIMPLEMENTED
+
+
+class CancelledRunError(OrchestratorError):
+    """The run was cancelled."""
+
+    reason = Reason.CANCELLED
+
+
+class DrainingError(OrchestratorError):
+    """This process is stopping; another one will take the call."""
+
+    reason = Reason.DRAINING
+    default_retry_after = 1.0
+
+
+class DatabaseUnavailableError(OrchestratorError):
+    """Postgres cannot be reached; nothing was accepted."""
+
+    reason = Reason.DATABASE_UNAVAILABLE
+    default_retry_after = 2.0
+
+
+class LostAttemptError(OrchestratorError):
+    """Another attempt owns the run now: this one may write nothing more."""
+
+    reason = Reason.WORKER_LOST
+
+
+class ProviderError(OrchestratorError):
+    """A model provider failed."""
+
+
+class ProviderUnavailableError(ProviderError):
+    """The provider cannot be reached, answers 5xx, or sent no first token in time."""
+
+    reason = Reason.PROVIDER_UNAVAILABLE
+    default_retry_after = 5.0
+
+
+class ProviderSaturatedError(ProviderError):
+    """The provider is up but has no room now (429, 529)."""
+
+    reason = Reason.PROVIDER_SATURATED
+    default_retry_after = 5.0
+
+
+class ProviderRejectedError(ProviderError):
+    """The provider refuses this request or this key (400, 401, 403, 404, 422): trying again cannot help."""
+
+    reason = Reason.PROVIDER_REJECTED
+
+
+class ProviderBrokenError(ProviderError):
+    """The provider's stream broke after its first token, or was not in its protocol."""
+
+    reason = Reason.PROVIDER_BROKEN
+    default_retry_after = 1.0

@@ -1,0 +1,122 @@
+"""The log of every run: written before it is read, by any number of readers, from any position.
+
+A run's writer calls `append` (or commits its last records elsewhere and calls `publish`). Readers in the same
+process take recent records from a bounded tail in memory; whoever has fallen behind it, or reads a run of
+another process, reads from the store.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+
+from state.errors import OrchestratorError
+from state.models import Attempt, Owner, Record, RunId
+from state.ports import EventStore
+
+_PAGE = 500
+
+
+class _Tail:
+    """The newest records of a run that this process executes."""
+
+    def __init__(self, size: int) -> None:
+        self._records: deque[Record] = deque(maxlen=size)
+        self._changed = asyncio.Event()
+        self.failure: OrchestratorError | None = None
+
+    def publish(self, records: Sequence[Record]) -> None:
+        self._records.extend(records)
+        self._wake()
+
+    def fail(self, failure: OrchestratorError) -> None:
+        self.failure = failure
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set at the next change."""
+        return self._changed
+
+    def after(self, position: int) -> list[Record] | None:
+        """What follows `position`; None when the tail does not reach back that far."""
+        if not self._records:
+            return []
+        first = self._records[0].sequence
+        if position + 1 < first:
+            return None
+        return [record for record in self._records if record.sequence > position]
+
+
+class EventLog:
+    """Appends to and reads the logs of runs.
+
+    `tail_records` bounds what is kept in memory for a run; `poll_seconds` is how often a reader looks for
+    records that another process wrote.
+    """
+
+    def __init__(self, store: EventStore, *, tail_records: int = 256, poll_seconds: float = 0.5) -> None:
+        self._store = store
+        self._tail_records = tail_records
+        self._poll_seconds = poll_seconds
+        self._tails: dict[RunId, _Tail] = {}
+
+    def open(self, run_id: RunId) -> None:
+        """Keep a tail for a run of this process, until `close`."""
+        self._tails[run_id] = _Tail(self._tail_records)
+
+    def close(self, run_id: RunId, failure: OrchestratorError | None = None) -> None:
+        """Let the tail go. With a failure, readers that wait for more get it."""
+        tail = self._tails.pop(run_id, None)
+        if tail is not None and failure is not None:
+            tail.fail(failure)
+
+    async def append(self, attempt: Attempt, records: Sequence[Record]) -> None:
+        """Commit records, then show them to readers.
+
+        Raises:
+            LostAttemptError: Another attempt owns the run.
+            DatabaseUnavailableError: Nothing was written, as far as is known.
+        """
+        await self._store.append(attempt, records)
+        self.publish(attempt.run_id, records)
+
+    def publish(self, run_id: RunId, records: Sequence[Record]) -> None:
+        """Show readers of this process what has been committed."""
+        tail = self._tails.get(run_id)
+        if tail is not None:
+            tail.publish(records)
+
+    async def read(self, owner: Owner, run_id: RunId, after: int = 0) -> AsyncGenerator[Record]:
+        """Yield the records after a sequence, waiting for more, and end after the terminal one.
+
+        Raises:
+            DatabaseUnavailableError: The log cannot be read, or the run's writer lost its database.
+            NotFoundError: The id can be no run's.
+        """
+        position = after
+        tail = self._tails.get(run_id)
+        while True:
+            changed = tail.changed if tail else None
+            records = tail.after(position) if tail else None
+            if records is None:
+                records = list(await self._store.read(owner, run_id, position, _PAGE))
+            for record in records:
+                yield record
+                position = record.sequence
+                if record.terminal:
+                    return
+            if records:
+                continue
+            if tail is not None and tail.failure is not None:
+                raise tail.failure
+            await self._wait(changed)
+
+    async def _wait(self, changed: asyncio.Event | None) -> None:
+        if changed is not None:
+            await changed.wait()
+            return
+        await asyncio.sleep(self._poll_seconds)

@@ -1,0 +1,136 @@
+"""Domain values shared by every layer above."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, NewType
+
+Owner = NewType("Owner", str)
+"""The user a row belongs to. Every query carries one."""
+
+RunId = NewType("RunId", str)
+ConversationId = NewType("ConversationId", str)
+ThreadId = NewType("ThreadId", str)
+"""LangGraph's name for a conversation; see `state.threads`."""
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    content: str
+
+
+class RunKind(StrEnum):
+    """What began a run."""
+
+    CHAT = "chat"
+    TASK = "task"
+
+
+class RunState(StrEnum):
+    """Where a run stands; the last four never change."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING_FOR_PERMISSION = "waiting_for_permission"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class FinishReason(StrEnum):
+    """Why a model, or a run, stopped writing."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and calls. `estimated` when the provider did not report them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    model_calls: int = 0
+    estimated: bool = False
+    by_model: tuple["ModelUsage", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """What one model of one provider used."""
+
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The right to write for a run: every write of a run carries it."""
+
+    owner: Owner
+    run_id: RunId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One entry of a run's log.
+
+    `payload` is the encoded chunk, opaque to the store. `sequence` counts 1, 2, 3... per run without a gap.
+    """
+
+    sequence: int
+    payload: bytes
+    terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run about to be written down. `request` is the accepted request, encoded, opaque to the store."""
+
+    run_id: RunId
+    owner: Owner
+    kind: RunKind
+    conversation_id: ConversationId
+    agent_name: str
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended. `error_reason` is set unless it succeeded."""
+
+    state: RunState
+    finish_reason: FinishReason | None = None
+    error_reason: str = ""
+    result: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as stored."""
+
+    run_id: RunId
+    owner: Owner
+    kind: RunKind
+    conversation_id: ConversationId
+    agent_name: str
+    state: RunState
+    attempt: int
+    last_sequence: int
+    error_reason: str
+    create_time: datetime

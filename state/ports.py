@@ -1,0 +1,46 @@
+"""What the service needs from storage."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from state.models import Attempt, NewRun, Owner, Record, Run, RunId, RunOutcome
+
+
+class RunStore(Protocol):
+    """Runs, each with its state. Every method raises DatabaseUnavailableError when Postgres is away."""
+
+    async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
+        """Commit a run as RUNNING in its first attempt, together with the first records of its log."""
+        ...
+
+    async def finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
+        """Commit the terminal state and the last records of the log, in one transaction.
+
+        Raises:
+            LostAttemptError: Another attempt owns the run, or it has ended.
+        """
+        ...
+
+    async def get(self, owner: Owner, run_id: RunId) -> Run:
+        """The run as it stands.
+
+        Raises:
+            NotFoundError: No such run of this owner.
+        """
+        ...
+
+
+class EventStore(Protocol):
+    """The stored part of every run's log."""
+
+    async def append(self, attempt: Attempt, records: Sequence[Record]) -> None:
+        """Commit records; they are durable when this returns.
+
+        Raises:
+            LostAttemptError: Another attempt owns the run, or it has ended.
+        """
+        ...
+
+    async def read(self, owner: Owner, run_id: RunId, after: int, limit: int) -> Sequence[Record]:
+        """Up to `limit` records with a sequence greater than `after`, in order."""
+        ...

@@ -1,0 +1,124 @@
+"""Runs in Postgres."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from uuid import UUID
+
+import orjson
+
+from state.errors import NotFoundError
+from state.models import (
+    Attempt,
+    ConversationId,
+    NewRun,
+    Owner,
+    Record,
+    Run,
+    RunId,
+    RunKind,
+    RunOutcome,
+    RunState,
+)
+from state.postgres.database import Database
+from state.postgres.fence import FENCE, fence_arguments, lost, parse_run_id
+
+_BEGIN = """
+WITH run AS (
+    INSERT INTO runs (run_id, owner, kind, conversation_id, agent_name, state, attempt, request, start_time)
+    VALUES ($1, $2, $3, $4, $5, 'running', 1, $6, now())
+    RETURNING run_id, owner
+)
+INSERT INTO run_events (run_id, sequence, owner, payload)
+SELECT run.run_id, e.sequence, run.owner, e.payload
+FROM run, unnest($7::bigint[], $8::bytea[]) AS e (sequence, payload)
+"""
+
+_FINISH = f"""
+WITH {FENCE}, events AS (
+    INSERT INTO run_events (run_id, sequence, owner, payload, terminal)
+    SELECT $1, e.sequence, fence.owner, e.payload, e.terminal
+    FROM fence, unnest($4::bigint[], $5::bytea[], $6::boolean[]) AS e (sequence, payload, terminal)
+)
+UPDATE runs SET
+    state = $7, finish_reason = $8, error_reason = nullif($9, ''), result = $10, usage = $11::jsonb,
+    last_sequence = $12, end_time = now(), update_time = now()
+FROM fence
+WHERE runs.run_id = $1
+RETURNING runs.run_id
+"""  # noqa: S608 - a constant
+
+# A running run is never cancelled in one step: the table of transitions knows only this way.
+_MARK_CANCELLING = f"""
+WITH {FENCE}
+UPDATE runs SET state = 'cancelling', update_time = now()
+FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
+"""  # noqa: S608 - a constant
+
+_GET = """
+SELECT run_id, owner, kind, conversation_id, agent_name, state, attempt, create_time,
+    coalesce(error_reason, '') AS error_reason,
+    greatest(
+        last_sequence, (SELECT coalesce(max(sequence), 0) FROM run_events WHERE run_id = $2)
+    ) AS last_sequence
+FROM runs WHERE owner = $1 AND run_id = $2
+"""
+
+
+class PostgresRunStore:
+    """Implements `state.ports.RunStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
+        async with self._database.connection() as connection:
+            await connection.execute(
+                _BEGIN,
+                UUID(run.run_id),
+                run.owner,
+                run.kind,
+                run.conversation_id,
+                run.agent_name,
+                run.request,
+                [r.sequence for r in first],
+                [r.payload for r in first],
+            )
+        return Attempt(run.owner, run.run_id, 1)
+
+    async def finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
+        async with self._database.connection() as connection, connection.transaction():
+            if outcome.state is RunState.CANCELLED:
+                await connection.execute(_MARK_CANCELLING, *fence_arguments(attempt))
+            done = await connection.fetchval(
+                _FINISH,
+                *fence_arguments(attempt),
+                [r.sequence for r in last],
+                [r.payload for r in last],
+                [r.terminal for r in last],
+                outcome.state,
+                outcome.finish_reason,
+                outcome.error_reason,
+                outcome.result,
+                orjson.dumps(asdict(outcome.usage)).decode(),
+                last[-1].sequence,
+            )
+        if done is None:
+            raise lost(attempt)
+
+    async def get(self, owner: Owner, run_id: RunId) -> Run:
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(_GET, owner, parse_run_id(run_id))
+        if row is None:
+            raise NotFoundError("no such run")
+        return Run(
+            run_id=RunId(row["run_id"].hex),
+            owner=Owner(row["owner"]),
+            kind=RunKind(row["kind"]),
+            conversation_id=ConversationId(row["conversation_id"]),
+            agent_name=row["agent_name"],
+            state=RunState(row["state"]),
+            attempt=row["attempt"],
+            last_sequence=row["last_sequence"],
+            error_reason=row["error_reason"],
+            create_time=row["create_time"],
+        )

@@ -1,0 +1,37 @@
+"""How a conversation is named to LangGraph, and what a checkpoint write must prove."""
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from state.models import Attempt, ConversationId, Owner, RunId, ThreadId
+
+RUN_THREAD_KEY = "__run_thread"
+"""Where `configurable` holds the run's `RunThread`; the dunder keeps it out of stored metadata."""
+
+
+def thread_id(owner: Owner, conversation_id: ConversationId) -> ThreadId:
+    """base64url(sha256(length-prefixed owner, conversation)), 43 characters.
+
+    The prefixes keep ("ab", "c") and ("a", "bc") apart.
+    """
+    digest = hashlib.sha256()
+    for part in (owner.encode(), conversation_id.encode()):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return ThreadId(base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode())
+
+
+@dataclass(slots=True)
+class RunThread:
+    """One run's hold on a conversation's thread, and the last checkpoint written through it.
+
+    `attempt` gives the right to write once the run is committed: the model is called before that.
+    """
+
+    owner: Owner
+    run_id: RunId
+    thread_id: ThreadId
+    attempt: Callable[[], Awaitable[Attempt]]
+    last_checkpoint_id: str = ""

@@ -1,0 +1,51 @@
+"""Structured logs: one JSON object a line, ids and numbers only, never a text that came from outside."""
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import TextIO
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one JSON line: time, level, logger, message, and whatever stands in `extra`.
+
+    An exception is given by its type and the places it passed, without its text: that may hold a prompt, a
+    row or a secret.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update({k: v for k, v in vars(record).items() if k not in _STANDARD and k != "taskName"})
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = describe(record.exc_info[1])
+        return json.dumps(line, default=str)
+
+
+def describe(error: BaseException) -> list[str]:
+    """The type of an exception and of each of its causes, each with the places it passed, without any text."""
+    described = []
+    cause: BaseException | None = error
+    while cause is not None:
+        frames = traceback.extract_tb(cause.__traceback__)
+        places = " < ".join(f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in reversed(frames))
+        described.append(f"{type(cause).__name__} at {places}" if places else type(cause).__name__)
+        cause = cause.__cause__
+    return described
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Send this process's logs to a stream (standard error) as JSON lines, from `level` up."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # grpc.aio logs the text of whatever a handler raises; what it has to say our interceptor has said.
+    logging.getLogger("grpc").setLevel(logging.CRITICAL)
