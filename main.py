@@ -160,6 +160,7 @@ async def local_model(
                 server,
                 connect,
                 context_tokens=settings.context_tokens,
+                max_output_tokens=settings.max_output_tokens,
                 ready_seconds=settings.start_seconds,
             ),
             server,

@@ -4,6 +4,8 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Mapping
 
+from state.errors import OrchestratorError
+
 
 class PartDiedError(Exception):
     """A part of the process has ended by itself; the message says which."""
@@ -36,4 +38,6 @@ async def until_stopped(stop: asyncio.Event, deaths: Mapping[str, Awaitable[obje
             future.cancel()
         await asyncio.gather(*everything, return_exceptions=True)
     for future in done & watched.keys():
-        raise PartDiedError(f"{watched[future]} has ended") from future.exception()
+        error = future.exception()
+        why = f": {error.message}" if isinstance(error, OrchestratorError) else ""
+        raise PartDiedError(f"{watched[future]} has ended{why}") from error

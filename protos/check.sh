@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Holds the contract: style, no breaking change against any released image, stubs up to date. Prints one line per
-# check and stops at the first that fails.
+# Holds the contract: style, no breaking change against any released image, stubs up to date. Prints one line
+# per check and stops at the first that fails.
 # A release adds its image: buf build --exclude-source-info -o protos/released/VERSION.binpb
 # BUF, PROTOS_PYTHON: where the tools are (defaults .venv/bin/buf, .venv-protos/bin/python).
 set -euo pipefail

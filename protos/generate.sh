@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Generates the stubs of protos/*.proto into FOLDER/protos (default: the repository itself). Run by `make protos`.
+# Generates the stubs of protos/*.proto into FOLDER/protos (default: the repository). Run by `make protos`.
 #   protos/generate.sh [FOLDER]
-# PROTOS_PYTHON: path of the python that has requirements-protos.txt installed (default .venv-protos/bin/python).
+# PROTOS_PYTHON: path of a python with requirements-protos.txt installed (default .venv-protos/bin/python).
 set -euo pipefail
 
 root=$(dirname "$0")/..

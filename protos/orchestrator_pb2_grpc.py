@@ -259,9 +259,8 @@ class OrchestratorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteConversation(self, request, context):
-        """Deletes a conversation for good: its checkpoints, runs, logs and permissions.
+        """Deletes a conversation for good: its checkpoints, runs, logs and permissions. Cancels its active runs first.
         NOT_FOUND            conversation_id
-        ABORTED              CONVERSATION_BUSY: cancel the active run first
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -557,9 +557,8 @@ class OrchestratorServiceStub(typing.Generic[_OrchestratorServiceStreamChatType,
     """
 
     DeleteConversation: _OrchestratorServiceDeleteConversationType
-    """Deletes a conversation for good: its checkpoints, runs, logs and permissions.
+    """Deletes a conversation for good: its checkpoints, runs, logs and permissions. Cancels its active runs first.
       NOT_FOUND            conversation_id
-      ABORTED              CONVERSATION_BUSY: cancel the active run first
     """
 
     GetUsage: _OrchestratorServiceGetUsageType
@@ -794,9 +793,8 @@ class OrchestratorServiceServicer(metaclass=abc.ABCMeta):
         request: protos.orchestrator_pb2.DeleteConversationRequest,
         context: _ServicerContext,
     ) -> typing.Union[protos.orchestrator_pb2.DeleteConversationResponse, collections.abc.Awaitable[protos.orchestrator_pb2.DeleteConversationResponse]]:
-        """Deletes a conversation for good: its checkpoints, runs, logs and permissions.
+        """Deletes a conversation for good: its checkpoints, runs, logs and permissions. Cancels its active runs first.
           NOT_FOUND            conversation_id
-          ABORTED              CONVERSATION_BUSY: cancel the active run first
         """
 
     def GetUsage(

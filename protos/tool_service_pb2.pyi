@@ -16,9 +16,8 @@ Answer with that user's data only. Refuse an empty one with INVALID_ARGUMENT: it
 administrator.
 
 Caller metadata on every call: traceparent, x-request-id, x-run-id, x-tool-call-id (idempotency key),
-x-user-id. The deadline is the tool's time-out. A call that only reads is retried on UNAVAILABLE; one that
-changes something is not, unless DescribeTools calls it idempotent. The same x-tool-call-id again means the
-same call: do its effect once and give the same answer.
+x-user-id. The deadline is the tool's time-out. Only a call that reads, or is idempotent, is retried, on
+UNAVAILABLE. The same x-tool-call-id again means the same call: do its effect once, give the same answer.
 
 Errors. What the model can act on (nothing found, a wrong argument, a refusal) is NOT_FOUND,
 INVALID_ARGUMENT, FAILED_PRECONDITION or PERMISSION_DENIED, or `success` false with `error` where the

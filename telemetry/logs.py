@@ -31,7 +31,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def describe(error: BaseException) -> list[str]:
-    """The type of an exception and of each of its causes, each with the places it passed, without any text."""
+    """The type of an exception and of each of its causes, with the places each passed, without any text."""
     described = []
     cause: BaseException | None = error
     while cause is not None:

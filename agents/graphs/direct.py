@@ -89,6 +89,7 @@ def _request(context: Context, messages: Sequence[Message]) -> ModelRequest:
     system = system_prompt(spec.prompt, turn.persona)
     return ModelRequest(
         messages=fit(system, messages, context.model.info.context_tokens),
+        max_output_tokens=context.model.info.max_output_tokens,
         temperature=spec.temperature if turn.temperature is None else turn.temperature,
         seed=turn.seed,
     )

@@ -30,12 +30,13 @@ class LocalModel:
         connect: Callable[[str], ChatModel],
         *,
         context_tokens: int,
+        max_output_tokens: int | None = None,
         ready_seconds: float = 10.0,
     ) -> None:
         self._server = server
         self._connect = connect
         self._ready_seconds = ready_seconds
-        self._info = ModelInfo(PROVIDER_NAME, MODEL_NAME, context_tokens)
+        self._info = ModelInfo(PROVIDER_NAME, MODEL_NAME, context_tokens, max_output_tokens)
         self._connected: tuple[str, ChatModel] | None = None
 
     @property

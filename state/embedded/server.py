@@ -22,6 +22,7 @@ from state.embedded.postmaster import Postmaster, find_postmaster
 from state.embedded.waiting import Deadline, finish
 
 WATCH_SECONDS = 0.2
+LOOK_SECONDS = 0.05
 
 
 def _say_nothing(line: str) -> None:
@@ -117,7 +118,8 @@ class EmbeddedPostgres:
         while not owner.try_acquire():
             if await self._attach(layout):
                 return
-            await deadline.pause(f"{owner.held_by()} but its server does not answer: wait for it, or end it")
+            trouble = f"{owner.held_by()} but its server does not answer: wait for it, or end it"
+            await deadline.pause(trouble, seconds=LOOK_SECONDS)
         try:
             self._postmaster = await self._own(layout, account, deadline)
         except BaseException:
@@ -158,6 +160,8 @@ class EmbeddedPostgres:
             elif found.ready and await login.works(found.port):
                 return found
             else:
-                trouble = f"the Postgres process {found.pid} of {layout.data} does not answer"
-                await deadline.pause(f"{trouble}; see {layout.log}, or end it")
+                trouble = (
+                    f"the Postgres process {found.pid} of {layout.data} does not answer; see {layout.log}"
+                )
+                await deadline.pause(f"{trouble}, or end it", seconds=LOOK_SECONDS)
         return None

@@ -1,6 +1,7 @@
-"""A process that uses the embedded Postgres of a folder until its standard input ends, and what tests see of it.
+"""A process that uses the embedded Postgres of a folder, and how tests look at its processes and its data.
 
-`python -m tests.fakes.embedded_postgres FOLDER [uvloop]` prints one JSON line once it is in.
+`python -m tests.fakes.embedded_postgres FOLDER [uvloop]` prints one JSON line once it is in, and leaves when
+its standard input ends.
 """
 
 import asyncio
@@ -14,12 +15,15 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import uvloop
 
 from state.embedded.server import EmbeddedPostgres
 
 REPOSITORY = Path(__file__).parents[2]
+ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,26 @@ def command(folder: Path, loop: str = "asyncio") -> list[str]:
 
 
 @contextmanager
+def made_folder() -> Iterator[Path]:
+    """A folder with a complete database for many tests: making one is slow, and copying it as well."""
+    with passable_folder() as place:
+        subprocess.run(
+            command(place / "made"),
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        yield place / "made"
+
+
+def copy_of(made: Path, folder: Path) -> Path:
+    """A copy with the same owners and modes."""
+    subprocess.run(["cp", "-a", str(made), str(folder)], check=True)
+    return folder
+
+
+@contextmanager
 def passable_folder() -> Iterator[Path]:
     """A temporary folder that, unlike tmp_path, the user who runs Postgres for root can pass through."""
     with tempfile.TemporaryDirectory(prefix="embedded-") as name:
@@ -103,6 +127,44 @@ def _works_below(pid: int, place: Path) -> bool:
     return program in ("postgres", "initdb") and (
         os.fsencode(place) in arguments or current.is_relative_to(place)
     )
+
+
+def postmaster_pid(folder: Path) -> int:
+    """The process that postmaster.pid names."""
+    return int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
+
+
+def of_process(pid: int, name: str) -> bytes:
+    """A file of a process in /proc, as `status`."""
+    return Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+def write_as_owner(path: Path, content: bytes) -> None:
+    """Write a file that belongs to the owner of its folder."""
+    path.write_bytes(content)
+    owner = path.parent.stat()
+    os.chown(path, owner.st_uid, owner.st_gid)
+    path.chmod(0o600)
+
+
+async def fetch(dsn: str, query: str) -> Any:
+    """The first value of the first row."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+async def write_rows(dsn: str) -> None:
+    """Commit ROWS rows, in place of those of an earlier test."""
+    await fetch(dsn, "DROP TABLE IF EXISTS kept")
+    await fetch(dsn, f"CREATE TABLE kept AS SELECT generate_series(1, {ROWS})")
+
+
+async def count_rows(dsn: str) -> Any:
+    """How many of them are there."""
+    return await fetch(dsn, "SELECT count(*) FROM kept")
 
 
 async def _use(folder: Path) -> None:

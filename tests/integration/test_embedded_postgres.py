@@ -1,54 +1,43 @@
-"""The embedded Postgres as real processes: started, shared, killed, adopted, damaged and stopped."""
+"""The embedded Postgres as real processes: started, shared, killed, adopted and stopped."""
 
 import asyncio
 import os
-import pwd
-import shutil
 import signal
 import socket
 import stat
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 
-from state.embedded.account import account_for
-from state.embedded.binaries import PACKAGE, Binaries, binaries_for, installed
 from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.launch import free_port
-from state.embedded.layout import SHARED
 from state.embedded.locks import FileLock
+from state.embedded.log import size_of, text_since
 from state.embedded.postmaster import UNKNOWN_STATUS, find_postmaster
 from state.embedded.server import EmbeddedPostgres
 from tests.fakes.embedded_postgres import (
-    REPOSITORY,
-    command,
+    ROWS,
+    count_rows,
+    fetch,
     kill_all,
+    made_folder,
+    of_process,
     passable_folder,
+    postmaster_pid,
     processes_of,
     user_process,
+    write_as_owner,
+    write_rows,
 )
-
-ROWS = 1000
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgres as another user")
 
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
-    """A folder with a complete database, copied for each test because making one is slow."""
-    with passable_folder() as place:
-        subprocess.run(
-            command(place / "made"),
-            cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-        yield place / "made"
+    with made_folder() as made:
+        yield made
 
 
 @pytest.fixture
@@ -58,55 +47,19 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def folder(made: Path, place: Path) -> Path:
-    subprocess.run(["cp", "-a", str(made), str(place / "data")], check=True)
-    return place / "data"
-
-
-async def fetch(dsn: str, query: str) -> Any:
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await connection.fetchval(query)
-    finally:
-        await connection.close()
-
-
-async def write_rows(dsn: str) -> None:
-    await fetch(dsn, f"CREATE TABLE kept AS SELECT generate_series(1, {ROWS})")
-
-
-async def count_rows(dsn: str) -> Any:
-    return await fetch(dsn, "SELECT count(*) FROM kept")
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - another process makes it true
-            await asyncio.sleep(0.005)
-
-
-def postmaster_pid(folder: Path) -> int:
-    return int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def write_as_owner(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    owner = path.parent.stat()
-    os.chown(path, owner.st_uid, owner.st_gid)
-    path.chmod(0o600)
+def folder(made: Path) -> Iterator[Path]:
+    yield made
+    kill_all(made)
 
 
 async def test_a_missing_folder_becomes_a_running_database(place: Path) -> None:
     folder = place / "new" / "data"
     async with EmbeddedPostgres(folder) as postgres:
         password = (folder / "password").read_text().strip()
-        port = find_postmaster(folder / "postgres").port  # type: ignore[union-attr]
+        running = find_postmaster(folder / "postgres")
+        assert running is not None
         assert postgres.owned
-        assert postgres.dsn == f"postgresql://orchestrator:{password}@127.0.0.1:{port}/orchestrator"
+        assert postgres.dsn == f"postgresql://orchestrator:{password}@127.0.0.1:{running.port}/orchestrator"
         assert len(password) >= 43
         assert await fetch(postgres.dsn, "SHOW server_encoding") == "UTF8"
         assert await fetch(postgres.dsn, "SHOW timezone") == "UTC"
@@ -115,7 +68,8 @@ async def test_a_missing_folder_becomes_a_running_database(place: Path) -> None:
         assert await fetch(postgres.dsn, "SHOW listen_addresses") == "127.0.0.1"
     names = {path.name for path in folder.iterdir()}
     assert names == {"password", "postgres", "postgres.log", "owner.lock", "start.lock"}
-    assert (mode(folder / "password"), mode(folder / "postgres.log")) == (0o600, 0o600)
+    modes = [stat.S_IMODE((folder / name).stat().st_mode) for name in ("password", "postgres.log")]
+    assert modes == [0o600, 0o600]
 
 
 async def test_only_the_password_opens_the_database(folder: Path) -> None:
@@ -147,7 +101,7 @@ async def test_the_ctrl_c_of_a_terminal_does_not_reach_the_server(folder: Path) 
 
 async def test_the_servers_environment_holds_nothing_of_ours(folder: Path) -> None:
     async with user_process(folder, environment={"PROVIDER_KEY": "sk-secret", "PGDATA": "/nowhere"}):
-        environment = Path(f"/proc/{postmaster_pid(folder)}/environ").read_bytes()
+        environment = of_process(postmaster_pid(folder), "environ")
     assert b"LC_ALL" in environment
     assert b"sk-secret" not in environment
     assert b"PGDATA=/nowhere" not in environment
@@ -183,96 +137,6 @@ async def test_it_starts_under_uvloop(folder: Path) -> None:
     assert not processes_of(folder)
 
 
-async def test_a_umask_of_077_does_not_keep_postgres_from_its_data(place: Path) -> None:
-    folder = place / "new" / "data"
-    async with user_process(folder, umask=0o077) as user:
-        assert await fetch(user.dsn, "SELECT 1") == 1
-        assert (folder / "postgres" / "PG_VERSION").exists()
-
-
-@as_root
-async def test_as_root_the_server_runs_as_nobody_and_no_parent_changes_its_mode(place: Path) -> None:
-    folder = place / "parent" / "data"
-    folder.parent.mkdir(mode=0o751)
-    before = [mode(part) for part in folder.parents]
-    async with EmbeddedPostgres(folder):
-        status = Path(f"/proc/{postmaster_pid(folder)}/status").read_text()
-    nobody = pwd.getpwnam("nobody")
-    assert f"\nUid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\n" in status
-    assert f"\nGid:\t{nobody.pw_gid}\t" in status
-    assert "\nGroups:\t \n" in status
-    assert [mode(part) for part in folder.parents] == before
-
-
-@as_root
-async def test_as_root_the_owner_of_existing_data_runs_the_server(folder: Path) -> None:
-    subprocess.run(["chown", "-R", "12345:12345", str(folder / "postgres")], check=True)
-    async with EmbeddedPostgres(folder):
-        assert Path(f"/proc/{postmaster_pid(folder)}").stat().st_uid == 12345
-
-
-@as_root
-async def test_as_root_an_unreachable_folder_keeps_its_data_elsewhere_and_says_where(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    lines: list[str] = []
-    try:
-        async with EmbeddedPostgres(closed, on_progress=lines.append) as postgres:
-            home = Path((closed / "location").read_text().strip())
-            assert home.parent == SHARED
-            assert [str(home) in line for line in lines if "cannot reach" in line] == [True]
-            await write_rows(postgres.dsn)
-            assert processes_of(home)
-        assert not processes_of(home)
-        assert mode(closed) == 0o700
-        closed.rename(tmp_path / "moved")
-        async with EmbeddedPostgres(tmp_path / "moved") as postgres:
-            assert await count_rows(postgres.dsn) == ROWS
-    finally:
-        kill_all(home)
-        shutil.rmtree(home)
-
-
-@as_root
-async def test_as_root_data_that_became_unreachable_is_not_replaced_by_an_empty_database(
-    folder: Path,
-) -> None:
-    folder.chmod(0o700)
-    with pytest.raises(EmbeddedPostgresError, match=r"cannot be reached by the user nobody.*chmod o\+x"):
-        await EmbeddedPostgres(folder).__aenter__()
-    assert mode(folder) == 0o700
-    assert not (folder / "location").exists()
-
-
-@as_root
-async def test_as_root_unreachable_programs_are_copied_once_by_two_starts(
-    tmp_path: Path, place: Path
-) -> None:
-    source, nobody, lines = installed(), account_for(place / "missing"), list[str]()
-    for name in (PACKAGE, f"{PACKAGE}.libs"):
-        shutil.copytree(source.root / name, tmp_path / name)
-    (tmp_path / PACKAGE / "pginstall" / "bin" / "postgres").chmod(0o700)
-    (place / "copying-left-by-a-killed-start").mkdir()
-    closed = Binaries(tmp_path, source.version)
-    copies = await asyncio.gather(*(binaries_for(nobody, closed, place, lines.append) for _ in range(2)))
-    copies.append(await binaries_for(nobody, closed, place, lines.append))
-    assert {copy.root for copy in copies} == {place / f"postgres-{source.version}"}
-    assert len(lines) == 2
-    assert {path.name for path in place.iterdir()} == {f"postgres-{source.version}", "copy.lock"}
-    for program in (copies[0].postgres, copies[0].initdb):
-        asked = subprocess.run([program, "--version"], user=nobody.uid, stdout=subprocess.PIPE, check=True)
-        assert b"18." in asked.stdout
-
-
-@as_root
-async def test_as_root_reachable_programs_are_used_in_place(place: Path) -> None:
-    nobody = account_for(place / "missing")
-    if not installed().usable_by(nobody):
-        pytest.skip("this installation is not open to others")
-    assert await binaries_for(nobody, installed(), place, print) == installed()
-    assert not list(place.iterdir())
-
-
 async def test_rows_survive_kill_9_of_the_postmaster(folder: Path) -> None:
     async with EmbeddedPostgres(folder) as postgres:
         await write_rows(postgres.dsn)
@@ -305,6 +169,7 @@ async def test_a_backend_that_outlives_its_postmaster_only_delays_the_start(fold
     busy = "DO $$ BEGIN WHILE clock_timestamp() < now() + interval '1.5 s' LOOP END LOOP; END $$"
     async with EmbeddedPostgres(folder) as postgres:
         await write_rows(postgres.dsn)
+        logged = size_of(folder / "postgres.log")
         connection = await asyncpg.connect(postgres.dsn)
         work = asyncio.create_task(connection.execute(busy))
         running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'"
@@ -314,7 +179,7 @@ async def test_a_backend_that_outlives_its_postmaster_only_delays_the_start(fold
         await postgres.died()
     async with EmbeddedPostgres(folder) as postgres:
         assert await count_rows(postgres.dsn) == ROWS
-    assert "pre-existing shared memory block" in (folder / "postgres.log").read_text()
+    assert "pre-existing shared memory block" in text_since(folder / "postgres.log", logged)
     await asyncio.gather(work, return_exceptions=True)
     connection.terminate()
 
@@ -385,36 +250,6 @@ async def test_an_ordered_stop_is_no_death(folder: Path) -> None:
     assert not done
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\xff garbage", b"12\n", b"-1\n/x\n0\nno port\n"])
-async def test_a_damaged_postmaster_pid_is_no_obstacle(folder: Path, content: bytes) -> None:
-    write_as_owner(folder / "postgres" / "postmaster.pid", content)
-    async with EmbeddedPostgres(folder, start_seconds=5) as postgres:
-        assert await fetch(postgres.dsn, "SELECT 1") == 1
-
-
-@pytest.mark.parametrize("state", ["alive", "zombie"])
-async def test_a_postmaster_pid_that_names_another_process_is_no_obstacle(folder: Path, state: str) -> None:
-    owner = (folder / "postgres").stat().st_uid if os.geteuid() == 0 else None
-    program = ["sleep", "60"] if state == "alive" else ["true"]
-    with subprocess.Popen(program, user=owner, stdin=subprocess.DEVNULL) as other:
-        if state == "zombie":
-            os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        lines = [
-            str(other.pid),
-            str(folder / "postgres"),
-            "0",
-            str(free_port()),
-            "",
-            "127.0.0.1",
-            "1 1",
-            "ready",
-        ]
-        write_as_owner(folder / "postgres" / "postmaster.pid", "\n".join(lines).encode())
-        async with EmbeddedPostgres(folder, start_seconds=5) as postgres:
-            assert await fetch(postgres.dsn, "SELECT 1") == 1
-        other.kill()
-
-
 async def test_a_living_orphan_with_a_damaged_postmaster_pid_is_replaced(folder: Path) -> None:
     async with user_process(folder) as user:
         await write_rows(user.dsn)
@@ -442,75 +277,6 @@ async def test_a_server_that_ignores_the_fast_shutdown_is_ended_by_the_next_step
         connection.terminate()
 
 
-DAMAGES = [
-    ("postgres/PG_VERSION", b"17\n", "made by Postgres 17 and this is Postgres 18"),
-    ("postgres/PG_VERSION", b"garbage", "holds no version number"),
-    ("postgres/PG_VERSION", None, "PG_VERSION is missing"),
-    ("postgres/global/pg_control", None, "global/pg_control is missing"),
-    ("postgres/global/pg_control", b"garbage" * 1200, "Postgres does not start"),
-    ("postgres/postgresql.conf", None, "could not access the server configuration file"),
-    ("postgres/postgresql.conf", b"nonsense = on\n", "configuration file"),
-    ("postgres", b"a file", "it is a file"),
-    ("password", None, "password is missing"),
-    ("password", b"another", "refuses the password"),
-]
-
-
-@pytest.mark.parametrize(("damaged", "content", "words"), DAMAGES)
-async def test_damage_is_told_in_one_line_and_nothing_is_deleted(
-    folder: Path, damaged: str, content: bytes | None, words: str
-) -> None:
-    async with EmbeddedPostgres(folder) as postgres:
-        await write_rows(postgres.dsn)
-    password = (folder / "password").read_text().strip()
-    aside = (folder / damaged).rename(folder.parent / "aside")
-    if content is not None:
-        write_as_owner(folder / damaged, content)
-    with pytest.raises(EmbeddedPostgresError, match=words) as caught:
-        await EmbeddedPostgres(folder).__aenter__()
-    assert str(folder) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert password not in str(caught.value)
-    assert not processes_of(folder)
-    aside.rename(folder / damaged)
-    async with EmbeddedPostgres(folder) as postgres:
-        assert await count_rows(postgres.dsn) == ROWS
-
-
-async def test_an_option_postgres_refuses_is_told_with_the_log(folder: Path) -> None:
-    with pytest.raises(EmbeddedPostgresError, match=r'"work_mem".*postgres\.log'):
-        await EmbeddedPostgres(folder, options={"work_mem": "nonsense"}).__aenter__()
-
-
-async def test_a_secret_in_the_logs_last_line_is_not_repeated(folder: Path) -> None:
-    password = (folder / "password").read_text().strip()
-    with pytest.raises(EmbeddedPostgresError, match="it ended with status 1") as caught:
-        await EmbeddedPostgres(folder, options={"work_mem": password}).__aenter__()
-    assert password in (folder / "postgres.log").read_text()
-    assert password not in str(caught.value)
-
-
-async def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("kept")
-    for folder in (tmp_path / "data", tmp_path / "data" / "below"):
-        with pytest.raises(EmbeddedPostgresError, match=str(folder)):
-            await EmbeddedPostgres(folder).__aenter__()
-    assert (tmp_path / "data").read_text() == "kept"
-
-
-@pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="no file system that refuses even root")
-async def test_a_folder_that_cannot_be_written_is_told() -> None:
-    with pytest.raises(EmbeddedPostgresError, match=r"/sys/kernel/data.*not permitted|denied|Read-only"):
-        await EmbeddedPostgres(Path("/sys/kernel/data")).__aenter__()
-
-
-async def test_a_start_that_takes_too_long_is_given_up_and_leaves_nothing(place: Path) -> None:
-    with pytest.raises(EmbeddedPostgresError, match=r"waited 0\.1 s"):
-        await EmbeddedPostgres(place / "data", start_seconds=0.1).__aenter__()
-    assert not processes_of(place)
-    assert not list((place / "data").glob("postgres*/"))
-
-
 async def test_an_owner_without_a_server_is_waited_for_and_then_told(folder: Path) -> None:
     lock = FileLock(folder / "owner.lock")
     assert lock.try_acquire()
@@ -518,20 +284,6 @@ async def test_an_owner_without_a_server_is_waited_for_and_then_told(folder: Pat
         await EmbeddedPostgres(folder, start_seconds=0.1).__aenter__()
     lock.release()
     async with EmbeddedPostgres(folder) as postgres:
-        assert postgres.owned
-
-
-async def test_cancelling_while_the_database_is_made_leaves_no_process_and_no_half_made_folder(
-    place: Path,
-) -> None:
-    entering = asyncio.create_task(EmbeddedPostgres(place / "data").__aenter__())
-    await until(lambda: processes_of(place))
-    entering.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await entering
-    assert not processes_of(place)
-    assert not list((place / "data").glob("postgres*/"))
-    async with EmbeddedPostgres(place / "data") as postgres:
         assert postgres.owned
 
 
@@ -545,15 +297,3 @@ async def test_cancelling_while_the_server_starts_leaves_no_process(folder: Path
         await entering
     assert not processes_of(folder)
     assert FileLock(folder / "owner.lock").try_acquire()
-
-
-async def test_kill_9_while_the_database_is_made_leaves_nothing_half_made(place: Path) -> None:
-    folder = place / "data"
-    starter = await asyncio.create_subprocess_exec(*command(folder), cwd=REPOSITORY, stdin=subprocess.PIPE)
-    await until(lambda: list(folder.glob("postgres.unfinished-*/postgres/base")))
-    starter.kill()
-    await starter.wait()
-    assert not (folder / "postgres").exists()
-    async with EmbeddedPostgres(folder) as postgres:
-        assert await fetch(postgres.dsn, "SELECT 1") == 1
-        assert not list(folder.glob("postgres.unfinished-*"))

@@ -79,3 +79,5 @@ class Performance:
         if self._script.fault is None or self._script.fault.kind is not FaultKind.NO_DONE:
             await self._delivery.event(_DONE)
         await self._delivery.flush()
+        if self._script.end_delay:
+            await self._delivery.pace(time.monotonic() + self._script.end_delay)

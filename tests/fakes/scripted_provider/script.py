@@ -84,6 +84,8 @@ class Script:
 
     first_token_delay: float = 0.0
     token_interval: float = 0.0
+    end_delay: float = 0.0
+    """Between the last event and the end of the HTTP message."""
     hold_after: int | None = None
     """After so many tokens the stream waits until it is released."""
     fault: Fault | None = None

@@ -73,6 +73,7 @@ class RawServer:
     def __init__(self, answer: bytes, *, hang: bool = False) -> None:
         self._answer = answer
         self._hang = hang
+        self.request_head = b""
 
     async def __aenter__(self) -> "RawServer":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -84,7 +85,7 @@ class RawServer:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        self.request_head = await reader.readuntil(b"\r\n\r\n")
         writer.write(self._answer)
         await writer.drain()
         if self._hang:

@@ -7,6 +7,7 @@ import pytest
 
 from providers.base import ModelFinished, ReasoningDelta, TextDelta, TokenCount
 from state.models import FinishReason
+from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script, ScriptedUsage
 from tests.integration.openai_compatible.reading import (
@@ -97,11 +98,22 @@ async def test_every_identical_request_is_a_call_of_its_own(provider: ScriptedPr
     assert len(provider.ledger) == 20
 
 
-async def test_the_connection_is_used_again(provider: ScriptedProvider, make: Make) -> None:
+@pytest.mark.parametrize("end_delay", [0.0, 0.03])
+async def test_the_connection_is_used_again(provider: ScriptedProvider, make: Make, end_delay: float) -> None:
+    provider.default = Script(tokens=TOKENS, end_delay=end_delay)
     model = make()
     for _ in range(3):
         await read(model)
     assert len({call.peer_port for call in provider.ledger}) == 1
+
+
+async def test_an_http_message_that_does_not_end_delays_no_answer(
+    provider: ScriptedProvider, make: Make
+) -> None:
+    provider.enqueue(Script(tokens=TOKENS, end_delay=60))
+    async with asyncio.timeout(1):
+        assert (await read(make())).finished
+    assert await provider.ledger[0].ended(within=1) is Outcome.CLIENT_GONE
 
 
 async def test_a_slow_consumer_is_not_taken_for_a_slow_provider(

@@ -34,10 +34,10 @@ FAILURES = [
     Failure(FaultKind.ERROR_OBJECT, ProviderBrokenError),
 ]
 REFUSALS = [
-    (FaultKind.HANG_BEFORE_HEADERS, ProviderUnavailableError),
-    (FaultKind.CUT_BEFORE_HEADERS, ProviderUnavailableError),
-    (FaultKind.HTML, ProviderBrokenError),
-    (FaultKind.EMPTY_BODY, ProviderBrokenError),
+    (FaultKind.HANG_BEFORE_HEADERS, ProviderUnavailableError, "no first token in time"),
+    (FaultKind.CUT_BEFORE_HEADERS, ProviderUnavailableError, "lost the connection"),
+    (FaultKind.HTML, ProviderBrokenError, "other than an event stream"),
+    (FaultKind.EMPTY_BODY, ProviderBrokenError, "ended its stream"),
 ]
 
 
@@ -63,13 +63,14 @@ async def test_a_stream_that_breaks_before_its_first_token(
     assert result.deltas == []
 
 
-@pytest.mark.parametrize(("kind", "expected"), REFUSALS)
+@pytest.mark.parametrize(("kind", "expected", "said"), REFUSALS)
 async def test_an_answer_that_is_no_stream(
-    provider: ScriptedProvider, make: Make, kind: FaultKind, expected: type[ProviderError]
+    provider: ScriptedProvider, make: Make, kind: FaultKind, expected: type[ProviderError], said: str
 ) -> None:
     provider.enqueue(Script(fault=Fault(kind)))
     result = await read(make(first_token=0.15))
     assert type(result.error) is expected
+    assert said in str(result.error)
     assert result.deltas == []
 
 

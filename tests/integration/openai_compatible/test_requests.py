@@ -13,7 +13,15 @@ from state.errors import (
 )
 from state.models import Message
 from tests.fakes.scripted_provider.provider import ScriptedProvider
-from tests.integration.openai_compatible.reading import PATIENT, QUESTION, Loopback, Make, read
+from tests.integration.openai_compatible.reading import (
+    EVENT_STREAM,
+    PATIENT,
+    QUESTION,
+    Loopback,
+    Make,
+    RawServer,
+    read,
+)
 
 _: type[ChatModel] = OpenAICompatibleModel
 
@@ -38,6 +46,12 @@ async def test_a_request_asks_for_a_stream_with_usage_and_nothing_it_was_not_tol
         "stream_options": {"include_usage": True},
     }
     assert not call.authorized
+
+
+async def test_a_compressed_stream_is_declined_because_it_would_not_come_token_by_token(make: Make) -> None:
+    async with RawServer(EVENT_STREAM) as server:
+        await read(make(server.base_url))
+    assert b"Accept-Encoding: identity\r\n" in server.request_head
 
 
 async def test_limits_temperature_and_seed_are_passed_on(provider: ScriptedProvider, make: Make) -> None:

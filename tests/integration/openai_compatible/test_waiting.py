@@ -68,10 +68,19 @@ async def test_keep_alive_comments_do_not_postpone_the_next_token(
     assert await provider.ledger[0].ended(within=1) is Outcome.CLIENT_GONE
 
 
+async def test_an_answer_may_take_longer_than_the_wait_for_any_of_its_tokens(
+    provider: ScriptedProvider, make: Make
+) -> None:
+    provider.enqueue(Script(tokens=TOKENS * 2, token_interval=0.05))
+    result = await read(make(first_token=0.2, between_tokens=0.2))
+    assert result.error is None
+    assert result.text == "".join(TOKENS * 2)
+
+
 async def test_an_answer_that_only_drips_ends_with_the_total_time(
     provider: ScriptedProvider, make: Make
 ) -> None:
-    provider.enqueue(Script(tokens=("drip",) * 1000, token_interval=0.02))
+    provider.enqueue(Script(tokens=("drip",) * 100, token_interval=0.02))
     result = await read(make(total=0.3, between_tokens=0.2))
     assert isinstance(result.error, ProviderBrokenError)
     assert result.text.startswith("dripdrip")

@@ -1,0 +1,82 @@
+"""The two ways to the first token: the provider asked directly, and through the service."""
+
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import orjson
+
+from protos import orchestrator_pb2 as pb
+from protos import orchestrator_pb2_grpc as rpc
+
+CALL_SECONDS = 30.0
+
+
+class Timing:
+    """The moments of one call, on the clock that the provider's ledger shares."""
+
+    __slots__ = ("answer", "began", "first_chunk", "first_token", "question")
+
+    def __init__(self, question: str) -> None:
+        self.question = question
+        self.answer = ""
+        self.first_chunk = self.first_token = 0.0
+        self.began = monotonic()
+
+    def take(self, text: str) -> None:
+        """A chunk has come; `text` is what it adds to the answer."""
+        now = monotonic()
+        self.first_chunk = self.first_chunk or now
+        if text:
+            self.first_token = self.first_token or now
+            self.answer += text
+
+    def ended(self) -> "Timing":
+        """Raises: RuntimeError: There was no answer to measure."""
+        if not self.first_token:
+            raise RuntimeError(f"no text came back for {self.question!r}")
+        return self
+
+
+class DirectAsker:
+    """Asks the provider as any client does. One that `remembers` sends the conversation so far."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, remembers: bool = False) -> None:
+        self._session = session
+        self._url = f"{base_url}/chat/completions"
+        self._remembers = remembers
+        self._said: list[dict[str, str]] = []
+
+    async def __call__(self, question: str) -> Timing:
+        timing = Timing(question)
+        messages = [*self._said, {"role": "user", "content": question}]
+        body = {"model": "scripted", "messages": messages, "stream": True}
+        async with self._session.post(self._url, data=orjson.dumps(body)) as response:
+            response.raise_for_status()
+            async for line in response.content:
+                if line.startswith(b"data: {"):
+                    timing.take(_text(orjson.loads(line[6:])))
+        if self._remembers:
+            self._said = [*messages, {"role": "assistant", "content": timing.answer}]
+        return timing.ended()
+
+
+class ServiceAsker:
+    """Asks the service. One that `remembers` stays in one conversation, the others begin one each time."""
+
+    def __init__(self, stub: "rpc.OrchestratorServiceAsyncStub", *, remembers: bool = False) -> None:
+        self._stub = stub
+        self._conversation_id = uuid4().hex if remembers else ""
+
+    async def __call__(self, question: str) -> Timing:
+        timing = Timing(question)
+        request = pb.ChatRequest(user_id="bench", query=question, conversation_id=self._conversation_id)
+        async for chunk in self._stub.StreamChat(request, timeout=CALL_SECONDS):
+            timing.take(chunk.content.text)
+        return timing.ended()
+
+
+def _text(chunk: dict[str, Any]) -> str:
+    choices = chunk["choices"]
+    return str(choices[0]["delta"].get("content") or "") if choices else ""

@@ -1,0 +1,108 @@
+"""The service as users run it: `python main.py` in a process of its own, which a test may kill."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+_SERVING = "serving on "
+
+
+class OrchestratorProcess:
+    """A running `main.py`. `address` is host:port; `output` and `errors` hold what it printed so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._readers: list[asyncio.Task[None]] = []
+        self._served: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.output: list[str] = []
+        self.errors: list[str] = []
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def address(self) -> str:
+        return self._served.result()
+
+    async def serving(self) -> str:
+        """The address, once it serves."""
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._readers = [
+            asyncio.create_task(self._read(self._process.stdout, self.output), name="read-stdout"),
+            asyncio.create_task(self._read(self._process.stderr, self.errors), name="read-stderr"),
+        ]
+        async with asyncio.timeout(_START_SECONDS):
+            return await self._served
+
+    async def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        await self._ended()
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(_STOP_SECONDS):
+            return await self._ended()
+
+    async def exit_code(self) -> int:
+        """Wait until it ends by itself."""
+        async with asyncio.timeout(_STOP_SECONDS):
+            return await self._ended()
+
+    async def _ended(self) -> int:
+        code = await self._process.wait()
+        await asyncio.gather(*self._readers)
+        return code
+
+    async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
+        async for line in stream:
+            lines.append(line.decode().rstrip("\n"))
+            if lines[-1].startswith(_SERVING) and not self._served.done():
+                self._served.set_result(lines[-1].removeprefix(_SERVING))
+        if not self._served.done():
+            self._served.set_exception(RuntimeError(f"main.py ended before it served: {self.errors}"))
+            self._served.exception()
+
+
+@asynccontextmanager
+async def orchestrator_process(folder: Path, **environment: str) -> AsyncIterator[OrchestratorProcess]:
+    """Run `main.py` in a folder, with nothing of this process's own settings; end it on the way out."""
+    process = OrchestratorProcess(await _spawn(folder, environment))
+    try:
+        await process.serving()
+        yield process
+    finally:
+        await process.stop()
+
+
+async def run_main(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Run `main.py` to its end: exit code, standard output, standard error."""
+    process = await _spawn(folder, environment, *arguments)
+    async with asyncio.timeout(_START_SECONDS):
+        output, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def _spawn(folder: Path, environment: Mapping[str, str], *arguments: str) -> asyncio.subprocess.Process:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "main.py"),
+        *arguments,
+        cwd=folder,
+        env={**kept, "ORCHESTRATOR_SERVER__ADDRESS": "127.0.0.1:0", **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )

@@ -1,0 +1,51 @@
+"""The benches run, show what they compare beside each other, and leave with 0 whatever the numbers are."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+from tests.harness.process import ROOT
+
+
+async def bench(name: str, *arguments: str) -> str:
+    """What a bench prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", f"bench.{name}", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(60):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)  # the one it cleans up after
+            await process.wait()
+    assert process.returncode == 0
+    return output.decode()
+
+
+async def test_first_token_shows_both_sides_in_one_table(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    output = await bench("first_token", "--calls", "4", "--concurrency", "1", "--json", str(wanted))
+    header = next(line for line in output.splitlines() if "through us" in line)
+    assert header.split() == ["direct", "through", "us", "added", "ratio"]
+    assert all(f"\n  {name}  " in output for name in ("p50", "p95", "p99"))
+    assert "load average" in output
+    series = json.loads(wanted.read_bytes())["series"]
+    assert [one["calls"] for one in series] == [4, 4]
+    for one in series:
+        assert min(one["first_token_seconds"]["p50"]) >= 0.02
+        assert one["verdict"] in ("pass", "MISSED")
+
+
+async def test_startup_shows_the_cold_and_the_warm_start(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    output = await bench("startup", "--starts", "1", "--json", str(wanted))
+    header = next(line for line in output.splitlines() if "warm median" in line)
+    assert header.split()[:3] == ["cold", "warm", "median"]
+    assert "importing takes" in output
+    results = json.loads(wanted.read_bytes())
+    assert len(results["warm_seconds"]) == 1
+    assert min(results["cold_seconds"], results["import_seconds"], *results["warm_seconds"]) > 0
+    assert results["verdict"] in ("pass", "MISSED")

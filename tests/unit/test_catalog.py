@@ -1,0 +1,91 @@
+"""An agent is a file."""
+
+from pathlib import Path
+
+import pytest
+
+from agents.loader import AgentCatalog, CatalogError, load_catalog, parse_agent
+from agents.prompt import estimate_tokens, fit, system_prompt
+from agents.turn import Persona
+from main import CATALOG
+from state.errors import InvalidRequestError
+from state.models import Message
+
+GOOD = b"---\nname: poet\naliases: [bard]\ndescription: Rhymes.\nshape: direct\n---\nBe brief.\n"
+
+
+def test_the_shipped_catalogue_loads_and_knows_chat_by_both_names() -> None:
+    catalog = load_catalog(CATALOG)
+    assert catalog.resolve("chat") == catalog.resolve("chat_agent")
+
+
+@pytest.mark.parametrize("asked", ["", "auto"])
+def test_nobody_asked_for_is_chat(asked: str) -> None:
+    spec, reason = load_catalog(CATALOG).resolve(asked)
+    assert (spec.name, reason) == ("chat", "default")
+
+
+def test_an_unknown_agent_is_an_invalid_request() -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        load_catalog(CATALOG).resolve("nobody")
+    assert raised.value.violations[0].field == "agent_type"
+
+
+def test_the_version_is_a_digest_of_the_file() -> None:
+    assert parse_agent("a.md", GOOD).version == parse_agent("b.md", GOOD).version
+    assert parse_agent("a.md", GOOD).version != parse_agent("a.md", GOOD + b"!").version
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "expected"),
+        (b"no front matter", "expected"),
+        (b"\xff---\n---\n", "expected"),
+        (b"text first\n" + GOOD, "front matter must be first"),
+        (b"---\n- a\n- b\n---\nx", "mapping"),
+        (b"---\nname: [\n---\nx", "not valid YAML"),
+        (GOOD.replace(b"name: poet", b"name: Poet!"), "name"),
+        (GOOD.replace(b"shape: direct", b"shape: spiral"), "shape"),
+        (GOOD.replace(b"Be brief.", b" "), "prompt"),
+        (GOOD.replace(b"shape: direct", b"shape: direct\nvolume: 11"), "volume"),
+        (GOOD.replace(b"shape: direct", b"shape: direct\ntemperature: 3"), "temperature"),
+    ],
+)
+def test_a_wrong_file_is_one_line_that_names_it(content: bytes, word: str) -> None:
+    with pytest.raises(CatalogError) as raised:
+        parse_agent("poet.md", content)
+    assert str(raised.value).startswith("poet.md: ")
+    assert word in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_two_agents_may_not_share_a_name_or_alias() -> None:
+    poet = parse_agent("poet.md", GOOD)
+    other = parse_agent("other.md", GOOD.replace(b"name: poet", b"name: other"))
+    with pytest.raises(CatalogError, match="bard"):
+        AgentCatalog([poet, other], default="poet")
+
+
+def test_a_catalogue_without_its_default_agent_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "poet.md").write_bytes(GOOD)
+    with pytest.raises(CatalogError, match="chat"):
+        load_catalog(tmp_path)
+
+
+def test_an_empty_persona_adds_nothing_to_the_prompt() -> None:
+    assert system_prompt("Be brief.", Persona()) == "Be brief."
+
+
+def test_the_newest_messages_stay_when_not_all_fit() -> None:
+    messages = [Message("user", f"{number} " + "x" * 300) for number in range(20)]
+    shown = fit("system", messages, 1000)
+    assert shown[0] == Message("system", "system")
+    assert list(shown[1:]) == messages[-len(shown) + 1 :]
+    assert 0 < len(shown) - 1 < 20
+    assert sum(estimate_tokens(message.content) for message in shown) <= 750
+
+
+def test_a_question_too_long_for_the_context_is_shown_all_the_same() -> None:
+    question = Message("user", "x" * 100_000)
+    assert fit("system", [Message("user", "old"), question], 1000)[1:] == (question,)
