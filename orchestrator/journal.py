@@ -93,7 +93,7 @@ class RunJournal:
             began = monotonic()
             await log.append(attempt, self.take())
             took = monotonic() - began
-            opens_at = began + min(_WIDEST_SECONDS, max(self._window, took * _FLUSHES_PER_WINDOW))
+            opens_at = began + max(self._window, min(_WIDEST_SECONDS, took * _FLUSHES_PER_WINDOW))
 
     async def _hold_until(self, moment: float) -> None:
         seconds = moment - monotonic()

@@ -5,8 +5,9 @@ import os
 import signal
 import socket
 import stat
+import time
 from collections.abc import Iterator
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 
 import asyncpg
@@ -117,18 +118,18 @@ async def test_a_port_taken_in_between_is_replaced_by_another(folder: Path) -> N
 
 
 async def test_the_event_loop_runs_while_a_database_is_made(place: Path) -> None:
-    turns = 0
+    moments = [time.monotonic()]
 
-    async def count() -> None:
-        nonlocal turns
+    async def note() -> None:
         while True:
-            await asyncio.sleep(0.005)
-            turns += 1
+            await asyncio.sleep(0)
+            moments.append(time.monotonic())
 
-    counting = asyncio.create_task(count())
+    noting = asyncio.create_task(note())
     async with EmbeddedPostgres(place / "data"):
-        counting.cancel()
-    assert turns > 15
+        noting.cancel()
+    longest = max(later - earlier for earlier, later in pairwise(moments))
+    assert longest < (moments[-1] - moments[0]) / 2
 
 
 async def test_it_starts_under_uvloop(folder: Path) -> None:
@@ -190,6 +191,17 @@ async def test_a_second_instance_attaches_and_leaves_the_server_running(folder: 
             assert (first.owned, second.owned) == (True, False)
             assert second.dsn == first.dsn
         assert await fetch(first.dsn, "SELECT 1") == 1
+
+
+async def test_nobody_attaches_while_a_start_may_still_fail(folder: Path) -> None:
+    starting = FileLock(folder / "start.lock")
+    async with EmbeddedPostgres(folder):
+        assert starting.try_acquire()
+        with pytest.raises(EmbeddedPostgresError, match=f"process {os.getpid()} holds .*start.lock"):
+            await EmbeddedPostgres(folder, start_seconds=0.1).__aenter__()
+        starting.release()
+        async with EmbeddedPostgres(folder) as second:
+            assert not second.owned
 
 
 async def test_one_of_two_processes_that_start_at_once_owns_the_server(place: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -296,7 +297,10 @@ async def test_cancelling_while_the_database_is_made_leaves_no_process_and_no_ha
     place: Path,
 ) -> None:
     entering = asyncio.create_task(EmbeddedPostgres(place / "data").__aenter__())
-    await until(lambda: processes_of(place))
+    await until(lambda: len(processes_of(place)) > 1)
+    for pid in processes_of(place):
+        # So that none of them can end by itself.
+        os.kill(pid, signal.SIGSTOP)
     entering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await entering

@@ -139,7 +139,9 @@ def _postgres_of(folder: Path) -> list[psutil.Process]:
     """The embedded Postgres whose data is below a folder: the postmaster and its children."""
     found = []
     for process in psutil.process_iter(["name", "cmdline"]):
-        if process.info["name"] == "postgres" and _data_folder(folder) in " ".join(process.info["cmdline"] or ()):
+        if process.info["name"] == "postgres" and _data_folder(folder) in " ".join(
+            process.info["cmdline"] or ()
+        ):
             found += [process, *process.children(recursive=True)]
     return found
 
