@@ -99,11 +99,17 @@ def _make(folder: Path) -> None:
         raise EmbeddedPostgresError(
             f"{folder} is a file, but a folder is needed for the database: choose another"
         )
-    if os.geteuid() == ROOT:
-        # A strict umask must not keep Postgres' user out of its own data.
-        make_passable(folder)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if os.geteuid() == ROOT:
+            # A strict umask must not keep Postgres' user out of its own data.
+            make_passable(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EmbeddedPostgresError(
+            f"the database folder {folder} cannot be made: {error.strerror}; "
+            f"allow this user to write to {folder.parent}, or choose another folder"
+        ) from error
 
 
 def _location(folder: Path) -> Path:

@@ -1,8 +1,8 @@
 """The database of an installation that was given none: our own Postgres, started, shared and stopped.
 
 Whoever holds `owner.lock` starts the server, or adopts the one a killed owner left behind, and stops it at
-exit. Everybody else attaches. `start.lock` is held meanwhile: nobody may attach to a server whose start can still
-fail.
+exit. Everybody else attaches. `start.lock` is held meanwhile, so that nobody attaches to a server whose
+start may still fail.
 """
 
 import asyncio

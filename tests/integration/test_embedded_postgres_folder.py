@@ -282,7 +282,9 @@ async def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None
 
 @pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="no file system that refuses even root")
 async def test_a_folder_that_cannot_be_written_is_told() -> None:
-    with pytest.raises(EmbeddedPostgresError, match=r"/sys/kernel/data.*not permitted|denied|Read-only"):
+    with pytest.raises(
+        EmbeddedPostgresError, match=r"/sys/kernel/data cannot be made: .*(not permitted|denied|Read-only)"
+    ):
         await EmbeddedPostgres(Path("/sys/kernel/data")).__aenter__()
 
 

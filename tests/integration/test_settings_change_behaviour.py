@@ -1,4 +1,4 @@
-"""Each setting, changed, changes what the service does; those of the command line and of start-up have their own tests."""
+"""Each setting, changed, changes what the service does; command line and start-up have tests of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
