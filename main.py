@@ -20,7 +20,13 @@ from config.settings import LocalModelSettings, Settings
 from orchestrator.chat import ChatService
 from orchestrator.codec.chunks import encode
 from orchestrator.health import HealthService
-from orchestrator.lifecycle import PartDiedError, stop_requested, until_stopped
+from orchestrator.lifecycle import (
+    PartDiedError,
+    StoppedError,
+    interruptible,
+    stop_requested,
+    until_stopped,
+)
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer
 from orchestrator.supervisor import RunSupervisor
@@ -200,10 +206,11 @@ async def serve(settings: Settings) -> None:
     stop = stop_requested()
     deaths: Deaths = {}
     async with AsyncExitStack() as stack:
-        model = await stack.enter_async_context(model_of(settings, deaths))
-        dsn = await stack.enter_async_context(database_of(settings, deaths))
-        await bring_up_to_date(settings, dsn)
-        port = await stack.enter_async_context(assembled(settings, dsn, model))
+        async with interruptible(stop):
+            model = await stack.enter_async_context(model_of(settings, deaths))
+            dsn = await stack.enter_async_context(database_of(settings, deaths))
+            await bring_up_to_date(settings, dsn)
+            port = await stack.enter_async_context(assembled(settings, dsn, model))
         # What start-up made stays for good: the collector need not walk it at every full collection.
         gc.collect()
         gc.freeze()
@@ -240,6 +247,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load()
         logs.configure(settings.log_level)
         uvloop.run(migrate_only(settings) if command == "migrate" else serve(settings))
+    except StoppedError:
+        return 0
     except SettingsError as error:
         return complain(error.lines, 2)
     except EXPECTED as error:

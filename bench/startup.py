@@ -107,7 +107,7 @@ def _show(cold: float, warm: list[float], importing: float, packages: dict[str, 
     values = (cold, median(warm), min(warm), max(warm))
     table(headers, [["seconds", *(f"{value:.2f}" for value in values)]])
     shares = ", ".join(f"{name} {spent:.2f}" for name, spent in packages.items())
-    say(f"  importing takes {importing:.2f} s of each start; by package: {shares}")
+    say(f"  importing alone, timed by -X importtime: {importing:.2f} s; own share of packages: {shares}")
 
 
 def main() -> int:

@@ -1,16 +1,14 @@
 """Talk to a running orchestrator in the terminal: `python -m deploy.chat ["one question"]`."""
 
 import asyncio
-import os
 import sys
 from getpass import getuser
 
 import grpc
 
+from deploy.address import service_address
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
-
-ADDRESS = os.environ.get("ORCHESTRATOR_ADDRESS", "127.0.0.1:50051")
 
 
 async def ask(stub: "rpc.OrchestratorServiceAsyncStub", query: str, conversation_id: str) -> str:
@@ -26,7 +24,7 @@ async def ask(stub: "rpc.OrchestratorServiceAsyncStub", query: str, conversation
 async def talk(question: str | None) -> None:
     """One question, or as many as are typed; all in one conversation."""
     conversation_id = ""
-    async with grpc.aio.insecure_channel(ADDRESS) as channel:
+    async with grpc.aio.insecure_channel(service_address()) as channel:
         stub: rpc.OrchestratorServiceAsyncStub = rpc.OrchestratorServiceStub(channel)
         if question is not None:
             await ask(stub, question, conversation_id)

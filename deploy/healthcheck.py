@@ -1,10 +1,11 @@
 """The image's health check: exit code 0 when grpc.health.v1 says that the service takes calls, else 1."""
 
-import os
 import sys
 
 import grpc
 from grpc_health.v1 import health_pb2
+
+from deploy.address import service_address
 
 SERVICE = "orchestrator.OrchestratorService"
 SECONDS = 4.0
@@ -12,8 +13,7 @@ SECONDS = 4.0
 
 def main() -> int:
     """Ask once."""
-    address = os.environ.get("ORCHESTRATOR_ADDRESS", "127.0.0.1:50051")
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(service_address()) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

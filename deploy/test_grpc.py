@@ -1,10 +1,9 @@
 """Ask a running orchestrator whether it is healthy and streams: exit code 0 when it does, 1 when not.
 
 `python deploy/test_grpc.py [host:port]`, in the image `python test_grpc.py`. The address may also stand in
-ORCHESTRATOR_ADDRESS.
+ORCHESTRATOR_SERVER__ADDRESS.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import grpc
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from deploy.address import service_address
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 
@@ -37,8 +37,7 @@ def check_stream(stub: "rpc.OrchestratorServiceStub") -> bool:
 
 def main() -> int:
     """Run both checks against one address."""
-    default = os.environ.get("ORCHESTRATOR_ADDRESS", "127.0.0.1:50051")
-    address = sys.argv[1] if len(sys.argv) > 1 else default
+    address = sys.argv[1] if len(sys.argv) > 1 else service_address()
     with grpc.insecure_channel(address) as channel:
         stub: rpc.OrchestratorServiceStub = rpc.OrchestratorServiceStub(channel)
         try:

@@ -38,7 +38,7 @@ class Chat:
 
     def __init__(self, execution: RunExecution, log: EventLog, *, continue_on_disconnect: bool) -> None:
         self._execution = execution
-        self._log = log
+        self._records = log.read(execution.run.owner, execution.run.run_id)
         self._continue_on_disconnect = continue_on_disconnect
 
     @property
@@ -50,8 +50,8 @@ class Chat:
         return self._execution.run.conversation_id
 
     def read(self) -> AsyncGenerator[Record]:
-        """The run's log from its start to its terminal record; see `EventLog.read`."""
-        return self._log.read(self._execution.run.owner, self.run_id)
+        """The run's log from its start to its terminal record, once; see `EventLog.read`."""
+        return self._records
 
     def leave(self) -> None:
         """The caller is gone. Stops the run unless it was asked to continue."""
@@ -95,7 +95,13 @@ class ChatService:
         )
 
         async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
-            thread = RunThread(run.owner, run.run_id, thread_id(run.owner, run.conversation_id), attempt)
+            thread = RunThread(
+                run.owner,
+                run.run_id,
+                thread_id(run.owner, run.conversation_id),
+                attempt,
+                new=not command.conversation_id,
+            )
             return await self._runner.run(spec, command.turn, thread, emit)
 
         metadata = {"conversation_id": run.conversation_id, "routing_reason": routing_reason}

@@ -29,9 +29,10 @@ class RunCompleted:
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """The terminal event of a run that did not."""
+    """The terminal event of a run that did not. `partial`: what it had answered until then."""
 
     error: OrchestratorError
+    partial: str = ""
 
 
 RunEvent = AgentEvent | StatusChanged | RunCompleted | RunFailed

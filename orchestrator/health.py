@@ -58,18 +58,14 @@ class HealthService:
         fresh_seconds: float = 1.0,
         probe_seconds: float = 2.0,
     ) -> None:
-        self._database = database
-        self._provider = provider
         self._worker = worker
-        self._fresh_seconds = fresh_seconds
-        self._probe_seconds = probe_seconds
         self._started = monotonic()
-        self._asked: tuple[float, bool, bool] | None = None
-        self._asking = asyncio.Lock()
+        self._database_works = _Answer(database, fresh_seconds, probe_seconds)
+        self._provider_works = _Answer(provider, fresh_seconds, probe_seconds)
 
     async def check(self) -> Health:
         """The state of the service now."""
-        database, provider = await self._ask()
+        database, provider = await asyncio.gather(self._database_works.now(), self._provider_works.now())
         draining = self._worker.draining
         details = {
             "database": "ok" if database else "unreachable",
@@ -85,23 +81,32 @@ class HealthService:
         )
 
     async def ready(self) -> bool:
-        """Whether new calls should be sent here. A provider's state is no part of it."""
-        database, _ = await self._ask()
-        return database and not self._worker.draining
+        """Whether new calls should be sent here. The provider is not asked: it is no part of it."""
+        return await self._database_works.now() and not self._worker.draining
 
-    async def _ask(self) -> tuple[bool, bool]:
+
+class _Answer:
+    """Whether one part works, asked at most once in `fresh_seconds`."""
+
+    def __init__(self, part: Probe, fresh_seconds: float, probe_seconds: float) -> None:
+        self._part = part
+        self._fresh_seconds = fresh_seconds
+        self._probe_seconds = probe_seconds
+        self._works = False
+        self._asked_at: float | None = None
+        self._asking = asyncio.Lock()
+
+    async def now(self) -> bool:
         async with self._asking:
-            if self._asked is None or monotonic() - self._asked[0] >= self._fresh_seconds:
-                database, provider = await asyncio.gather(
-                    self._works(self._database), self._works(self._provider)
-                )
-                self._asked = (monotonic(), database, provider)
-            return self._asked[1], self._asked[2]
+            if self._asked_at is None or monotonic() - self._asked_at >= self._fresh_seconds:
+                self._works = await self._ask()
+                self._asked_at = monotonic()
+            return self._works
 
-    async def _works(self, part: Probe) -> bool:
+    async def _ask(self) -> bool:
         try:
             async with asyncio.timeout(self._probe_seconds):
-                await part.probe()
+                await self._part.probe()
         except (OrchestratorError, TimeoutError):
             return False
         return True

@@ -39,6 +39,8 @@ class RunJournal:
         self._sequence = 0
         self._offsets: defaultdict[tuple[int, Channel], int] = defaultdict(int)
         self._waiting: list[RunEvent] = []
+        self._unwritten: list[Record] = []
+        self._answer: list[str] = []
         self._arrived = asyncio.Event()
         self._urgent = asyncio.Event()
         self._closed = False
@@ -54,6 +56,11 @@ class RunJournal:
         if not isinstance(event, TextEmitted):
             self._urgent.set()
 
+    @property
+    def answer(self) -> str:
+        """The answer's text so far, as far as it was taken."""
+        return "".join(self._answer)
+
     def close(self) -> None:
         """Nothing more will be emitted: let `write` return when it has written what waits."""
         self._closed = True
@@ -61,13 +68,18 @@ class RunJournal:
         self._urgent.set()
 
     def take(self, *events: RunEvent, terminal: bool = False) -> list[Record]:
-        """Number and encode what waits, then `events`; the last record is terminal when asked."""
+        """Number and encode what waits, then `events`; the last record is terminal when asked.
+
+        First come records again of which nobody knows whether they were committed: writing them once more
+        changes nothing if they were, and leaves no gap if they were not.
+        """
         taken = [*self._waiting, *events]
         self._waiting.clear()
         self._arrived.clear()
         self._urgent.clear()
         now = datetime.now(UTC)
-        return [self._record(event, now, terminal and event is taken[-1]) for event in taken]
+        new = [self._record(event, now, terminal and event is taken[-1]) for event in taken]
+        return [*self._unwritten, *new]
 
     def _record(self, event: RunEvent, now: datetime, terminal: bool) -> Record:
         self._sequence += 1
@@ -75,6 +87,8 @@ class RunJournal:
             message = (event.message_index, event.channel)
             event = replace(event, offset=self._offsets[message])
             self._offsets[message] += len(event.text.encode())
+            if event.channel is Channel.ANSWER:
+                self._answer.append(event.text)
         header = ChunkHeader(self._run_id, self._agent_name, self._sequence, now)
         return Record(self._sequence, self._encode(event, header), terminal)
 
@@ -91,7 +105,9 @@ class RunJournal:
             if self._closed:
                 return
             began = monotonic()
-            await log.append(attempt, self.take())
+            self._unwritten = self.take()
+            await log.append(attempt, self._unwritten)
+            self._unwritten = []
             took = monotonic() - began
             opens_at = began + max(self._window, min(_WIDEST_SECONDS, took * _FLUSHES_PER_WINDOW))
 

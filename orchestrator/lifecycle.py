@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
 
 from state.errors import OrchestratorError
 
@@ -18,6 +19,38 @@ def stop_requested() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+class StoppedError(Exception):
+    """The process was told to stop before it had started."""
+
+
+@asynccontextmanager
+async def interruptible(stop: asyncio.Event) -> AsyncIterator[None]:
+    """Leave the block as soon as `stop` is set.
+
+    Raises:
+        StoppedError: It was.
+    """
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.create_task(stop.wait(), name="stop-while-starting")
+    try:
+        async with asyncio.timeout(None) as scope:
+
+            def leave(_: object) -> None:
+                scope.reschedule(loop.time())
+
+            stopping.add_done_callback(leave)
+            try:
+                yield
+            finally:
+                stopping.remove_done_callback(leave)
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise StoppedError("stopped before it had started") from error
+    finally:
+        stopping.cancel()
 
 
 async def until_stopped(stop: asyncio.Event, deaths: Mapping[str, Awaitable[object]]) -> None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 from agents.turn import Emit, TurnResult
 from orchestrator.events import ChunkEncoder, RunCompleted, RunFailed, StatusChanged
@@ -58,13 +59,20 @@ class RunExecution:
         try:
             attempt = await self._runs.begin(self.run, first)
         except OrchestratorError as error:
+            self.refuse(error)
             await _cancelled(agent)
-            self._attempt.set_exception(error)
-            self._attempt.exception()  # whoever asked may have left: then nobody looks at it
             return
         self._log.publish(self.run.run_id, first)
         self._attempt.set_result(attempt)
         await self._write_to_the_end(attempt, agent)
+
+    def refuse(self, error: OrchestratorError) -> None:
+        """Let nobody wait for a commit that will not come: the agent, too, may be waiting for it."""
+        if not self._attempt.done():
+            self._attempt.set_exception(error)
+            self._attempt.exception()  # whoever asked may have left: then nobody looks at it
+        if self._agent is not None:
+            self._agent.cancel()
 
     async def _guarded(self, work: Work) -> TurnResult:
         if self._stopped_by is not None:
@@ -88,14 +96,16 @@ class RunExecution:
 
     def _end(self, agent: asyncio.Future[TurnResult]) -> RunCompleted | RunFailed:
         if agent.cancelled():
-            return RunFailed(self._stopped_by or CancelledRunError("the run was cancelled"))
+            stopped_by = self._stopped_by or CancelledRunError("the run was cancelled")
+            return RunFailed(stopped_by, self._journal.answer)
         error = agent.exception()
         if error is None:
             return RunCompleted(agent.result())
         if isinstance(error, OrchestratorError):
-            return RunFailed(error)
-        logger.error("run failed", extra={"run_id": self.run.run_id}, exc_info=error)
-        return RunFailed(OrchestratorError("internal error"))
+            return RunFailed(error, self._journal.answer)
+        error_id = uuid4().hex
+        logger.error("run failed", extra={"run_id": self.run.run_id, "error_id": error_id}, exc_info=error)
+        return RunFailed(OrchestratorError(f"internal error {error_id}"), self._journal.answer)
 
     async def _finish(self, attempt: Attempt, end: RunCompleted | RunFailed) -> None:
         outcome = _outcome(end)
@@ -193,6 +203,7 @@ class RunSupervisor:
         except Exception:
             logger.exception("run failed outside its agent", extra={"run_id": run_id})
         finally:
+            execution.refuse(failure or OrchestratorError("internal error"))
             self._log.close(run_id, failure)
 
 
@@ -200,10 +211,15 @@ def _outcome(end: RunCompleted | RunFailed) -> RunOutcome:
     if isinstance(end, RunCompleted):
         result = end.result
         return RunOutcome(
-            RunState.SUCCEEDED, result.finish_reason, result=result.text.replace("\0", ""), usage=result.usage
+            RunState.SUCCEEDED, result.finish_reason, result=_storable(result.text), usage=result.usage
         )
     cancelled = isinstance(end.error, CancelledRunError)
-    return RunOutcome(RunState.CANCELLED if cancelled else RunState.FAILED, error_reason=end.error.reason)
+    state = RunState.CANCELLED if cancelled else RunState.FAILED
+    return RunOutcome(state, error_reason=end.error.reason, result=_storable(end.partial))
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "")  # Postgres keeps no NUL
 
 
 def _as_ours(error: BaseException | None) -> OrchestratorError:

@@ -110,6 +110,7 @@ class LostAttemptError(OrchestratorError):
     """Another attempt owns the run now: this one may write nothing more."""
 
     reason = Reason.WORKER_LOST
+    default_retry_after = 1.0
 
 
 class ProviderError(OrchestratorError):

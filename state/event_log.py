@@ -90,15 +90,20 @@ class EventLog:
         if tail is not None:
             tail.publish(records)
 
-    async def read(self, owner: Owner, run_id: RunId, after: int = 0) -> AsyncGenerator[Record]:
+    def read(self, owner: Owner, run_id: RunId, after: int = 0) -> AsyncGenerator[Record]:
         """Yield the records after a sequence, waiting for more, and end after the terminal one.
+
+        Called while this process executes the run, it learns of the run's failure whenever that comes.
 
         Raises:
             DatabaseUnavailableError: The log cannot be read, or the run's writer lost its database.
             NotFoundError: The id can be no run's.
         """
-        position = after
-        tail = self._tails.get(run_id)
+        return self._read(self._tails.get(run_id), owner, run_id, after)
+
+    async def _read(
+        self, tail: _Tail | None, owner: Owner, run_id: RunId, position: int
+    ) -> AsyncGenerator[Record]:
         while True:
             changed = tail.changed if tail else None
             records = tail.after(position) if tail else None

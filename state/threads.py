@@ -27,11 +27,13 @@ def thread_id(owner: Owner, conversation_id: ConversationId) -> ThreadId:
 class RunThread:
     """One run's hold on a conversation's thread, and the last checkpoint written through it.
 
-    `attempt` gives the right to write once the run is committed: the model is called before that.
+    `attempt` gives the right to write once the run is committed: the model is called before that. `new`: the
+    conversation's name was made up for this run, so there is nothing to read.
     """
 
     owner: Owner
     run_id: RunId
     thread_id: ThreadId
     attempt: Callable[[], Awaitable[Attempt]]
+    new: bool = False
     last_checkpoint_id: str = ""

@@ -104,6 +104,6 @@ def _metadata(event: RunEvent) -> dict[str, str]:
                 "task_status": "complete",
             }
         case RunFailed():
-            return {"task_status": "error"}
+            return {"task_status": "error", **({"partial": "true"} if event.partial else {})}
         case _:
             return {}

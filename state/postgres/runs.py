@@ -38,6 +38,7 @@ WITH {FENCE}, events AS (
     INSERT INTO run_events (run_id, sequence, owner, payload, terminal)
     SELECT $1, e.sequence, fence.owner, e.payload, e.terminal
     FROM fence, unnest($4::bigint[], $5::bytea[], $6::boolean[]) AS e (sequence, payload, terminal)
+    ON CONFLICT (run_id, sequence) DO NOTHING
 )
 UPDATE runs SET
     state = $7, finish_reason = $8, error_reason = nullif($9, ''), result = $10, usage = $11::jsonb,

@@ -104,11 +104,11 @@ def passable_folder() -> Iterator[Path]:
             kill_all(place)
 
 
-def kill_all(place: Path) -> None:
-    """Send SIGKILL to every Postgres process below `place`."""
+def kill_all(place: Path, number: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to every Postgres process below `place`."""
     for pid in processes_of(place):
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
 
 def processes_of(place: Path) -> list[int]:

@@ -1,6 +1,7 @@
 """One embedded Postgres for a whole test session; each test's database copies a migrated template."""
 
 import asyncio
+import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator
@@ -45,6 +46,7 @@ class SessionPostgres:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         with tempfile.TemporaryDirectory(prefix="orchestrator-tests-") as folder:
+            os.chmod(folder, 0o711)
             # Nothing here outlives the session, so nothing needs to survive a power cut.
             options = {"fsync": "off", "max_connections": "300"}
             try:

@@ -18,11 +18,17 @@ class OrchestratorProcess:
     """A running `main.py`. `address` is host:port; `output` and `errors` hold what it printed so far."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
         self._process = process
-        self._readers: list[asyncio.Task[None]] = []
         self._served: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._printed = asyncio.Event()
         self.output: list[str] = []
         self.errors: list[str] = []
+        self._readers = [
+            asyncio.create_task(self._read(process.stdout, self.output), name="read-stdout"),
+            asyncio.create_task(self._read(process.stderr, self.errors), name="read-stderr"),
+        ]
 
     @property
     def pid(self) -> int:
@@ -34,14 +40,15 @@ class OrchestratorProcess:
 
     async def serving(self) -> str:
         """The address, once it serves."""
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._readers = [
-            asyncio.create_task(self._read(self._process.stdout, self.output), name="read-stdout"),
-            asyncio.create_task(self._read(self._process.stderr, self.errors), name="read-stderr"),
-        ]
         async with asyncio.timeout(_START_SECONDS):
             return await self._served
+
+    async def says(self, line: str) -> None:
+        """Wait until it has printed a line."""
+        async with asyncio.timeout(_START_SECONDS):
+            while line not in self.output:
+                self._printed.clear()
+                await self._printed.wait()
 
     async def kill(self) -> None:
         """kill -9."""
@@ -68,6 +75,7 @@ class OrchestratorProcess:
     async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
         async for line in stream:
             lines.append(line.decode().rstrip("\n"))
+            self._printed.set()
             if lines[-1].startswith(_SERVING) and not self._served.done():
                 self._served.set_result(lines[-1].removeprefix(_SERVING))
         if not self._served.done():
@@ -76,14 +84,21 @@ class OrchestratorProcess:
 
 
 @asynccontextmanager
-async def orchestrator_process(folder: Path, **environment: str) -> AsyncIterator[OrchestratorProcess]:
+async def starting_process(folder: Path, **environment: str) -> AsyncIterator[OrchestratorProcess]:
     """Run `main.py` in a folder, with nothing of this process's own settings; end it on the way out."""
     process = OrchestratorProcess(await _spawn(folder, environment))
     try:
-        await process.serving()
         yield process
     finally:
         await process.stop()
+
+
+@asynccontextmanager
+async def orchestrator_process(folder: Path, **environment: str) -> AsyncIterator[OrchestratorProcess]:
+    """The same, once it serves."""
+    async with starting_process(folder, **environment) as process:
+        await process.serving()
+        yield process
 
 
 async def run_main(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:

@@ -13,7 +13,7 @@ from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.postgres import fresh_database
-from tests.harness.process import orchestrator_process, run_main
+from tests.harness.process import orchestrator_process, run_main, starting_process
 from tests.harness.service import chat_request, collect, text_of
 
 SECRET = "canary-secret-5d1"
@@ -186,3 +186,16 @@ async def chat(address: str) -> list[pb.ChatChunk]:
     async with grpc.aio.insecure_channel(address) as channel:
         stub: rpc.OrchestratorServiceAsyncStub = rpc.OrchestratorServiceStub(channel)
         return [chunk async for chunk in stub.StreamChat(chat_request())]
+
+
+async def test_sigterm_while_it_starts_ends_it_at_once(tmp_path: Path) -> None:
+    """A database that cannot be reached is waited for, but not by somebody who was told to stop."""
+    environment = {
+        "DATABASE_URL": "postgresql://user:secret@127.0.0.1:1/db",
+        "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
+        "ORCHESTRATOR_DATABASE__CONNECT_SECONDS": "60",
+    }
+    async with starting_process(tmp_path, **environment) as process:
+        await process.says("postgres: cannot be reached yet, waiting")
+        async with asyncio.timeout(3):
+            assert await process.stop() == 0

@@ -300,9 +300,8 @@ async def test_cancelling_while_the_database_is_made_leaves_no_process_and_no_ha
 ) -> None:
     entering = asyncio.create_task(EmbeddedPostgres(place / "data").__aenter__())
     await until(lambda: len(processes_of(place)) > 1)
-    for pid in processes_of(place):
-        # So that none of them can end by itself.
-        os.kill(pid, signal.SIGSTOP)
+    # So that none of them can end by itself.
+    kill_all(place, signal.SIGSTOP)
     entering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await entering

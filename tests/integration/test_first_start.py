@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
+from tests.fakes.embedded_postgres import passable_folder
 from tests.harness.process import ROOT, OrchestratorProcess, orchestrator_process, run_main
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
@@ -31,11 +32,12 @@ SETTINGS = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OrchestratorProcess]:
+async def process() -> AsyncIterator[OrchestratorProcess]:
     """`python main.py` with its own Postgres and its own model."""
-    async with orchestrator_process(tmp_path_factory.mktemp("first"), **SETTINGS) as process:
-        await healthy(process.address)
-        yield process
+    with passable_folder() as folder:
+        async with orchestrator_process(folder, **SETTINGS) as process:
+            await healthy(process.address)
+            yield process
 
 
 async def healthy(address: str) -> None:
@@ -139,16 +141,16 @@ sys.exit(test_grpc.main())
 async def test_the_health_check_of_the_image_follows_readiness(
     process: OrchestratorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ORCHESTRATOR_ADDRESS", process.address)
+    monkeypatch.setenv("ORCHESTRATOR_SERVER__ADDRESS", process.address)
     assert await run(sys.executable, "-m", "deploy.healthcheck") == (0, "SERVING\n")
-    monkeypatch.setenv("ORCHESTRATOR_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("ORCHESTRATOR_SERVER__ADDRESS", "127.0.0.1:1")
     assert await run(sys.executable, "-m", "deploy.healthcheck") == (1, "UNAVAILABLE\n")
 
 
 async def test_chat_in_the_terminal_prints_the_answer(
     process: OrchestratorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ORCHESTRATOR_ADDRESS", process.address)
+    monkeypatch.setenv("ORCHESTRATOR_SERVER__ADDRESS", process.address)
     code, output = await run(sys.executable, "-m", "deploy.chat", "Say hello.")
     assert code == 0
     assert output.strip()
@@ -160,7 +162,8 @@ async def test_the_database_folder_is_the_one_it_was_told(process: OrchestratorP
     assert (folder / "password").stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_model_that_does_not_load_in_time_ends_the_process_with_a_line(tmp_path: Path) -> None:
-    code, _, errors = await run_main(tmp_path, ORCHESTRATOR_LOCAL_MODEL__START_SECONDS="0.01")
+async def test_a_model_that_does_not_load_in_time_ends_the_process_with_a_line() -> None:
+    with passable_folder() as folder:
+        code, _, errors = await run_main(folder, ORCHESTRATOR_LOCAL_MODEL__START_SECONDS="0.01")
     assert code == 1
     assert errors.splitlines()[-1].startswith("llm-orchestrator: the local model has ended: ")

@@ -9,6 +9,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from protos import orchestrator_pb2 as pb
+from tests.fakes.scripted_provider.addresses import silent_address
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.process import run_main
@@ -134,3 +135,11 @@ async def test_a_second_server_on_the_port_is_refused_in_one_line(
     )
     assert code == 1
     assert errors.splitlines()[-1].startswith("llm-orchestrator: cannot listen on 127.0.0.1:")
+
+
+async def test_a_provider_that_does_not_answer_does_not_hold_readiness_up(dsn: str) -> None:
+    with silent_address() as address:
+        silent = ScriptedProvider(port=int(address.rpartition(":")[2]))
+        async with running_service(dsn, silent) as service:
+            async with asyncio.timeout(0.9):
+                await watched(standard_watch(service.channel), SERVING)

@@ -1,14 +1,14 @@
 """A conversation is remembered by its checkpoint, whatever happened in between."""
 
+import os
 import signal
-from pathlib import Path
 
 import grpc
-import psutil
 import pytest
 
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
+from tests.fakes.embedded_postgres import kill_all, passable_folder, processes_of
 from tests.fakes.scripted_provider.process import scripted_provider_process
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.harness.process import orchestrator_process
@@ -111,20 +111,21 @@ async def test_temperature_and_seed_reach_the_provider(service: Service) -> None
     assert not {"temperature", "seed"} & second.keys()
 
 
-async def test_memory_survives_kill_9_of_everything(tmp_path: Path) -> None:
+async def test_memory_survives_kill_9_of_everything() -> None:
     """The service and its own Postgres are killed and start again; the prompt holds the first turn."""
     async with scripted_provider_process() as provider:
         await provider.enqueue(Script(tokens=("Hello", " Ann.")))
         environment = {"OPENAI_BASE_URL": provider.base_url}
-        async with orchestrator_process(tmp_path, **environment) as first:
-            await _chat(first.address, "I am Ann.")
-            for process in (psutil.Process(first.pid), *_postgres_of(tmp_path)):
-                process.send_signal(signal.SIGKILL)
-            assert await first.exit_code() == -signal.SIGKILL
-        async with orchestrator_process(tmp_path, **environment) as second:
-            assert text_of(await _chat(second.address, "Who am I?"))
-            assert await second.stop() == 0
-        assert not _postgres_of(tmp_path)
+        with passable_folder() as folder:
+            async with orchestrator_process(folder, **environment) as first:
+                await _chat(first.address, "I am Ann.")
+                os.kill(first.pid, signal.SIGKILL)
+                kill_all(folder)
+                assert await first.exit_code() == -signal.SIGKILL
+            async with orchestrator_process(folder, **environment) as second:
+                assert text_of(await _chat(second.address, "Who am I?"))
+                assert await second.stop() == 0
+            assert not processes_of(folder)
         recorded = said((await provider.ledger(ended=2))[1].body)
     assert recorded == [("user", "I am Ann."), ("assistant", "Hello Ann."), ("user", "Who am I?")]
 
@@ -133,19 +134,3 @@ async def _chat(address: str, query: str) -> list[pb.ChatChunk]:
     async with grpc.aio.insecure_channel(address) as channel:
         stub: rpc.OrchestratorServiceAsyncStub = rpc.OrchestratorServiceStub(channel)
         return [chunk async for chunk in stub.StreamChat(chat_request(query, conversation_id="c1"))]
-
-
-def _postgres_of(folder: Path) -> list[psutil.Process]:
-    """The embedded Postgres whose data is below a folder: the postmaster and its children."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        if process.info["name"] == "postgres" and _data_folder(folder) in " ".join(
-            process.info["cmdline"] or ()
-        ):
-            found += [process, *process.children(recursive=True)]
-    return found
-
-
-def _data_folder(folder: Path) -> str:
-    location = folder / ".data" / "location"
-    return location.read_text().strip() if location.exists() else str(folder)

@@ -48,6 +48,8 @@ class PostgresSaver(BaseCheckpointSaver[str]):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint named by the config, else the thread's newest; None when there is none."""
         run = _run_thread(config)
+        if run.new and not run.last_checkpoint_id:
+            return None
         namespace = config["configurable"].get("checkpoint_ns", "")
         arguments = [run.thread_id, namespace, run.owner]
         statement = sql.SELECT_NEWEST
