@@ -62,7 +62,6 @@ async def test_tokens_that_wait_leave_as_one_chunk(dsn: str, provider: ScriptedP
     async with running_service(dsn, provider, stream={"window_seconds": 1.0}) as service:
         chunks = await service.chat()
     contents = [chunk.content.text for chunk in chunks if chunk.HasField("content")]
-    assert contents[0] == "a"
     assert "".join(contents) == "abcdefghij"
     assert len(contents) <= 2
 
