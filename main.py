@@ -16,19 +16,21 @@ import uvloop
 from agents.loader import CatalogError, load_catalog
 from agents.runner import AgentRunner
 from config.load import SettingsError, load
-from config.settings import LocalModelSettings, Settings
+from config.settings import LocalModelSettings, ServerSettings, Settings
+from orchestrator.admission import Admission, AdmissionLimits
 from orchestrator.chat import ChatService
 from orchestrator.codec.chunks import encode
 from orchestrator.health import HealthService
+from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import (
     PartDiedError,
     StoppedError,
     interruptible,
-    stop_requested,
+    stop_signals,
     until_stopped,
 )
-from orchestrator.server import AddressInUseError, ServerOptions, listening
-from orchestrator.servicer import OrchestratorServicer
+from orchestrator.server import AddressInUseError, Listening, ServerOptions, listening
+from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunSupervisor
 from providers.base import ChatModel
 from providers.local.model import CONNECTION_HEADERS, PROVIDER_NAME, LocalModel
@@ -174,8 +176,10 @@ async def local_model(
 
 
 @asynccontextmanager
-async def assembled(settings: Settings, dsn: str, model: ChatModel) -> AsyncIterator[int]:
-    """The whole service on a database that is up to date; yields the port it listens on."""
+async def assembled(
+    settings: Settings, dsn: str, model: ChatModel, *, hurried: asyncio.Event | None = None
+) -> AsyncIterator[Listening]:
+    """The whole service on a database that is up to date, listening inside the block."""
     catalog = load_catalog(CATALOG)
     stream, server = settings.stream, settings.server
     async with Database(
@@ -192,30 +196,55 @@ async def assembled(settings: Settings, dsn: str, model: ChatModel) -> AsyncIter
             encode,
             window_seconds=stream.window_seconds,
             drain_seconds=server.drain_seconds,
+            max_seconds=settings.run.max_seconds,
+            hurried=hurried,
         )
-        chat = ChatService(catalog, AgentRunner(model, PostgresSaver(database)), supervisor, log)
+        runner = AgentRunner(model, PostgresSaver(database))
+        chat = ChatService(catalog, runner, supervisor, log, heartbeat_seconds=stream.heartbeat_seconds)
         health = HealthService(database, model, supervisor)
-        servicer = OrchestratorServicer(chat, health, version=VERSION)
-        options = ServerOptions(server.address, server.max_receive_bytes, server.max_send_bytes)
-        async with supervisor, listening(servicer, health, supervisor, options) as port:
-            yield port
+        about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes)
+        servicer = OrchestratorServicer(chat, health, about)
+        guard, options = edge_of(server)
+        async with supervisor, listening(servicer, health, supervisor, guard, options) as running:
+            yield running
+
+
+def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:
+    """What the settings say of the transport and its limits."""
+    limits = AdmissionLimits(
+        server.max_streams, server.max_streams_per_user, server.max_calls, server.max_calls_per_user
+    )
+    options = ServerOptions(
+        address=server.address,
+        max_receive_bytes=server.max_receive_bytes,
+        max_send_bytes=server.max_send_bytes,
+        max_metadata_bytes=server.max_metadata_bytes,
+        keepalive_seconds=server.keepalive_seconds,
+        keepalive_timeout_seconds=server.keepalive_timeout_seconds,
+        min_ping_interval_seconds=server.min_ping_interval_seconds,
+        connection_age_seconds=server.connection_age_seconds,
+        connection_grace_seconds=server.stream_seconds,
+    )
+    edge = EdgeLimits(server.call_seconds, server.stream_seconds, server.slow_reader_seconds)
+    return GuardInterceptor(Admission(limits), edge), options
 
 
 async def serve(settings: Settings) -> None:
     """Everything, until a signal or the death of a part."""
-    stop = stop_requested()
+    stop = stop_signals()
     deaths: Deaths = {}
     async with AsyncExitStack() as stack:
-        async with interruptible(stop):
+        async with interruptible(stop.requested):
             model = await stack.enter_async_context(model_of(settings, deaths))
             dsn = await stack.enter_async_context(database_of(settings, deaths))
             await bring_up_to_date(settings, dsn)
-            port = await stack.enter_async_context(assembled(settings, dsn, model))
+            running = await stack.enter_async_context(assembled(settings, dsn, model, hurried=stop.hurried))
+        deaths["telling readiness"] = running.died()
         # What start-up made stays for good: the collector need not walk it at every full collection.
         gc.collect()
         gc.freeze()
-        say(f"serving on {settings.server.address.rpartition(':')[0]}:{port}")
-        await until_stopped(stop, deaths)
+        say(f"serving on {settings.server.address.rpartition(':')[0]}:{running.port}")
+        await until_stopped(stop.requested, deaths)
         say("stopping")
 
 

@@ -37,6 +37,34 @@ class ServerSettings(_Group):
     )
     max_receive_bytes: int = Field(default=16 << 20, ge=1024, description="largest request, bytes")
     max_send_bytes: int = Field(default=16 << 20, ge=1024, description="largest response, bytes")
+    max_metadata_bytes: int = Field(
+        default=16 << 10, ge=8192, description="largest metadata of a call, bytes"
+    )
+    call_seconds: float = Field(default=10.0, gt=0, description="longest unary call, seconds")
+    stream_seconds: float = Field(default=3660.0, gt=0, description="longest stream, seconds")
+    slow_reader_seconds: float = Field(
+        default=30.0, gt=0, description="how long a caller may take to read one message, seconds"
+    )
+    keepalive_seconds: float = Field(
+        default=30.0, ge=0.1, description="a connection silent for so long is asked whether it lives, seconds"
+    )
+    keepalive_timeout_seconds: float = Field(
+        default=10.0, ge=0.1, description="how long the answer to that may take, seconds"
+    )
+    min_ping_interval_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        description="callers that ask more often, without a call, are disconnected, seconds",
+    )
+    connection_age_seconds: float = Field(
+        default=1800.0,
+        ge=0,
+        description="a connection this old takes no new calls, so that callers spread; 0 = never, seconds",
+    )
+    max_streams: int = Field(default=1000, ge=1, description="streams at the same time")
+    max_streams_per_user: int = Field(default=50, ge=1, description="streams of one user at the same time")
+    max_calls: int = Field(default=1000, ge=1, description="unary calls at the same time")
+    max_calls_per_user: int = Field(default=100, ge=1, description="unary calls of one user at the same time")
     drain_seconds: float = Field(
         default=20.0, ge=0, description="how long runs may go on after the process was told to stop, seconds"
     )
@@ -115,8 +143,18 @@ class LocalModelSettings(_Group):
     )
 
 
+class RunSettings(_Group):
+    """How long a run may take."""
+
+    max_seconds: float = Field(default=3600.0, gt=0, description="longest run, seconds")
+
+
 class StreamSettings(_Group):
     """How tokens become chunks."""
+
+    heartbeat_seconds: float = Field(
+        default=15.0, ge=0.1, description="a stream silent for so long sends a heartbeat, seconds"
+    )
 
     window_seconds: float = Field(
         default=0.025, ge=0, le=1, description="text that comes within this time leaves as one chunk, seconds"
@@ -172,6 +210,7 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     provider: ProviderSettings = ProviderSettings()
     local_model: LocalModelSettings = LocalModelSettings()
+    run: RunSettings = RunSettings()
     stream: StreamSettings = StreamSettings()
 
     @field_validator("database_url")

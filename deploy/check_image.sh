@@ -149,13 +149,15 @@ get_base() {
   fi
   echo "    it cannot be pulled: $(tail -n 1 "$work/pull.log" | cut -c 1-200)"
   echo "    FALLBACK: making a stand-in from Debian packages under the name $base"
-  # As in the official image: python and pip by these names, and nothing that keeps pip from installing.
+  # As in the official image: python and pip by these names, no EXTERNALLY-MANAGED, and an apt that caches nothing.
   # shellcheck disable=SC2016 # mmdebstrap gives the hook its argument
   watched 600 base mmdebstrap --variant=minbase --include=ca-certificates,python3-pip,python-is-python3 \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook='rm "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED' bookworm "$work/base.tar" ||
-    fail "mmdebstrap: $(tail -n 1 "$work/base.log")" "see that the Debian mirror can be reached"
+    --customize-hook='rm "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED' \
+    --customize-hook='rm -f "$1"/var/cache/apt/*.bin && printf "%s \"\";\n" Dir::Cache::pkgcache Dir::Cache::srcpkgcache \
+      >"$1"/etc/apt/apt.conf.d/docker-clean' bookworm "$work/base.tar" ||
+    fail "mmdebstrap: $(grep -m 1 '^E: ' "$work/base.log")" "see that the Debian mirror can be reached"
   watched 120 import podman import --change 'CMD ["python3"]' "$work/base.tar" "$full" ||
     fail "podman import: $(tail -n 1 "$work/import.log")" "see that /var/tmp has 3 GB of room"
   rm "$work/base.tar"
@@ -228,13 +230,16 @@ serve() {
   start --env ORCHESTRATOR_SERVER__ADDRESS="127.0.0.1:$port" "$@" "$IMAGE"
 }
 
+is_running() {
+  [ "$(podman inspect --format '{{.State.Running}}' "$id")" = true ]
+}
+
 # LIMIT_SECONDS: until the image's own HEALTHCHECK passes.
 wait_until_healthy() {
   local began=$SECONDS
   until timeout 20 podman healthcheck run "$id" >/dev/null 2>&1; do
     ((SECONDS - began < $1)) || fail "not healthy after $1 s" "read the container's lines above"
-    [ "$(podman inspect --format '{{.State.Running}}' "$id")" = true ] ||
-      fail "the container has ended" "read its lines above"
+    is_running || fail "the container has ended" "read its lines above"
     sleep 0.5
   done
   ok "its HEALTHCHECK passes after $((SECONDS - began)) s on 127.0.0.1:$port"
@@ -285,6 +290,21 @@ check_runs() {
   ok "runs in its database: $1"
 }
 
+restart() {
+  timeout 60 podman start "$id" >/dev/null
+  wait_until_healthy 60
+}
+
+kill_it() {
+  local began=$SECONDS
+  timeout 20 podman kill --signal KILL "$id" >/dev/null
+  while is_running; do
+    ((SECONDS - began < 20)) || fail "it outlives SIGKILL" "see the kernel's log"
+    sleep 0.2
+  done
+  ok "killed with SIGKILL"
+}
+
 check_stop() {
   local began=$SECONDS code
   timeout $((STOP_SECONDS + 20)) podman stop --time "$STOP_SECONDS" "$id" >/dev/null 2>&1 || true
@@ -303,14 +323,10 @@ run_with_nothing_configured() {
   check_data_is_in_the_volume
   check_runs 1
   check_stop
-  podman start "$id" >/dev/null
-  wait_until_healthy 60
+  restart
   check_stream
-  podman kill --signal KILL "$id" >/dev/null
-  timeout 20 podman wait "$id" >/dev/null || fail "it outlived SIGKILL" "end it by hand: podman rm --force $id"
-  ok "killed with SIGKILL"
-  podman start "$id" >/dev/null
-  wait_until_healthy 60
+  kill_it
+  restart
   check_runs 2
   check_stop
 }

@@ -9,7 +9,8 @@ from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
 from agents.turn import Emit, Turn, TurnResult
 from orchestrator.events import StatusChanged
-from orchestrator.supervisor import RunExecution, RunSupervisor
+from orchestrator.execution import RunExecution
+from orchestrator.supervisor import RunSupervisor
 from state.errors import CancelledRunError
 from state.event_log import EventLog
 from state.models import Attempt, ConversationId, NewRun, Owner, Record, RunId, RunKind, RunState
@@ -21,7 +22,7 @@ class ChatCommand:
     """One user turn, as accepted.
 
     An empty `conversation_id` begins a new conversation. `request` is the request as it came, to be kept with
-    the run. `window_seconds` None = the server's own.
+    the run. `window_seconds` and `heartbeat_seconds` None = the server's own.
     """
 
     owner: Owner
@@ -31,14 +32,17 @@ class ChatCommand:
     request: bytes
     continue_on_disconnect: bool = False
     window_seconds: float | None = None
+    heartbeat_seconds: float | None = None
 
 
 class Chat:
     """A chat run that has been accepted, seen from the call that began it."""
 
-    def __init__(self, execution: RunExecution, log: EventLog, *, continue_on_disconnect: bool) -> None:
+    def __init__(
+        self, execution: RunExecution, records: AsyncGenerator[Record | None], *, continue_on_disconnect: bool
+    ) -> None:
         self._execution = execution
-        self._records = log.read(execution.run.owner, execution.run.run_id)
+        self._records = records
         self._continue_on_disconnect = continue_on_disconnect
 
     @property
@@ -46,11 +50,15 @@ class Chat:
         return self._execution.run.run_id
 
     @property
+    def agent_name(self) -> str:
+        return self._execution.run.agent_name
+
+    @property
     def conversation_id(self) -> ConversationId:
         return self._execution.run.conversation_id
 
-    def read(self) -> AsyncGenerator[Record]:
-        """The run's log from its start to its terminal record, once; see `EventLog.read`."""
+    def read(self) -> AsyncGenerator[Record | None]:
+        """The run's log from its start to its terminal record, once; None when a heartbeat is due."""
         return self._records
 
     def leave(self) -> None:
@@ -60,7 +68,7 @@ class Chat:
 
 
 class ChatService:
-    """Answers user turns."""
+    """Answers user turns. `heartbeat_seconds`: how long a stream is silent before it shows that it lives."""
 
     def __init__(
         self,
@@ -69,12 +77,14 @@ class ChatService:
         supervisor: RunSupervisor,
         log: EventLog,
         *,
+        heartbeat_seconds: float,
         new_id: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
         self._catalog = catalog
         self._runner = runner
         self._supervisor = supervisor
         self._log = log
+        self._heartbeat_seconds = heartbeat_seconds
         self._new_id = new_id
 
     async def begin(self, command: ChatCommand) -> Chat:
@@ -107,7 +117,10 @@ class ChatService:
         metadata = {"conversation_id": run.conversation_id, "routing_reason": routing_reason}
         status = StatusChanged(RunState.RUNNING, "Answering", metadata)
         execution = self._supervisor.begin(run, status, work, window_seconds=command.window_seconds)
-        chat = Chat(execution, self._log, continue_on_disconnect=command.continue_on_disconnect)
+        records = self._log.read(
+            run.owner, run.run_id, idle_seconds=command.heartbeat_seconds or self._heartbeat_seconds
+        )
+        chat = Chat(execution, records, continue_on_disconnect=command.continue_on_disconnect)
         try:
             await execution.attempt()
         except asyncio.CancelledError:

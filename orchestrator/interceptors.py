@@ -11,14 +11,41 @@ from uuid import uuid4
 
 import grpc
 
+from orchestrator.admission import Admission, CallKind
 from orchestrator.codec.errors import grpc_status_of
-from state.errors import InvalidRequestError, OrchestratorError
+from state.errors import (
+    CancelledRunError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    OrchestratorError,
+    SlowReaderError,
+)
 
 logger = logging.getLogger(__name__)
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "Handler | None"
+
+_UNLIMITED = (
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.",
+    "/orchestrator.OrchestratorService/HealthCheck",
+    "/orchestrator.OrchestratorService/GetServerInfo",
+)
+"""Asked just when there is too much going on."""
+
+_ABORT_SECONDS = 1.0
+"""An abort, too, waits for a reader who does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLimits:
+    """The most time, in seconds: for a call, a stream, and a caller's taking of one message of a stream."""
+
+    call_seconds: float
+    stream_seconds: float
+    slow_reader_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +54,19 @@ class _Undecodable:
 
 
 class GuardInterceptor(grpc.aio.ServerInterceptor):
-    """Turns exceptions into statuses, for handlers of every kind.
+    """Turns exceptions into statuses and enforces limits, for handlers of every kind.
 
     Without it grpc.aio puts `str(exception)` on the wire, answers nothing at all when our own code leaks a
-    CancelledError, and calls bytes that are no message an unknown error.
+    CancelledError, calls bytes that are no message an unknown error, and waits for ever for a slow reader.
     """
+
+    def __init__(self, admission: Admission, limits: EdgeLimits) -> None:
+        self._admission = admission
+        self._limits = limits
+
+    async def idle(self) -> None:
+        """Return when no handler is at work but those of health and reflection."""
+        await self._admission.idle()
 
     async def intercept_service(
         self,
@@ -39,22 +74,77 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MaybeHandler:
         handler = await continuation(handler_call_details)
-        method = handler_call_details.method
         if handler is None:
             return None
+        method = handler_call_details.method
+        decode, encode = _total(handler.request_deserializer), handler.response_serializer
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(
-                _guard_unary(handler.unary_unary, method),
-                _total(handler.request_deserializer),
-                handler.response_serializer,
-            )
+            call = self._guard_reply(handler.unary_unary, method)
+            return grpc.unary_unary_rpc_method_handler(call, decode, encode)
         if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(
-                _guard_stream(handler.unary_stream, method),
-                _total(handler.request_deserializer),
-                handler.response_serializer,
-            )
-        return handler  # client-streaming kinds: only server reflection uses them here
+            call = self._guard_replies(handler.unary_stream, method)
+            return grpc.unary_stream_rpc_method_handler(call, decode, encode)
+        if handler.stream_unary:
+            call = self._guard_reply(handler.stream_unary, method)
+            return grpc.stream_unary_rpc_method_handler(call, handler.request_deserializer, encode)
+        if handler.stream_stream:
+            call = self._guard_replies(handler.stream_stream, method)
+            return grpc.stream_stream_rpc_method_handler(call, handler.request_deserializer, encode)
+        return handler
+
+    def _guard_reply(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
+        async def guarded(request: object, context: Context) -> object:
+            async with _edge(method, context), self._limited(CallKind.CALL, method, request):
+                return await call(request, context)
+
+        return guarded
+
+    def _guard_replies(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
+        async def guarded(request: object, context: Context) -> None:
+            async with _edge(method, context), self._limited(CallKind.STREAM, method, request):
+                replies = call(request, context)
+                if inspect.isawaitable(replies):  # writes for itself, as health's Watch does
+                    await replies
+                    return
+                async with aclosing(replies):
+                    async for reply in replies:
+                        await self._write(context, reply)
+
+        return guarded
+
+    @asynccontextmanager
+    async def _limited(self, kind: CallKind, method: str, request: object) -> AsyncIterator[None]:
+        if isinstance(request, _Undecodable):
+            raise InvalidRequestError(message="the request's bytes are no valid message of its type")
+        if method.startswith(_UNLIMITED):
+            yield
+            return
+        limits = self._limits
+        seconds = limits.stream_seconds if kind is CallKind.STREAM else limits.call_seconds
+        # A request without a user is one that its handler refuses, or nobody's.
+        with self._admission.admit(kind, getattr(request, "user_id", "")):
+            try:
+                async with asyncio.timeout(seconds) as scope:
+                    yield
+            except TimeoutError as error:
+                if not scope.expired():
+                    raise
+                raise DeadlineExceededError(
+                    f"this server ends such a {kind} after {seconds:g} s",
+                    metadata={"seconds": f"{seconds:g}"},
+                ) from error
+
+    async def _write(self, context: Context, reply: object) -> None:
+        seconds = self._limits.slow_reader_seconds
+        try:
+            async with asyncio.timeout(seconds) as scope:
+                await context.write(reply)
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise SlowReaderError(
+                f"a message was not read within {seconds:g} s", metadata={"seconds": f"{seconds:g}"}
+            ) from error
 
 
 def _total(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
@@ -70,35 +160,6 @@ def _total(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]
     return decode
 
 
-def _guard_unary(call: Callable[..., Any], method: str) -> Callable[..., Any]:
-    async def guarded(request: object, context: Context) -> object:
-        async with _edge(method, context):
-            _refuse_undecodable(request)
-            return await call(request, context)
-
-    return guarded
-
-
-def _guard_stream(call: Callable[..., Any], method: str) -> Callable[..., Any]:
-    async def guarded(request: object, context: Context) -> None:
-        async with _edge(method, context):
-            _refuse_undecodable(request)
-            replies = call(request, context)
-            if inspect.isawaitable(replies):  # writes for itself, as health's Watch does
-                await replies
-                return
-            async with aclosing(replies):
-                async for reply in replies:
-                    await context.write(reply)
-
-    return guarded
-
-
-def _refuse_undecodable(request: object) -> None:
-    if isinstance(request, _Undecodable):
-        raise InvalidRequestError(message="the request's bytes are no valid message of its type")
-
-
 @asynccontextmanager
 async def _edge(method: str, context: Context) -> AsyncIterator[None]:
     try:
@@ -110,11 +171,23 @@ async def _edge(method: str, context: Context) -> AsyncIterator[None]:
         if task is not None and task.cancelling():
             raise  # grpc cancelled us: the client is gone, or the server stops
         logger.warning("rpc leaked a cancellation", extra={"rpc": method})
-        await context.abort(grpc.StatusCode.CANCELLED, "cancelled")
+        await _abort(context, CancelledRunError("cancelled"))
     except OrchestratorError as error:
         logger.info("rpc refused", extra={"rpc": method, "reason": error.reason})
-        await context.abort_with_status(grpc_status_of(error))
+        await _abort(context, error)
     except Exception:
         error_id = uuid4().hex
         logger.exception("rpc failed", extra={"rpc": method, "error_id": error_id})
-        await context.abort_with_status(grpc_status_of(OrchestratorError(f"internal error {error_id}")))
+        await _abort(
+            context, OrchestratorError(f"internal error {error_id}", metadata={"error_id": error_id})
+        )
+
+
+async def _abort(context: Context, error: OrchestratorError) -> None:
+    """End the RPC with an error, waiting only so long for a caller who does not read."""
+    try:
+        async with asyncio.timeout(_ABORT_SECONDS) as scope:
+            await context.abort_with_status(grpc_status_of(error))
+    except TimeoutError:
+        if not scope.expired():
+            raise

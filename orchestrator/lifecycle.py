@@ -4,6 +4,8 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from state.errors import OrchestratorError
 
@@ -12,13 +14,24 @@ class PartDiedError(Exception):
     """A part of the process has ended by itself; the message says which."""
 
 
-def stop_requested() -> asyncio.Event:
-    """An event set by the first SIGTERM or SIGINT."""
-    stop = asyncio.Event()
+@dataclass(frozen=True, slots=True)
+class StopSignals:
+    """`requested` is set by the first SIGTERM or SIGINT, `hurried` by the second: finish nothing, leave."""
+
+    requested: asyncio.Event
+    hurried: asyncio.Event
+
+    def received(self) -> None:
+        (self.hurried if self.requested.is_set() else self.requested).set()
+
+
+def stop_signals() -> StopSignals:
+    """From now on the signals do not end the process, they set these events."""
+    signals = StopSignals(asyncio.Event(), asyncio.Event())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+        loop.add_signal_handler(number, signals.received)
+    return signals
 
 
 class StoppedError(Exception):
@@ -74,3 +87,9 @@ async def until_stopped(stop: asyncio.Event, deaths: Mapping[str, Awaitable[obje
         error = future.exception()
         why = f": {error.message}" if isinstance(error, OrchestratorError) else ""
         raise PartDiedError(f"{watched[future]} has ended{why}") from error
+
+
+async def ended_after_cancel(future: asyncio.Future[Any]) -> None:
+    """Cancel a task and return when it has ended, however it did."""
+    future.cancel()
+    await asyncio.gather(future, return_exceptions=True)

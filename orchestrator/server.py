@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import grpc
@@ -22,25 +22,63 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+_LAST_CHUNKS_SECONDS = 2.0
+
+
 class AddressInUseError(Exception):
     """The address cannot be listened on; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where to listen and how large a message may be, in bytes."""
+    """Where to listen, and the limits of connections and messages. Times in seconds, sizes in bytes."""
 
     address: str
     max_receive_bytes: int
     max_send_bytes: int
+    max_metadata_bytes: int
+    keepalive_seconds: float
+    keepalive_timeout_seconds: float
+    min_ping_interval_seconds: float
+    connection_age_seconds: float
+    connection_grace_seconds: float
     ready_poll_seconds: float = 1.0
 
     def channel_arguments(self) -> Sequence[tuple[str, int]]:
-        return (
+        """gRPC's names for them; its times are in milliseconds."""
+        timeout = int(self.keepalive_timeout_seconds * 1000)
+        arguments = [
             ("grpc.max_receive_message_length", self.max_receive_bytes),
             ("grpc.max_send_message_length", self.max_send_bytes),
+            ("grpc.max_metadata_size", self.max_metadata_bytes),
+            ("grpc.absolute_max_metadata_size", self.max_metadata_bytes),
             ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half the calls
-        )
+            ("grpc.keepalive_time_ms", int(self.keepalive_seconds * 1000)),
+            ("grpc.keepalive_timeout_ms", timeout),
+            ("grpc.http2.ping_timeout_ms", timeout),  # without it a silent peer is given a minute more
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", int(self.min_ping_interval_seconds * 1000)),
+            ("grpc.http2.bdp_probe", 0),  # else a reader that stands still is given megabytes first
+        ]
+        if self.connection_age_seconds:
+            arguments += [
+                ("grpc.max_connection_age_ms", int(self.connection_age_seconds * 1000)),
+                ("grpc.max_connection_age_grace_ms", int(self.connection_grace_seconds * 1000)),
+            ]
+        return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A server that serves. `died` completes when it has lost a part it cannot do without."""
+
+    port: int
+    readiness: asyncio.Task[None]
+
+    async def died(self) -> None:
+        await asyncio.wait({self.readiness})
+        if not self.readiness.cancelled():
+            self.readiness.result()
 
 
 @asynccontextmanager
@@ -48,14 +86,15 @@ async def listening(
     servicer: OrchestratorServicer,
     health_service: HealthService,
     supervisor: RunSupervisor,
+    guard: GuardInterceptor,
     options: ServerOptions,
-) -> AsyncIterator[int]:
-    """Serve inside the block; yield the bound port. On the way out: NOT_SERVING, drain the runs, close.
+) -> AsyncIterator[Listening]:
+    """Serve inside the block. On the way out: NOT_SERVING, drain the runs, let handlers end, close.
 
     Raises:
         AddressInUseError: Nothing can listen there.
     """
-    server = grpc.aio.server(interceptors=[GuardInterceptor()], options=options.channel_arguments())
+    server = grpc.aio.server(interceptors=[guard], options=options.channel_arguments())
     status = health.aio.HealthServicer()
     rpc.add_OrchestratorServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
@@ -63,17 +102,21 @@ async def listening(
     reflection.enable_server_reflection(names, server)
     port = _bind(server, options.address)
     await server.start()
-    watch = asyncio.create_task(
+    readiness = asyncio.create_task(
         _tell_readiness(health_service, status, options.ready_poll_seconds), name="readiness"
     )
     try:
-        yield port
+        yield Listening(port, readiness)
     finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+        readiness.cancel()
+        await asyncio.gather(readiness, return_exceptions=True)
         await status.enter_graceful_shutdown()
         await supervisor.drain()
-        await server.stop(1.0)  # the runs have ended: this is for their last chunks
+        with suppress(TimeoutError):
+            # The runs have ended: this is for their last chunks. Then nothing is left but who watches health.
+            async with asyncio.timeout(_LAST_CHUNKS_SECONDS):
+                await guard.idle()
+        await server.stop(None)
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:

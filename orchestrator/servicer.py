@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
@@ -18,13 +19,26 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 SERVICE = pb.DESCRIPTOR.services_by_name["OrchestratorService"]
 
 
+FEATURES = ("structured_chunks", "heartbeats", "on_disconnect_continue")
+"""What a caller may rely on beyond the six core RPCs. A feature is added in the commit that makes it work."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What this server says of itself."""
+
+    version: str
+    agents: tuple[str, ...]
+    max_request_bytes: int
+
+
 class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     """Implements orchestrator.OrchestratorService. What is not built yet answers UNIMPLEMENTED."""
 
-    def __init__(self, chat: ChatService, health: HealthService, *, version: str) -> None:
+    def __init__(self, chat: ChatService, health: HealthService, about: ServerInfo) -> None:
         self._chat = chat
         self._health = health
-        self._version = version
+        self._about = about
 
     async def StreamChat(self, request: pb.ChatRequest, context: Context) -> AsyncGenerator[pb.ChatChunk]:
         chat = await self._chat.begin(requests.chat_command(request))
@@ -36,6 +50,9 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
             )
             async with aclosing(chat.read()) as records:
                 async for record in records:
+                    if record is None:
+                        yield chunks.heartbeat(chat.run_id, chat.agent_name, options)
+                        continue
                     chunk = chunks.decode(record.payload, options)
                     yield chunk
         finally:
@@ -45,7 +62,19 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
 
     async def HealthCheck(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         del request, context
-        return _health(await self._health.check(), self._version)
+        return _health(await self._health.check(), self._about.version)
+
+    async def GetServerInfo(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        del request, context
+        about = self._about
+        return pb.GetServerInfoResponse(
+            version=about.version,
+            features=FEATURES,
+            agents=about.agents,
+            max_request_bytes=about.max_request_bytes,
+        )
 
 
 def _health(health: Health, version: str) -> pb.HealthCheckResponse:

@@ -5,6 +5,10 @@
   - NotFoundError
   - UnimplementedError
   - CancelledRunError
+  - DeadlineExceededError
+  - QuotaExceededError
+  - OverloadedError
+  - SlowReaderError
   - DrainingError
   - DatabaseUnavailableError
   - LostAttemptError
@@ -14,13 +18,17 @@
       - ProviderRejectedError
       - ProviderBrokenError
 
-`reason` is the machine-readable half and the only part the transport maps. The message is shown to callers:
-never format a secret, a prompt, a row or another exception's text into it.
+`reason` is the machine-readable half and the only part the transport maps. Message, details and metadata are
+shown to callers: never format a secret, a prompt, a row or another exception's text into them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import ClassVar
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Reason(StrEnum):
@@ -30,6 +38,10 @@ class Reason(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     UNIMPLEMENTED = "UNIMPLEMENTED"
     CANCELLED = "CANCELLED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    QUOTA = "QUOTA"
+    OVERLOADED = "OVERLOADED"
+    SLOW_READER = "SLOW_READER"
     DRAINING = "DRAINING"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     WORKER_LOST = "WORKER_LOST"
@@ -40,21 +52,6 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
 
 
-class OrchestratorError(Exception):
-    """Base of every error raised on purpose by this service.
-
-    `retry_after`: seconds after which the same request may succeed; None when waiting does not help.
-    """
-
-    reason: ClassVar[Reason] = Reason.INTERNAL
-    default_retry_after: ClassVar[float | None] = None
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.retry_after = self.default_retry_after if retry_after is None else retry_after
-
-
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
     """What is wrong with one field. `field` is its path in the request, as `conversation_history[3].role`."""
@@ -63,14 +60,65 @@ class FieldViolation:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaViolation:
+    """Which limit was reached, and whose: `subject` is as `user:ann`."""
+
+    subject: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreconditionViolation:
+    """What must be put right first: `kind` as `PROVIDER`, `subject` the thing itself."""
+
+    kind: str
+    subject: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What was not found: `kind` as `run`, `name` as the caller gave it."""
+
+    kind: str
+    name: str
+
+
+Detail = FieldViolation | QuotaViolation | PreconditionViolation | Resource
+
+
+class OrchestratorError(Exception):
+    """Base of every error raised on purpose by this service.
+
+    `retry_after`: seconds after which the same request may succeed; None when waiting does not help.
+    `metadata`: every value that stands in the message, by name, for programs.
+    """
+
+    reason: ClassVar[Reason] = Reason.INTERNAL
+    default_retry_after: ClassVar[float | None] = None
+
+    def __init__(
+        self,
+        message: str,
+        *details: Detail,
+        retry_after: float | None = None,
+        metadata: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.retry_after = self.default_retry_after if retry_after is None else retry_after
+        self.metadata = metadata
+
+
 class InvalidRequestError(OrchestratorError):
     """The caller must change the request before trying again."""
 
     reason = Reason.INVALID_REQUEST
 
     def __init__(self, *violations: FieldViolation, message: str = "") -> None:
-        first = message or "; ".join(f"{v.field}: {v.description}" for v in violations)
-        super().__init__(first)
+        super().__init__(message or "; ".join(f"{v.field}: {v.description}" for v in violations), *violations)
         self.violations = violations
 
 
@@ -90,6 +138,32 @@ class CancelledRunError(OrchestratorError):
     """The run was cancelled."""
 
     reason = Reason.CANCELLED
+
+
+class DeadlineExceededError(OrchestratorError):
+    """The caller's deadline, or the server's own limit of time, has passed."""
+
+    reason = Reason.DEADLINE_EXCEEDED
+
+
+class QuotaExceededError(OrchestratorError):
+    """One user has as much going on as one user may have."""
+
+    reason = Reason.QUOTA
+    default_retry_after = 1.0
+
+
+class OverloadedError(OrchestratorError):
+    """The process has as much going on as it can carry; another replica may have room."""
+
+    reason = Reason.OVERLOADED
+    default_retry_after = 1.0
+
+
+class SlowReaderError(OrchestratorError):
+    """The caller took too long to read its stream."""
+
+    reason = Reason.SLOW_READER
 
 
 class DrainingError(OrchestratorError):

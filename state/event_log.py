@@ -8,6 +8,8 @@ another process, reads from the store.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from time import monotonic
 
 from state.errors import OrchestratorError
 from state.models import Attempt, Owner, Record, RunId
@@ -90,20 +92,24 @@ class EventLog:
         if tail is not None:
             tail.publish(records)
 
-    def read(self, owner: Owner, run_id: RunId, after: int = 0) -> AsyncGenerator[Record]:
+    def read(
+        self, owner: Owner, run_id: RunId, after: int = 0, *, idle_seconds: float | None = None
+    ) -> AsyncGenerator[Record | None]:
         """Yield the records after a sequence, waiting for more, and end after the terminal one.
 
-        Called while this process executes the run, it learns of the run's failure whenever that comes.
+        Yields None whenever nothing has come for `idle_seconds`. Called while this process executes the run,
+        it learns of the run's failure whenever that comes.
 
         Raises:
             DatabaseUnavailableError: The log cannot be read, or the run's writer lost its database.
             NotFoundError: The id can be no run's.
         """
-        return self._read(self._tails.get(run_id), owner, run_id, after)
+        return self._read(self._tails.get(run_id), owner, run_id, after, idle_seconds)
 
     async def _read(
-        self, tail: _Tail | None, owner: Owner, run_id: RunId, position: int
-    ) -> AsyncGenerator[Record]:
+        self, tail: _Tail | None, owner: Owner, run_id: RunId, position: int, idle_seconds: float | None
+    ) -> AsyncGenerator[Record | None]:
+        quiet = _Quiet(idle_seconds)
         while True:
             changed = tail.changed if tail else None
             records = tail.after(position) if tail else None
@@ -115,13 +121,36 @@ class EventLog:
                 if record.terminal:
                     return
             if records:
+                quiet.begins()
                 continue
             if tail is not None and tail.failure is not None:
                 raise tail.failure
-            await self._wait(changed)
+            if quiet.long_enough():
+                quiet.begins()
+                yield None
+            await self._wait(changed, quiet.left())
 
-    async def _wait(self, changed: asyncio.Event | None) -> None:
-        if changed is not None:
-            await changed.wait()
+    async def _wait(self, changed: asyncio.Event | None, most: float | None) -> None:
+        if changed is None:
+            await asyncio.sleep(self._poll_seconds if most is None else min(self._poll_seconds, most))
             return
-        await asyncio.sleep(self._poll_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most):
+                await changed.wait()
+
+
+class _Quiet:
+    """How long nothing has come, in seconds."""
+
+    def __init__(self, most: float | None) -> None:
+        self._most = most
+        self.begins()
+
+    def begins(self) -> None:
+        self._since = monotonic()
+
+    def left(self) -> float | None:
+        return None if self._most is None else max(0.0, self._since + self._most - monotonic())
+
+    def long_enough(self) -> bool:
+        return self.left() == 0.0

@@ -8,7 +8,7 @@ from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
 from orchestrator.events import ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
 from protos import orchestrator_pb2 as pb
-from state.models import FinishReason, RunState, Usage
+from state.models import FinishReason, RunId, RunState, Usage
 
 _CHANNELS = {
     Channel.ANSWER: pb.CONTENT_CHANNEL_ANSWER,
@@ -66,6 +66,15 @@ def decode(payload: bytes, options: ReaderOptions) -> pb.ChatChunk:
     chunk = pb.ChatChunk.FromString(payload)
     if chunk.content.channel == pb.CONTENT_CHANNEL_REASONING and not options.include_reasoning:
         chunk.content.text = ""
+    if not options.structured_only:
+        fill_strings(chunk)
+    return chunk
+
+
+def heartbeat(run_id: RunId, agent_name: str, options: ReaderOptions) -> pb.ChatChunk:
+    """A chunk that is in no log: the stream lives, there is just nothing to say."""
+    chunk = pb.ChatChunk(run_id=run_id, agent_name=agent_name, heartbeat=pb.Heartbeat())
+    chunk.time.GetCurrentTime()
     if not options.structured_only:
         fill_strings(chunk)
     return chunk

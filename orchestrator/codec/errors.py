@@ -1,5 +1,9 @@
 """Our errors as gRPC statuses. The one table from reason to code stands here."""
 
+from collections.abc import Iterable, Mapping
+from typing import Protocol, assert_never
+from urllib.parse import quote
+
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
@@ -7,7 +11,15 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from protos import orchestrator_pb2 as pb
-from state.errors import InvalidRequestError, OrchestratorError, Reason
+from state.errors import (
+    Detail,
+    FieldViolation,
+    OrchestratorError,
+    PreconditionViolation,
+    QuotaViolation,
+    Reason,
+    Resource,
+)
 
 DOMAIN = "orchestrator"
 
@@ -16,6 +28,10 @@ CODES: dict[Reason, int] = {
     Reason.NOT_FOUND: code_pb2.NOT_FOUND,
     Reason.UNIMPLEMENTED: code_pb2.UNIMPLEMENTED,
     Reason.CANCELLED: code_pb2.CANCELLED,
+    Reason.DEADLINE_EXCEEDED: code_pb2.DEADLINE_EXCEEDED,
+    Reason.QUOTA: code_pb2.RESOURCE_EXHAUSTED,
+    Reason.OVERLOADED: code_pb2.UNAVAILABLE,
+    Reason.SLOW_READER: code_pb2.RESOURCE_EXHAUSTED,
     Reason.DRAINING: code_pb2.UNAVAILABLE,
     Reason.DATABASE_UNAVAILABLE: code_pb2.UNAVAILABLE,
     Reason.WORKER_LOST: code_pb2.UNAVAILABLE,
@@ -26,10 +42,21 @@ CODES: dict[Reason, int] = {
     Reason.INTERNAL: code_pb2.INTERNAL,
 }
 
-# Trailers above 8 KiB may be dropped on the way; percent-encoding triples the length of non-ASCII text.
-_MESSAGE_CHARACTERS = 512
-_VIOLATIONS = 16
-_VIOLATION_CHARACTERS = 160
+# Trailers above 8 KiB may be dropped on the way, and the caller then sees another code than the one sent. A
+# status travels twice: its message percent-encoded, and the whole in base64.
+MESSAGE_CHARACTERS = 512
+MESSAGE_ENCODED_BYTES = 1536
+STATUS_BYTES = 4096
+_TEXT_CHARACTERS = 160
+_METADATA_ENTRIES = 8
+_VIOLATIONS = 8
+
+
+class _Violations(Protocol):
+    """A repeated field of violations."""
+
+    def __len__(self) -> int: ...
+    def add(self, **texts: str) -> object: ...
 
 
 def detail_of(error: OrchestratorError) -> pb.ErrorDetail:
@@ -37,8 +64,9 @@ def detail_of(error: OrchestratorError) -> pb.ErrorDetail:
     detail = pb.ErrorDetail(
         code=CODES[error.reason],
         reason=error.reason,
-        message=error.message[:_MESSAGE_CHARACTERS],
+        message=_short(error.message),
         retryable=error.retry_after is not None,
+        metadata=_metadata(error.metadata),
     )
     if error.retry_after is not None:
         detail.retry_after.CopyFrom(_duration(error.retry_after))
@@ -52,32 +80,69 @@ def grpc_status_of(error: OrchestratorError) -> "grpc.Status":
 
 def grpc_status_of_detail(detail: pb.ErrorDetail) -> "grpc.Status":
     """The same for the error chunk that ended a log."""
-    return rpc_status.to_status(status_of_detail(detail))
+    return rpc_status.to_status(_status(detail, ()))
 
 
 def status_of(error: OrchestratorError) -> status_pb2.Status:
-    """An error as an RPC's status."""
-    status = status_of_detail(detail_of(error))
-    if isinstance(error, InvalidRequestError) and error.violations:
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(
-                field=violation.field[:_VIOLATION_CHARACTERS],
-                description=violation.description[:_VIOLATION_CHARACTERS],
-            )
-            for violation in error.violations[:_VIOLATIONS]
-        ]
-        status.details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
+    """An error as an RPC's status: ErrorInfo always, more details as far as they fit."""
+    return _status(detail_of(error), error.details)
+
+
+def _status(detail: pb.ErrorDetail, more: Iterable[Detail]) -> status_pb2.Status:
+    info = error_details_pb2.ErrorInfo(reason=detail.reason, domain=DOMAIN, metadata=detail.metadata)
+    status = status_pb2.Status(code=detail.code, message=detail.message, details=[_packed(info)])
+    if detail.HasField("retry_after"):
+        status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=detail.retry_after)))
+    for packed in map(_packed, _grouped(more)):
+        if status.ByteSize() + packed.ByteSize() < STATUS_BYTES:
+            status.details.append(packed)
     return status
 
 
-def status_of_detail(detail: pb.ErrorDetail) -> status_pb2.Status:
-    """The status that follows the error chunk of a log: the same error again."""
-    details = [
-        _packed(error_details_pb2.ErrorInfo(reason=detail.reason, domain=DOMAIN, metadata=detail.metadata))
-    ]
-    if detail.HasField("retry_after"):
-        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=detail.retry_after)))
-    return status_pb2.Status(code=detail.code, message=detail.message, details=details)
+def _grouped(details: Iterable[Detail]) -> list[Message]:
+    """The details by kind, each kind one message of google.rpc, the first few of each."""
+    request, quota = error_details_pb2.BadRequest(), error_details_pb2.QuotaFailure()
+    precondition = error_details_pb2.PreconditionFailure()
+    messages: list[Message] = [request, quota, precondition]
+    for detail in details:
+        match detail:
+            case FieldViolation():
+                _add(request.field_violations, field=detail.field, description=detail.description)
+            case QuotaViolation():
+                _add(quota.violations, subject=detail.subject, description=detail.description)
+            case PreconditionViolation():
+                _add(
+                    precondition.violations,
+                    type=detail.kind,
+                    subject=detail.subject,
+                    description=detail.description,
+                )
+            case Resource():
+                messages.append(
+                    error_details_pb2.ResourceInfo(
+                        resource_type=detail.kind, resource_name=detail.name[:_TEXT_CHARACTERS]
+                    )
+                )
+            case _:
+                assert_never(detail)
+    return [message for message in messages if message.ByteSize()]
+
+
+def _add(violations: _Violations, **texts: str) -> None:
+    if len(violations) < _VIOLATIONS:
+        violations.add(**{name: text[:_TEXT_CHARACTERS] for name, text in texts.items()})
+
+
+def _short(message: str) -> str:
+    short = message[:MESSAGE_CHARACTERS]
+    while len(quote(short)) > MESSAGE_ENCODED_BYTES:
+        short = short[: len(short) * 3 // 4]
+    return short
+
+
+def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    first = list(metadata.items())[:_METADATA_ENTRIES]
+    return {name[:_TEXT_CHARACTERS]: value[:_TEXT_CHARACTERS] for name, value in first}
 
 
 def _packed(message: Message) -> any_pb2.Any:

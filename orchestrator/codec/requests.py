@@ -1,5 +1,6 @@
 """Requests as commands: everything a caller can get wrong is found here."""
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message as ProtoMessage
 
 from agents.turn import Persona, Turn
@@ -27,7 +28,6 @@ _NOT_BUILT = (
     "run_options.on_busy",
     "run_options.max_wait",
     "run_options.permission_timeout",
-    "stream_options.heartbeat_interval",
 )
 
 
@@ -48,7 +48,6 @@ def chat_command(request: pb.ChatRequest) -> ChatCommand:
     _check_options(check, request)
     check.done()
     _refuse_not_built(request, _NOT_BUILT)
-    window = request.stream_options.coalesce_window.ToNanoseconds() / 1e9
     return ChatCommand(
         owner=Owner(request.user_id),
         conversation_id=ConversationId(request.conversation_id),
@@ -56,7 +55,8 @@ def chat_command(request: pb.ChatRequest) -> ChatCommand:
         turn=_turn(request),
         request=request.SerializeToString(),
         continue_on_disconnect=request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE,
-        window_seconds=window or None,
+        window_seconds=_seconds(request.stream_options.coalesce_window) or None,
+        heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
     )
 
 
@@ -108,12 +108,19 @@ def _check_persona(check: Violations, persona: pb.UserPersona) -> None:
 
 
 def _check_options(check: Violations, request: pb.ChatRequest) -> None:
-    window = request.stream_options.coalesce_window.ToNanoseconds() / 1e9
-    check.between("stream_options.coalesce_window", window, 0, 1)
+    options = request.stream_options
+    check.between("stream_options.coalesce_window", _seconds(options.coalesce_window), 0, 1)
+    if options.HasField("heartbeat_interval"):
+        heartbeat = _seconds(options.heartbeat_interval)
+        check.between("stream_options.heartbeat_interval", heartbeat, validation.HEARTBEAT_SECONDS, 3600)
     if request.model.HasField("temperature"):
         check.between("model.temperature", request.model.temperature, 0, 2)
     if request.run_options.on_disconnect not in pb.DisconnectBehavior.values():
         check.add("run_options.on_disconnect", "is no known behaviour")
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.ToNanoseconds() / 1e9
 
 
 def _refuse_not_built(request: ProtoMessage, paths: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from state.errors import LostAttemptError, NotFoundError
+from state.errors import LostAttemptError, NotFoundError, Resource
 from state.models import Attempt, RunId
 
 # FOR SHARE: whoever takes the run away has to wait until this write has committed, and whoever comes after
@@ -30,4 +30,4 @@ def parse_run_id(run_id: RunId) -> UUID:
     try:
         return UUID(run_id)
     except ValueError as error:
-        raise NotFoundError("no such run") from error
+        raise NotFoundError("no such run", Resource("run", run_id)) from error

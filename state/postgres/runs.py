@@ -6,7 +6,7 @@ from uuid import UUID
 
 import orjson
 
-from state.errors import NotFoundError
+from state.errors import NotFoundError, Resource
 from state.models import (
     Attempt,
     ConversationId,
@@ -110,7 +110,7 @@ class PostgresRunStore:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(_GET, owner, parse_run_id(run_id))
         if row is None:
-            raise NotFoundError("no such run")
+            raise NotFoundError("no such run", Resource("run", run_id))
         return Run(
             run_id=RunId(row["run_id"].hex),
             owner=Owner(row["owner"]),

@@ -35,10 +35,10 @@ async def as_configured(
     settings = settings_for_tests(**groups).model_copy(update={"openai_base_url": provider.base_url})
     async with (
         model_of(settings, {}) as model,
-        assembled(settings, dsn, model) as port,
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        assembled(settings, dsn, model) as running,
+        grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel,
     ):
-        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)
+        yield Service(rpc.OrchestratorServiceStub(channel), channel, running.port, dsn, provider)
 
 
 async def failure(service: Service) -> tuple[str, float]:
@@ -145,7 +145,8 @@ async def test_a_reader_behind_the_tail_reads_from_the_store(
         attempt: Attempt = await PostgresRunStore(database).begin(run, [])
         await log.append(attempt, [Record(n, b"x", terminal=False) for n in range(1, 10)])
         async with aclosing(log.read(OWNER, run.run_id)) as records:
-            assert [(await anext(records)).sequence for _ in range(9)] == list(range(1, 10))
+            read = [await anext(records) for _ in range(9)]
+            assert [record.sequence for record in read if record] == list(range(1, 10))
         assert (store.reads > 0) is from_the_store
 
 

@@ -1,0 +1,88 @@
+"""How much may go on at once in this process, for one user and in all; asked before a handler begins."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from state.errors import OverloadedError, QuotaExceededError, QuotaViolation
+
+
+class CallKind(StrEnum):
+    """Streams last, calls do not: each has limits of its own."""
+
+    STREAM = "stream"
+    CALL = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    """The most at the same time."""
+
+    streams: int
+    streams_per_user: int
+    calls: int
+    calls_per_user: int
+
+
+class Admission:
+    """Counts what goes on and refuses what would be too much, at once and without a line.
+
+    grpc's own limit of concurrent RPCs would refuse health checks too, and so kill a process for being busy.
+    """
+
+    def __init__(self, limits: AdmissionLimits) -> None:
+        self._most = {
+            CallKind.STREAM: (limits.streams, limits.streams_per_user),
+            CallKind.CALL: (limits.calls, limits.calls_per_user),
+        }
+        self._in_all: Counter[CallKind] = Counter()
+        self._of_user: Counter[tuple[CallKind, str]] = Counter()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @contextmanager
+    def admit(self, kind: CallKind, user: str) -> Iterator[None]:
+        """Let one call in for the length of the block.
+
+        Raises:
+            QuotaExceededError: This user has as many as one user may have.
+            OverloadedError: The process has as many as it may have.
+        """
+        self._check(kind, user)
+        self._count(kind, user, 1)
+        try:
+            yield
+        finally:
+            self._count(kind, user, -1)
+
+    async def idle(self) -> None:
+        """Return when nothing is going on."""
+        await self._idle.wait()
+
+    def _check(self, kind: CallKind, user: str) -> None:
+        in_all, per_user = self._most[kind]
+        if self._of_user[kind, user] >= per_user:
+            limit = f"at most {per_user} {kind}s at the same time"
+            raise QuotaExceededError(
+                f"one user may have {limit}",
+                QuotaViolation(f"user:{user}", limit),
+                metadata={"limit": str(per_user)},
+            )
+        if self._in_all[kind] >= in_all:
+            raise OverloadedError(
+                f"this server has {in_all} {kind}s at the same time, as many as it takes",
+                metadata={"limit": str(in_all)},
+            )
+
+    def _count(self, kind: CallKind, user: str, change: int) -> None:
+        self._in_all[kind] += change
+        self._of_user[kind, user] += change
+        if not self._of_user[kind, user]:
+            del self._of_user[kind, user]
+        if any(self._in_all.values()):
+            self._idle.clear()
+        else:
+            self._idle.set()
