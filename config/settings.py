@@ -137,7 +137,7 @@ class LocalModelSettings(_Group):
     )
     slots: int = Field(default=2, ge=1, le=64, description="answers written at the same time")
     context_tokens: int = Field(default=4096, ge=512, le=8192, description="context of each slot, tokens")
-    max_output_tokens: int = Field(default=1024, ge=1, description="longest answer, tokens")
+    max_output_tokens: int = Field(default=256, ge=1, description="longest answer, tokens")
     start_seconds: float = Field(
         default=60.0, gt=0, description="how long the model may take to load, seconds"
     )

@@ -130,9 +130,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
 runtime = "runc"
-static_dir = "$work/libpod"
 tmp_dir = "$work/libpod-tmp"
-volume_path = "$work/volumes"
 END
   printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' \
     "$work/store" "$work/run" >"$work/storage.conf"
