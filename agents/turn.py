@@ -26,6 +26,7 @@ class Turn:
     """What the user asked.
 
     `history` seeds a conversation that has no turn yet; after that the checkpoint remembers.
+    `deadline`, in the event loop's time: when the user stops waiting; passed on to whatever is called.
     """
 
     question: str
@@ -33,6 +34,7 @@ class Turn:
     persona: Persona = field(default_factory=Persona)
     temperature: float | None = None
     seed: int | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self._about = about
 
     async def StreamChat(self, request: pb.ChatRequest, context: Context) -> AsyncGenerator[pb.ChatChunk]:
-        chat = await self._chat.begin(requests.chat_command(request))
+        chat = await self._chat.begin(requests.chat_command(request, context.time_remaining()))
         options = requests.reader_options(request.stream_options)
         chunk = pb.ChatChunk()
         try:

@@ -9,12 +9,16 @@ from state.models import FinishReason, Message
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One call of a model. None leaves the choice to the provider."""
+    """One call of a model. None leaves the choice to the provider.
+
+    `deadline`, in the event loop's time: when whoever asked stops waiting.
+    """
 
     messages: tuple[Message, ...]
     max_output_tokens: int | None = None
     temperature: float | None = None
     seed: int | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,12 @@ class ChatModel(Protocol):
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """Yield the answer as it is written, ending with `ModelFinished`. Always a new call of the provider.
 
+        Iterate it under `aclosing`; no time-out of the caller's may span a `yield`. `generation_id` is empty
+        when the provider sends none.
+
         Raises:
             ProviderError: One of its subclasses; see `state.errors`.
+            DeadlineExceededError: The request's deadline has passed.
         """
         ...
 

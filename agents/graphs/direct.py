@@ -92,6 +92,7 @@ def _request(context: Context, messages: Sequence[Message]) -> ModelRequest:
         max_output_tokens=context.model.info.max_output_tokens,
         temperature=spec.temperature if turn.temperature is None else turn.temperature,
         seed=turn.seed,
+        deadline=turn.deadline,
     )
 
 

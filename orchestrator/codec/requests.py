@@ -1,5 +1,7 @@
 """Requests as commands: everything a caller can get wrong is found here."""
 
+import asyncio
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message as ProtoMessage
 
@@ -31,8 +33,8 @@ _NOT_BUILT = (
 )
 
 
-def chat_command(request: pb.ChatRequest) -> ChatCommand:
-    """A user turn.
+def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCommand:
+    """A user turn. `seconds_left`: what is left of the caller's deadline; None without one.
 
     Raises:
         InvalidRequestError: With every field that breaks a rule.
@@ -48,13 +50,14 @@ def chat_command(request: pb.ChatRequest) -> ChatCommand:
     _check_options(check, request)
     check.done()
     _refuse_not_built(request, _NOT_BUILT)
+    continues = request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE
     return ChatCommand(
         owner=Owner(request.user_id),
         conversation_id=ConversationId(request.conversation_id),
         agent_type=request.agent_type,
-        turn=_turn(request),
+        turn=_turn(request, None if continues or seconds_left is None else _loop_time(seconds_left)),
         request=request.SerializeToString(),
-        continue_on_disconnect=request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE,
+        continue_on_disconnect=continues,
         window_seconds=_seconds(request.stream_options.coalesce_window) or None,
         heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
     )
@@ -64,7 +67,11 @@ def reader_options(options: pb.StreamOptions) -> ReaderOptions:
     return ReaderOptions(options.include_reasoning, options.structured_only)
 
 
-def _turn(request: pb.ChatRequest) -> Turn:
+def _loop_time(seconds_left: float) -> float:
+    return asyncio.get_running_loop().time() + seconds_left
+
+
+def _turn(request: pb.ChatRequest, deadline: float | None) -> Turn:
     persona, model = request.persona, request.model
     return Turn(
         question=request.query,
@@ -78,6 +85,7 @@ def _turn(request: pb.ChatRequest) -> Turn:
         ),
         temperature=model.temperature if model.HasField("temperature") else None,
         seed=model.seed if model.HasField("seed") else None,
+        deadline=deadline,
     )
 
 

@@ -15,7 +15,7 @@ from providers.openai_compatible.failures import CALL_FAILURES, check_response, 
 from providers.openai_compatible.sse import BrokenStreamError
 from providers.openai_compatible.timeouts import Patience, ProviderTimeouts
 from providers.openai_compatible.wire import Answer, encode_request
-from state.errors import ProviderRejectedError
+from state.errors import DeadlineExceededError, ProviderRejectedError
 from state.models import FinishReason
 
 ApiKey = SecretStr | Callable[[], str] | None
@@ -59,7 +59,7 @@ class OpenAICompatibleModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """Yield the answer as it is written; see `ChatModel.stream`."""
         body, headers = self._encode(request), self._request_headers()
-        patience = Patience(self._timeouts)
+        patience = Patience(self._timeouts, request.deadline)
         answer = Answer(self._info.model)
         try:
             # No time-out spans a yield: it would cancel the consumer instead of the wait.
@@ -78,6 +78,8 @@ class OpenAICompatibleModel:
                     raise BrokenStreamError("ended its stream before its answer")
                 await _drain(response)
         except CALL_FAILURES as error:
+            if isinstance(error, TimeoutError) and patience.caller_stopped_waiting:
+                raise DeadlineExceededError("the caller's deadline has passed") from error
             raise from_failure(self._info.provider, error, started=patience.started) from error
         yield self._finished(answer)
 

@@ -1,6 +1,7 @@
 """How long one call may wait for what."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 
@@ -19,16 +20,24 @@ class ProviderTimeouts:
 
 
 class Patience:
-    """When one call stops waiting. `started`: the answer has begun."""
+    """When one call stops waiting. `started`: the answer has begun.
 
-    __slots__ = ("_between_tokens", "_end", "deadline", "started")
+    `callers_deadline`, in the event loop's time, is nobody's fault: it must not count against the provider.
+    """
 
-    def __init__(self, timeouts: ProviderTimeouts) -> None:
+    __slots__ = ("_between_tokens", "_callers_deadline", "_end", "deadline", "started")
+
+    def __init__(self, timeouts: ProviderTimeouts, callers_deadline: float | None) -> None:
         now = asyncio.get_running_loop().time()
         self._between_tokens = timeouts.between_tokens
-        self._end = now + timeouts.total
+        self._callers_deadline = math.inf if callers_deadline is None else callers_deadline
+        self._end = min(now + timeouts.total, self._callers_deadline)
         self.deadline = min(now + timeouts.first_token, self._end)
         self.started = False
+
+    @property
+    def caller_stopped_waiting(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._callers_deadline
 
     def renew(self) -> None:
         """Wait `between_tokens` from now on.

@@ -2,15 +2,13 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 import aiohttp
 import pytest
 
 from providers.base import TextDelta
-from state.errors import (
-    ProviderBrokenError,
-    ProviderUnavailableError,
-)
+from state.errors import DeadlineExceededError, ProviderBrokenError, ProviderUnavailableError
 from tests.fakes.scripted_provider.addresses import refusing_address, silent_address
 from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.provider import ScriptedProvider
@@ -148,3 +146,25 @@ async def test_a_probe_gives_up_in_time(make: Make) -> None:
 async def test_a_probe_over_https_wants_tls(provider: ScriptedProvider, make: Make) -> None:
     with pytest.raises(ProviderUnavailableError):
         await make(provider.base_url.replace("http:", "https:")).probe()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(fault=Fault(FaultKind.HANG_BEFORE_HEADERS)),
+        Script(tokens=TOKENS, hold_after=2),
+        Script(tokens=TOKENS * 100, token_interval=0.02),
+    ],
+    ids=["before the first token", "between tokens", "while tokens flow"],
+)
+async def test_the_callers_deadline_ends_a_call_and_is_no_fault_of_the_provider(
+    provider: ScriptedProvider, make: Make, script: Script
+) -> None:
+    provider.enqueue(script)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    request = replace(QUESTION, deadline=began + 0.2)
+    with pytest.raises(DeadlineExceededError):
+        await read(make(), request)
+    assert 0.15 < loop.time() - began < 2
+    assert await provider.ledger[0].ended(within=1) is Outcome.CLIENT_GONE
