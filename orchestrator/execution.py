@@ -10,7 +10,7 @@ from agents.turn import Emit, TurnResult
 from orchestrator.events import RunCompleted, RunFailed, StatusChanged
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
-from state.errors import CancelledRunError, OrchestratorError, Reason
+from state.errors import CancelledRunError, DeadlineExceededError, OrchestratorError, Reason
 from state.event_log import EventLog
 from state.models import Attempt, NewRun, RunOutcome, RunState
 from state.ports import RunStore
@@ -98,6 +98,8 @@ class RunExecution:
         error = agent.exception()
         if error is None:
             return RunCompleted(agent.result())
+        if isinstance(error, DeadlineExceededError):  # the caller's: the server's own arrives by `stop`
+            return RunFailed(CancelledRunError(error.message), self._journal.answer)
         if isinstance(error, OrchestratorError):
             return RunFailed(error, self._journal.answer)
         error_id = uuid4().hex

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from agents.events import Channel, TextEmitted
 from orchestrator.events import ChunkEncoder, ChunkHeader, RunEvent
@@ -58,8 +58,8 @@ class RunJournal:
 
     @property
     def answer(self) -> str:
-        """The answer's text so far, as far as it was taken."""
-        return "".join(self._answer)
+        """The answer's text so far."""
+        return "".join((*self._answer, *(event.text for event in self._waiting if _is_answer(event))))
 
     def close(self) -> None:
         """Nothing more will be emitted: let `write` return when it has written what waits."""
@@ -87,7 +87,7 @@ class RunJournal:
             message = (event.message_index, event.channel)
             event = replace(event, offset=self._offsets[message])
             self._offsets[message] += len(event.text.encode())
-            if event.channel is Channel.ANSWER:
+            if _is_answer(event):
                 self._answer.append(event.text)
         header = ChunkHeader(self._run_id, self._agent_name, self._sequence, now)
         return Record(self._sequence, self._encode(event, header), terminal)
@@ -118,6 +118,10 @@ class RunJournal:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._urgent.wait()
+
+
+def _is_answer(event: RunEvent) -> TypeGuard[TextEmitted]:
+    return isinstance(event, TextEmitted) and event.channel is Channel.ANSWER
 
 
 def _joins(event: TextEmitted, last: TextEmitted) -> bool:

@@ -1,12 +1,18 @@
 """The session's Postgres and the fixtures every test may ask for."""
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
 
+from config.names import variables
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.postgres import SessionPostgres, fresh_database
 from tests.harness.service import Service, running_service
+
+for _variable in variables():
+    # Whoever runs the tests may have a provider's key or a database in the environment.
+    os.environ.pop(_variable.name, None)
 
 _POSTGRES = pytest.StashKey[SessionPostgres]()
 _WORKER_KEY = "postgres_dsn"

@@ -72,11 +72,11 @@ def text_of(chunks: Sequence[pb.ChatChunk]) -> str:
 
 
 def settings_for_tests(**groups: Mapping[str, object]) -> Settings:
-    """Settings that no environment reaches, on a free port."""
+    """Default settings but for `groups`, on a free port. `tests/conftest.py` keeps the environment out."""
     values: dict[str, object] = {"server": {"address": "127.0.0.1:0", "drain_seconds": 1.0}}
     for name, group in groups.items():
         values[name] = {**values.get(name, {}), **group}  # type: ignore[dict-item]
-    return Settings.model_construct(**Settings.model_validate(values).__dict__)
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg, arg-type]
 
 
 @asynccontextmanager

@@ -118,3 +118,12 @@ async def test_a_store_that_fails_ends_the_writing() -> None:
     journal.emit(TextEmitted("a"))
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(journal.write(ATTEMPT, Broken()), 5)
+
+
+def test_the_answer_so_far_is_all_text_of_the_answer_taken_or_waiting() -> None:
+    journal = journal_with(0.0)
+    journal.emit(TextEmitted("one"))
+    journal.take()
+    journal.emit(TextEmitted("thought", Channel.REASONING))
+    journal.emit(TextEmitted(" two"))
+    assert journal.answer == "one two"
