@@ -4,19 +4,22 @@ import argparse
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
 import aiohttp
 import uvloop
+from pydantic import BaseModel
 
 from agents.loader import CatalogError, load_catalog
 from agents.runner import AgentRunner
 from config.load import SettingsError, load
-from config.settings import LocalModelSettings, ServerSettings, Settings
+from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
 from orchestrator.chat import ChatService
 from orchestrator.codec.chunks import encode
@@ -29,7 +32,7 @@ from orchestrator.lifecycle import (
     stop_signals,
     until_stopped,
 )
-from orchestrator.server import AddressInUseError, Listening, ServerOptions, listening
+from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunSupervisor
 from providers.base import ChatModel
@@ -45,15 +48,18 @@ from state.event_log import EventLog
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
+from state.postgres.listener import Listener
 from state.postgres.migrate import MigrationError, migrate
 from state.postgres.runs import PostgresRunStore
 from telemetry import logs
+
+T = TypeVar("T")
 
 VERSION = "0.1.0"
 CATALOG = Path(__file__).parent / "agents" / "catalog"
 RETRY_SECONDS = 0.5
 
-Deaths = dict[str, Awaitable[object]]
+Deaths = dict[str, Callable[[], Awaitable[object]]]
 """What ends the process when it ends, by name; filled as the parts start."""
 
 EXPECTED = (
@@ -80,7 +86,7 @@ async def database_of(settings: Settings, deaths: Deaths) -> AsyncIterator[str]:
         return
     say(f"postgres: starting our own in {settings.embedded.folder}")
     async with EmbeddedPostgres(settings.embedded.folder, on_progress=say) as postgres:
-        deaths["the embedded Postgres"] = postgres.died()
+        deaths["the embedded Postgres"] = postgres.died
         yield postgres.dsn
 
 
@@ -128,58 +134,49 @@ async def model_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ChatMode
                 api_key=settings.anthropic_api_key,
             )
         else:
-            async with local_model(session, settings.embedded.folder, settings.local_model, timeouts) as (
-                m,
-                s,
-            ):
-                deaths["the local model"] = s.died()
-                yield m
+            async with local_model(session, settings, timeouts, deaths) as model:
+                yield model
 
 
 @asynccontextmanager
 async def local_model(
-    session: aiohttp.ClientSession, folder: Path, settings: LocalModelSettings, timeouts: ProviderTimeouts
-) -> AsyncIterator[tuple[LocalModel, LocalModelServer]]:
+    session: aiohttp.ClientSession, settings: Settings, timeouts: ProviderTimeouts, deaths: Deaths
+) -> AsyncIterator[ChatModel]:
     """The model of our own, which may still be loading."""
     say("model: no provider key is set, loading SmolLM2-135M")
-    server = LocalModelServer(
-        folder,
-        threads=settings.threads,
-        slots=settings.slots,
-        context_tokens=settings.context_tokens,
-        start_seconds=settings.start_seconds,
+    local = settings.local_model
+    connect = partial(
+        OpenAICompatibleModel,
+        session,
+        provider=PROVIDER_NAME,
+        model="smollm2",
+        api_key=None,
+        context_tokens=local.context_tokens,
+        timeouts=timeouts,
+        extra_headers=CONNECTION_HEADERS,
     )
-
-    def connect(base_url: str) -> ChatModel:
-        return OpenAICompatibleModel(
-            session,
-            provider=PROVIDER_NAME,
-            base_url=base_url,
-            model="smollm2",
-            api_key=None,
-            context_tokens=settings.context_tokens,
-            timeouts=timeouts,
-            extra_headers=CONNECTION_HEADERS,
-        )
-
-    async with server:
-        yield (
-            LocalModel(
-                server,
-                connect,
-                context_tokens=settings.context_tokens,
-                max_output_tokens=settings.max_output_tokens,
-                ready_seconds=settings.start_seconds,
-            ),
+    async with LocalModelServer(
+        settings.embedded.folder,
+        threads=local.threads,
+        slots=local.slots,
+        context_tokens=local.context_tokens,
+        start_seconds=local.start_seconds,
+    ) as server:
+        deaths["the local model"] = server.died
+        yield LocalModel(
             server,
+            lambda base_url: connect(base_url=base_url),
+            context_tokens=local.context_tokens,
+            max_output_tokens=local.max_output_tokens,
+            ready_seconds=local.start_seconds,
         )
 
 
 @asynccontextmanager
 async def assembled(
     settings: Settings, dsn: str, model: ChatModel, *, hurried: asyncio.Event | None = None
-) -> AsyncIterator[Listening]:
-    """The whole service on a database that is up to date, listening inside the block."""
+) -> AsyncIterator[tuple[int, Deaths]]:
+    """The whole service on a database that is up to date: its port, and what must not die."""
     catalog = load_catalog(CATALOG)
     stream, server = settings.stream, settings.server
     async with Database(
@@ -190,6 +187,7 @@ async def assembled(
         statement_seconds=settings.database.statement_seconds,
     ) as database:
         log = EventLog(PostgresEventStore(database), tail_records=stream.tail_records)
+        listener = Listener(dsn, log.wake)
         supervisor = RunSupervisor(
             PostgresRunStore(database),
             log,
@@ -205,28 +203,26 @@ async def assembled(
         about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes)
         servicer = OrchestratorServicer(chat, health, about)
         guard, options = edge_of(server)
-        async with supervisor, listening(servicer, health, supervisor, guard, options) as running:
-            yield running
+        async with (
+            listener,
+            supervisor,
+            listening(servicer, health, supervisor, guard, options) as listening_server,
+        ):
+            parts: Deaths = {"telling readiness": listening_server.died, "the listener": listener.died}
+            yield listening_server.port, parts
 
 
 def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:
     """What the settings say of the transport and its limits."""
-    limits = AdmissionLimits(
-        server.max_streams, server.max_streams_per_user, server.max_calls, server.max_calls_per_user
-    )
-    options = ServerOptions(
-        address=server.address,
-        max_receive_bytes=server.max_receive_bytes,
-        max_send_bytes=server.max_send_bytes,
-        max_metadata_bytes=server.max_metadata_bytes,
-        keepalive_seconds=server.keepalive_seconds,
-        keepalive_timeout_seconds=server.keepalive_timeout_seconds,
-        min_ping_interval_seconds=server.min_ping_interval_seconds,
-        connection_age_seconds=server.connection_age_seconds,
-        connection_grace_seconds=server.stream_seconds,
-    )
-    edge = EdgeLimits(server.call_seconds, server.stream_seconds, server.slow_reader_seconds)
-    return GuardInterceptor(Admission(limits), edge), options
+    admission = Admission(picked(AdmissionLimits, server))
+    options = picked(ServerOptions, server, connection_grace_seconds=server.stream_seconds)
+    return GuardInterceptor(admission, picked(EdgeLimits, server)), options
+
+
+def picked(kind: Callable[..., T], settings: BaseModel, **more: object) -> T:
+    """A dataclass from the settings that have the names of its fields."""
+    names = (field.name for field in fields(kind) if field.name not in more)  # type: ignore[arg-type]
+    return kind(**{name: getattr(settings, name) for name in names}, **more)
 
 
 async def serve(settings: Settings) -> None:
@@ -238,13 +234,14 @@ async def serve(settings: Settings) -> None:
             model = await stack.enter_async_context(model_of(settings, deaths))
             dsn = await stack.enter_async_context(database_of(settings, deaths))
             await bring_up_to_date(settings, dsn)
-            running = await stack.enter_async_context(assembled(settings, dsn, model, hurried=stop.hurried))
-        deaths["telling readiness"] = running.died()
+            port, parts = await stack.enter_async_context(
+                assembled(settings, dsn, model, hurried=stop.hurried)
+            )
         # What start-up made stays for good: the collector need not walk it at every full collection.
         gc.collect()
         gc.freeze()
-        say(f"serving on {settings.server.address.rpartition(':')[0]}:{running.port}")
-        await until_stopped(stop.requested, deaths)
+        say(f"serving on {settings.server.address.rpartition(':')[0]}:{port}")
+        await until_stopped(stop.requested, deaths | parts)
         say("stopping")
 
 

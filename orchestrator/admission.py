@@ -21,10 +21,10 @@ class CallKind(StrEnum):
 class AdmissionLimits:
     """The most at the same time."""
 
-    streams: int
-    streams_per_user: int
-    calls: int
-    calls_per_user: int
+    max_streams: int
+    max_streams_per_user: int
+    max_calls: int
+    max_calls_per_user: int
 
 
 class Admission:
@@ -35,8 +35,8 @@ class Admission:
 
     def __init__(self, limits: AdmissionLimits) -> None:
         self._most = {
-            CallKind.STREAM: (limits.streams, limits.streams_per_user),
-            CallKind.CALL: (limits.calls, limits.calls_per_user),
+            CallKind.STREAM: (limits.max_streams, limits.max_streams_per_user),
+            CallKind.CALL: (limits.max_calls, limits.max_calls_per_user),
         }
         self._in_all: Counter[CallKind] = Counter()
         self._of_user: Counter[tuple[CallKind, str]] = Counter()

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +66,7 @@ async def interruptible(stop: asyncio.Event) -> AsyncIterator[None]:
         stopping.cancel()
 
 
-async def until_stopped(stop: asyncio.Event, deaths: Mapping[str, Awaitable[object]]) -> None:
+async def until_stopped(stop: asyncio.Event, deaths: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
     """Return when `stop` is set.
 
     Raises:
@@ -74,7 +74,7 @@ async def until_stopped(stop: asyncio.Event, deaths: Mapping[str, Awaitable[obje
     """
     stopping = asyncio.ensure_future(stop.wait())
     watched: dict[asyncio.Future[object], str] = {
-        asyncio.ensure_future(d): name for name, d in deaths.items()
+        asyncio.ensure_future(died()): name for name, died in deaths.items()
     }
     everything: set[asyncio.Future[object]] = {stopping, *watched}  # type: ignore[arg-type]
     try:

@@ -22,6 +22,7 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+_READINESS_SECONDS = 1.0
 _LAST_CHUNKS_SECONDS = 2.0
 
 
@@ -42,7 +43,6 @@ class ServerOptions:
     min_ping_interval_seconds: float
     connection_age_seconds: float
     connection_grace_seconds: float
-    ready_poll_seconds: float = 1.0
 
     def channel_arguments(self) -> Sequence[tuple[str, int]]:
         """gRPC's names for them; its times are in milliseconds."""
@@ -102,9 +102,7 @@ async def listening(
     reflection.enable_server_reflection(names, server)
     port = _bind(server, options.address)
     await server.start()
-    readiness = asyncio.create_task(
-        _tell_readiness(health_service, status, options.ready_poll_seconds), name="readiness"
-    )
+    readiness = asyncio.create_task(_tell_readiness(health_service, status), name="readiness")
     try:
         yield Listening(port, readiness)
     finally:
@@ -126,10 +124,10 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
         raise AddressInUseError(f"cannot listen on {address}: is something else listening there?") from error
 
 
-async def _tell_readiness(service: HealthService, status: health.aio.HealthServicer, seconds: float) -> None:
+async def _tell_readiness(service: HealthService, status: health.aio.HealthServicer) -> None:
     """Keep grpc.health.v1 in step with the service: "" is the process, the service's name is readiness."""
     await status.set("", _SERVING)
     while True:
         ready = await service.ready()
         await status.set(SERVICE.full_name, _SERVING if ready else _NOT_SERVING)
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(_READINESS_SECONDS)

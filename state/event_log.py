@@ -6,16 +6,21 @@ another process, reads from the store.
 """
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
 from time import monotonic
+from weakref import WeakValueDictionary
 
 from state.errors import OrchestratorError
 from state.models import Attempt, Owner, Record, RunId
 from state.ports import EventStore
 
 _PAGE = 500
+
+HINT_CHARACTERS = 8
+"""So much of a run's id tells a reader in another process to look. Two runs that share it look in vain."""
 
 
 class _Tail:
@@ -57,7 +62,7 @@ class EventLog:
     """Appends to and reads the logs of runs.
 
     `tail_records` bounds what is kept in memory for a run; `poll_seconds` is how often a reader looks for
-    records that another process wrote.
+    records that another process wrote, should nobody tell it (`wake`).
     """
 
     def __init__(self, store: EventStore, *, tail_records: int = 256, poll_seconds: float = 0.5) -> None:
@@ -65,6 +70,8 @@ class EventLog:
         self._tail_records = tail_records
         self._poll_seconds = poll_seconds
         self._tails: dict[RunId, _Tail] = {}
+        # Kept alive by who waits for them, and by nobody else.
+        self._elsewhere: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     def open(self, run_id: RunId) -> None:
         """Keep a tail for a run of this process, until `close`."""
@@ -92,6 +99,15 @@ class EventLog:
         if tail is not None:
             tail.publish(records)
 
+    def wake(self, hints: Iterable[str]) -> None:
+        """Somebody wrote for runs whose ids begin so: let who reads them look."""
+        for hint in hints:
+            if event := self._elsewhere.pop(hint, None):
+                event.set()
+
+    def _changed_elsewhere(self, run_id: RunId) -> asyncio.Event:
+        return self._elsewhere.setdefault(run_id[:HINT_CHARACTERS], asyncio.Event())
+
     def read(
         self, owner: Owner, run_id: RunId, after: int = 0, *, idle_seconds: float | None = None
     ) -> AsyncGenerator[Record | None]:
@@ -111,7 +127,7 @@ class EventLog:
     ) -> AsyncGenerator[Record | None]:
         quiet = _Quiet(idle_seconds)
         while True:
-            changed = tail.changed if tail else None
+            changed = tail.changed if tail else self._changed_elsewhere(run_id)
             records = tail.after(position) if tail else None
             if records is None:
                 records = list(await self._store.read(owner, run_id, position, _PAGE))
@@ -128,29 +144,27 @@ class EventLog:
             if quiet.long_enough():
                 quiet.begins()
                 yield None
-            await self._wait(changed, quiet.left())
+            await _wait(changed, quiet.left() if tail else min(quiet.left(), self._poll_seconds))
 
-    async def _wait(self, changed: asyncio.Event | None, most: float | None) -> None:
-        if changed is None:
-            await asyncio.sleep(self._poll_seconds if most is None else min(self._poll_seconds, most))
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(most):
-                await changed.wait()
+
+async def _wait(changed: asyncio.Event, most: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(None if most == math.inf else most):
+            await changed.wait()
 
 
 class _Quiet:
     """How long nothing has come, in seconds."""
 
     def __init__(self, most: float | None) -> None:
-        self._most = most
+        self._most = math.inf if most is None else most
         self.begins()
 
     def begins(self) -> None:
         self._since = monotonic()
 
-    def left(self) -> float | None:
-        return None if self._most is None else max(0.0, self._since + self._most - monotonic())
+    def left(self) -> float:
+        return max(0.0, self._since + self._most - monotonic())
 
     def long_enough(self) -> bool:
         return self.left() == 0.0

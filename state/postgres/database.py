@@ -27,6 +27,9 @@ _UNREACHABLE = (
 )
 
 
+_CONNECT_SECONDS = 5.0
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise DatabaseUnavailableError for whatever means that Postgres is out of reach or too slow."""
@@ -71,7 +74,7 @@ class Database:
                 self.dsn,
                 min_size=self._pool_size,
                 max_size=self._pool_size,
-                timeout=self._acquire_seconds,
+                timeout=_CONNECT_SECONDS,
                 command_timeout=self._statement_seconds,
                 connection_class=_Session,
                 server_settings={

@@ -1,18 +1,34 @@
-"""The stored log of every run."""
+"""The stored log of every run: one writer for all runs of this process, and reading from any position."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
+from state.group_commit import Group
 from state.models import Attempt, Owner, Record, RunId
 from state.postgres.database import Database
-from state.postgres.fence import FENCE, fence_arguments, lost, parse_run_id
+from state.postgres.fence import lost, parse_run_id
 
-_APPEND = f"""
-WITH {FENCE}
-INSERT INTO run_events (run_id, sequence, owner, payload)
-SELECT $1, e.sequence, fence.owner, e.payload
-FROM fence, unnest($4::bigint[], $5::bytea[]) AS e (sequence, payload)
-RETURNING sequence
-"""  # noqa: S608 - a constant
+# The rows are locked in one order, so that two processes which write for the same runs cannot wait for
+# each other. What is there stays: a batch may be written again when nobody knows whether it was committed.
+_APPEND = """
+WITH writers AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[]) AS w (run_id, owner, attempt)
+), fence AS (
+    SELECT runs.run_id, runs.owner, runs.attempt FROM runs JOIN writers USING (run_id, owner, attempt)
+    WHERE runs.state IN ('running', 'cancelling')
+    ORDER BY runs.run_id FOR SHARE OF runs
+), written AS (
+    INSERT INTO run_events (run_id, sequence, owner, payload)
+    SELECT e.run_id, e.sequence, fence.owner, e.payload
+    FROM unnest($4::uuid[], $5::integer[], $6::bigint[], $7::bytea[])
+        AS e (run_id, attempt, sequence, payload)
+    JOIN fence USING (run_id, attempt)
+    ON CONFLICT (run_id, sequence) DO NOTHING
+), told AS (
+    SELECT pg_notify('run_events', string_agg(left(fence.run_id::text, 8), ' ')) FROM fence
+)
+SELECT fence.run_id, fence.attempt FROM fence, told
+"""
 
 _READ = """
 SELECT sequence, payload, terminal FROM run_events
@@ -20,25 +36,41 @@ WHERE run_id = $1 AND owner = $2 AND sequence > $3
 ORDER BY sequence LIMIT $4
 """
 
+Append = tuple[Attempt, Sequence[Record]]
+
 
 class PostgresEventStore:
-    """Implements `state.ports.EventStore`."""
+    """Implements `state.ports.EventStore`. Appends of many runs share statements: `state.group_commit`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._appends: Group[Append] = Group(self._write)
 
     async def append(self, attempt: Attempt, records: Sequence[Record]) -> None:
-        async with self._database.connection() as connection:
-            written = await connection.fetchval(
-                _APPEND,
-                *fence_arguments(attempt),
-                [r.sequence for r in records],
-                [r.payload for r in records],
-            )
-        if written is None:
-            raise lost(attempt)
+        await self._appends.commit((attempt, records))
 
     async def read(self, owner: Owner, run_id: RunId, after: int, limit: int) -> Sequence[Record]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(_READ, parse_run_id(run_id), owner, after, limit)
         return [Record(row["sequence"], row["payload"], row["terminal"]) for row in rows]
+
+    async def _write(self, batch: Sequence[Append]) -> Sequence[Exception | None]:
+        attempts = {_key(attempt): attempt for attempt, _ in batch}
+        events = [(_key(attempt), record) for attempt, records in batch for record in records]
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                _APPEND,
+                [run_id for run_id, _ in attempts],
+                [attempt.owner for attempt in attempts.values()],
+                [number for _, number in attempts],
+                [run_id for (run_id, _), _ in events],
+                [number for (_, number), _ in events],
+                [record.sequence for _, record in events],
+                [record.payload for _, record in events],
+            )
+        owned = {(row["run_id"], row["attempt"]) for row in rows}
+        return [None if _key(attempt) in owned else lost(attempt) for attempt, _ in batch]
+
+
+def _key(attempt: Attempt) -> tuple[UUID, int]:
+    return UUID(attempt.run_id), attempt.number

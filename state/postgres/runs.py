@@ -45,7 +45,7 @@ UPDATE runs SET
     last_sequence = $12, end_time = now(), update_time = now()
 FROM fence
 WHERE runs.run_id = $1
-RETURNING runs.run_id
+RETURNING runs.run_id, pg_notify('run_events', left(runs.run_id::text, 8))
 """  # noqa: S608 - a constant
 
 # A running run is never cancelled in one step: the table of transitions knows only this way.

@@ -105,7 +105,7 @@ async def running_service(
     """A service on a database; `groups` change settings, as `stream={"window_seconds": 0.5}`."""
     async with (
         scripted_model(provider.base_url, timeouts) as model,
-        assembled(settings_for_tests(**groups), dsn, model) as running,
-        grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel,
+        assembled(settings_for_tests(**groups), dsn, model) as (port, _),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
-        yield Service(rpc.OrchestratorServiceStub(channel), channel, running.port, dsn, provider)
+        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)

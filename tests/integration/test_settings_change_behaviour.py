@@ -35,10 +35,10 @@ async def as_configured(
     settings = settings_for_tests(**groups).model_copy(update={"openai_base_url": provider.base_url})
     async with (
         model_of(settings, {}) as model,
-        assembled(settings, dsn, model) as running,
-        grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel,
+        assembled(settings, dsn, model) as (port, _),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
-        yield Service(rpc.OrchestratorServiceStub(channel), channel, running.port, dsn, provider)
+        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)
 
 
 async def failure(service: Service) -> tuple[str, float]:

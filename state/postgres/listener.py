@@ -1,0 +1,77 @@
+"""Hear what other processes have written, so that who reads it need not ask."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+
+from state.errors import DatabaseUnavailableError
+from state.postgres.database import translated
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "run_events"
+_RETRY_SECONDS = 0.5
+
+
+class Listener:
+    """Passes notifications on, on a connection of its own, which it makes again whenever it is lost.
+
+    `hear` gets the hints of one notification. What is said while the connection is down is not heard: readers
+    look by themselves now and then.
+    """
+
+    def __init__(self, dsn: str, hear: Callable[[Iterable[str]], None]) -> None:
+        self._dsn = dsn
+        self._hear = hear
+        self._task: asyncio.Task[None] | None = None
+        self._hearing = asyncio.Event()
+
+    async def hearing(self) -> None:
+        """Return when it hears: what is said from now on arrives, as long as the connection lives."""
+        await self._hearing.wait()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="listener")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def died(self) -> None:
+        """Complete when it has ended by itself, which it never should."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except DatabaseUnavailableError:
+                logger.warning("listener lost its connection")
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        lost = asyncio.Event()
+        with translated():
+            connection = await asyncpg.connect(self._dsn, timeout=5.0)
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            with translated():
+                await connection.add_listener(CHANNEL, self._heard)
+            self._hearing.set()
+            await lost.wait()
+        finally:
+            self._hearing.clear()
+            connection.terminate()
+
+    def _heard(self, connection: object, pid: int, channel: str, payload: object) -> None:
+        del connection, pid, channel
+        self._hear(str(payload).split())
