@@ -32,6 +32,7 @@ from orchestrator.lifecycle import (
     stop_signals,
     until_stopped,
 )
+from orchestrator.resume import ResumeService
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunSupervisor
@@ -188,8 +189,9 @@ async def assembled(
     ) as database:
         log = EventLog(PostgresEventStore(database), tail_records=stream.tail_records)
         listener = Listener(dsn, log.wake)
+        runs = PostgresRunStore(database)
         supervisor = RunSupervisor(
-            PostgresRunStore(database),
+            runs,
             log,
             encode,
             window_seconds=stream.window_seconds,
@@ -201,7 +203,8 @@ async def assembled(
         chat = ChatService(catalog, runner, supervisor, log, heartbeat_seconds=stream.heartbeat_seconds)
         health = HealthService(database, model, supervisor)
         about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes)
-        servicer = OrchestratorServicer(chat, health, about)
+        resume = ResumeService(runs, log, heartbeat_seconds=stream.heartbeat_seconds)
+        servicer = OrchestratorServicer(chat, resume, health, about)
         guard, options = edge_of(server)
         async with (
             listener,

@@ -46,16 +46,8 @@ class Chat:
         self._continue_on_disconnect = continue_on_disconnect
 
     @property
-    def run_id(self) -> RunId:
-        return self._execution.run.run_id
-
-    @property
-    def agent_name(self) -> str:
-        return self._execution.run.agent_name
-
-    @property
-    def conversation_id(self) -> ConversationId:
-        return self._execution.run.conversation_id
+    def run(self) -> NewRun:
+        return self._execution.run
 
     def read(self) -> AsyncGenerator[Record | None]:
         """The run's log from its start to its terminal record, once; None when a heartbeat is due."""

@@ -3,23 +3,25 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 
 from orchestrator.chat import ChatService
 from orchestrator.codec import chunks, errors, requests
 from orchestrator.health import Health, HealthService
+from orchestrator.resume import ResumeService
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from state.errors import UnimplementedError
+from state.models import ConversationId, Record, RunId
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 SERVICE = pb.DESCRIPTOR.services_by_name["OrchestratorService"]
 
 
-FEATURES = ("structured_chunks", "heartbeats", "on_disconnect_continue")
+FEATURES = ("resume_stream", "structured_chunks", "heartbeats", "on_disconnect_continue")
 """What a caller may rely on beyond the six core RPCs. A feature is added in the commit that makes it work."""
 
 
@@ -35,30 +37,35 @@ class ServerInfo:
 class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     """Implements orchestrator.OrchestratorService. What is not built yet answers UNIMPLEMENTED."""
 
-    def __init__(self, chat: ChatService, health: HealthService, about: ServerInfo) -> None:
+    def __init__(
+        self, chat: ChatService, resume: ResumeService, health: HealthService, about: ServerInfo
+    ) -> None:
         self._chat = chat
+        self._resume = resume
         self._health = health
         self._about = about
 
     async def StreamChat(self, request: pb.ChatRequest, context: Context) -> AsyncGenerator[pb.ChatChunk]:
         chat = await self._chat.begin(requests.chat_command(request, context.time_remaining()))
-        options = requests.reader_options(request.stream_options)
-        chunk = pb.ChatChunk()
         try:
-            await context.send_initial_metadata(
-                (("x-run-id", chat.run_id), ("x-conversation-id", chat.conversation_id))
-            )
-            async with aclosing(chat.read()) as records:
-                async for record in records:
-                    if record is None:
-                        yield chunks.heartbeat(chat.run_id, chat.agent_name, options)
-                        continue
-                    chunk = chunks.decode(record.payload, options)
+            stream = _stream(chat.run, chat.read(), requests.reader_options(request.stream_options), context)
+            async with aclosing(stream) as sent:
+                async for chunk in sent:
                     yield chunk
         finally:
             chat.leave()  # changes nothing once the run has ended
-        if chunk.HasField("error"):
-            await context.abort_with_status(errors.grpc_status_of_detail(chunk.error))
+
+    async def ResumeStream(
+        self, request: pb.ResumeStreamRequest, context: Context
+    ) -> AsyncGenerator[pb.ChatChunk]:
+        resumed = await self._resume.resume(requests.resume_command(request))
+        options = requests.reader_options(request.stream_options)
+        if resumed.seen_end is not None:
+            await _end_as(chunks.decode(resumed.seen_end.payload, options), context)
+            return
+        async with aclosing(_stream(resumed.run, resumed.records, options, context)) as stream:
+            async for chunk in stream:
+                yield chunk
 
     async def HealthCheck(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         del request, context
@@ -75,6 +82,40 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
             agents=about.agents,
             max_request_bytes=about.max_request_bytes,
         )
+
+
+class LoggedRun(Protocol):
+    """What a stream must know of the run whose log it reads."""
+
+    @property
+    def run_id(self) -> RunId: ...
+    @property
+    def conversation_id(self) -> ConversationId: ...
+    @property
+    def agent_name(self) -> str: ...
+
+
+async def _stream(
+    run: LoggedRun, log: AsyncGenerator[Record | None], options: chunks.ReaderOptions, context: Context
+) -> AsyncGenerator[pb.ChatChunk]:
+    """A log as its reader wants it, and the status that its last chunk stands for."""
+    await context.send_initial_metadata(
+        (("x-run-id", run.run_id), ("x-conversation-id", run.conversation_id))
+    )
+    chunk = pb.ChatChunk()
+    async with aclosing(log) as records:
+        async for record in records:
+            if record is None:
+                yield chunks.heartbeat(run.run_id, run.agent_name, options)
+                continue
+            chunk = chunks.decode(record.payload, options)
+            yield chunk
+    await _end_as(chunk, context)
+
+
+async def _end_as(chunk: pb.ChatChunk, context: Context) -> None:
+    if chunk.HasField("error"):
+        await context.abort_with_status(errors.grpc_status_of_detail(chunk.error))
 
 
 def _health(health: Health, version: str) -> pb.HealthCheckResponse:

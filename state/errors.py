@@ -3,6 +3,7 @@
 * OrchestratorError
   - InvalidRequestError
   - NotFoundError
+  - SequenceOutOfRangeError
   - UnimplementedError
   - CancelledRunError
   - DeadlineExceededError
@@ -36,6 +37,7 @@ class Reason(StrEnum):
 
     INVALID_REQUEST = "INVALID_REQUEST"
     NOT_FOUND = "NOT_FOUND"
+    SEQUENCE_OUT_OF_RANGE = "SEQUENCE_OUT_OF_RANGE"
     UNIMPLEMENTED = "UNIMPLEMENTED"
     CANCELLED = "CANCELLED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
@@ -126,6 +128,12 @@ class NotFoundError(OrchestratorError):
     """The named resource does not exist, or belongs to somebody else."""
 
     reason = Reason.NOT_FOUND
+
+
+class SequenceOutOfRangeError(OrchestratorError):
+    """A reader asks for what comes after a sequence that the log has not reached."""
+
+    reason = Reason.SEQUENCE_OUT_OF_RANGE
 
 
 class UnimplementedError(OrchestratorError):

@@ -43,6 +43,10 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
+    @property
+    def is_terminal(self) -> bool:
+        return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.EXPIRED)
+
 
 class FinishReason(StrEnum):
     """Why a model, or a run, stopped writing."""

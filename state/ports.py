@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from state.models import Attempt, NewRun, Owner, Record, Run, RunId, RunOutcome
+from state.models import Attempt, ConversationId, NewRun, Owner, Record, Run, RunId, RunOutcome
 
 
 class RunStore(Protocol):
@@ -26,6 +26,14 @@ class RunStore(Protocol):
 
         Raises:
             NotFoundError: No such run of this owner.
+        """
+        ...
+
+    async def latest(self, owner: Owner, conversation_id: ConversationId) -> Run:
+        """The conversation's newest run.
+
+        Raises:
+            NotFoundError: No such conversation of this owner.
         """
         ...
 

@@ -26,6 +26,7 @@ DOMAIN = "orchestrator"
 CODES: dict[Reason, int] = {
     Reason.INVALID_REQUEST: code_pb2.INVALID_ARGUMENT,
     Reason.NOT_FOUND: code_pb2.NOT_FOUND,
+    Reason.SEQUENCE_OUT_OF_RANGE: code_pb2.OUT_OF_RANGE,
     Reason.UNIMPLEMENTED: code_pb2.UNIMPLEMENTED,
     Reason.CANCELLED: code_pb2.CANCELLED,
     Reason.DEADLINE_EXCEEDED: code_pb2.DEADLINE_EXCEEDED,

@@ -10,9 +10,10 @@ from orchestrator.chat import ChatCommand
 from orchestrator.codec import validation
 from orchestrator.codec.chunks import ReaderOptions
 from orchestrator.codec.validation import Violations
+from orchestrator.resume import ResumeCommand
 from protos import orchestrator_pb2 as pb
 from state.errors import UnimplementedError
-from state.models import ConversationId, Message, Owner, Role
+from state.models import ConversationId, Message, Owner, Role, RunId
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
@@ -63,6 +64,31 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
     )
 
 
+def resume_command(request: pb.ResumeStreamRequest) -> ResumeCommand:
+    """Which log to read again.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+    """
+    check = Violations()
+    _check_user(check, request.user_id)
+    check.characters("run_id", request.run_id, validation.ID_CHARACTERS)
+    check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
+    if not request.run_id and not request.conversation_id:
+        check.add("run_id", "is required, or conversation_id")
+    if request.after_sequence < 0:
+        check.add("after_sequence", "may not be negative")
+    _check_stream_options(check, request.stream_options)
+    check.done()
+    return ResumeCommand(
+        owner=Owner(request.user_id),
+        run_id=RunId(request.run_id),
+        conversation_id=ConversationId(request.conversation_id),
+        after=request.after_sequence,
+        heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
+    )
+
+
 def reader_options(options: pb.StreamOptions) -> ReaderOptions:
     return ReaderOptions(options.include_reasoning, options.structured_only)
 
@@ -90,9 +116,13 @@ def _turn(request: pb.ChatRequest, deadline: float | None) -> Turn:
 
 
 def _check_identity(check: Violations, request: pb.ChatRequest) -> None:
-    check.required("user_id", request.user_id)
-    check.characters("user_id", request.user_id, validation.ID_CHARACTERS)
+    _check_user(check, request.user_id)
     check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
+
+
+def _check_user(check: Violations, user_id: str) -> None:
+    check.required("user_id", user_id)
+    check.characters("user_id", user_id, validation.ID_CHARACTERS)
 
 
 def _check_history(check: Violations, request: pb.ChatRequest) -> None:
@@ -116,15 +146,18 @@ def _check_persona(check: Violations, persona: pb.UserPersona) -> None:
 
 
 def _check_options(check: Violations, request: pb.ChatRequest) -> None:
-    options = request.stream_options
-    check.between("stream_options.coalesce_window", _seconds(options.coalesce_window), 0, 1)
-    if options.HasField("heartbeat_interval"):
-        heartbeat = _seconds(options.heartbeat_interval)
-        check.between("stream_options.heartbeat_interval", heartbeat, validation.HEARTBEAT_SECONDS, 3600)
+    _check_stream_options(check, request.stream_options)
     if request.model.HasField("temperature"):
         check.between("model.temperature", request.model.temperature, 0, 2)
     if request.run_options.on_disconnect not in pb.DisconnectBehavior.values():
         check.add("run_options.on_disconnect", "is no known behaviour")
+
+
+def _check_stream_options(check: Violations, options: pb.StreamOptions) -> None:
+    check.between("stream_options.coalesce_window", _seconds(options.coalesce_window), 0, 1)
+    if options.HasField("heartbeat_interval"):
+        heartbeat = _seconds(options.heartbeat_interval)
+        check.between("stream_options.heartbeat_interval", heartbeat, validation.HEARTBEAT_SECONDS, 3600)
 
 
 def _seconds(duration: Duration) -> float:

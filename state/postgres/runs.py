@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from uuid import UUID
 
+import asyncpg
 import orjson
 
 from state.errors import NotFoundError, Resource
@@ -55,14 +56,18 @@ UPDATE runs SET state = 'cancelling', update_time = now()
 FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
 """  # noqa: S608 - a constant
 
-_GET = """
+_SELECT = """
 SELECT run_id, owner, kind, conversation_id, agent_name, state, attempt, create_time,
     coalesce(error_reason, '') AS error_reason,
     greatest(
-        last_sequence, (SELECT coalesce(max(sequence), 0) FROM run_events WHERE run_id = $2)
+        last_sequence, (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id)
     ) AS last_sequence
-FROM runs WHERE owner = $1 AND run_id = $2
+FROM runs
 """
+_GET = _SELECT + " WHERE owner = $1 AND run_id = $2"
+_LATEST = (
+    _SELECT + " WHERE owner = $1 AND conversation_id = $2 ORDER BY create_time DESC, run_id DESC LIMIT 1"
+)
 
 
 class PostgresRunStore:
@@ -111,15 +116,26 @@ class PostgresRunStore:
             row = await connection.fetchrow(_GET, owner, parse_run_id(run_id))
         if row is None:
             raise NotFoundError("no such run", Resource("run", run_id))
-        return Run(
-            run_id=RunId(row["run_id"].hex),
-            owner=Owner(row["owner"]),
-            kind=RunKind(row["kind"]),
-            conversation_id=ConversationId(row["conversation_id"]),
-            agent_name=row["agent_name"],
-            state=RunState(row["state"]),
-            attempt=row["attempt"],
-            last_sequence=row["last_sequence"],
-            error_reason=row["error_reason"],
-            create_time=row["create_time"],
-        )
+        return _run(row)
+
+    async def latest(self, owner: Owner, conversation_id: ConversationId) -> Run:
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(_LATEST, owner, conversation_id)
+        if row is None:
+            raise NotFoundError("no such conversation", Resource("conversation", conversation_id))
+        return _run(row)
+
+
+def _run(row: asyncpg.Record) -> Run:
+    return Run(
+        run_id=RunId(row["run_id"].hex),
+        owner=Owner(row["owner"]),
+        kind=RunKind(row["kind"]),
+        conversation_id=ConversationId(row["conversation_id"]),
+        agent_name=row["agent_name"],
+        state=RunState(row["state"]),
+        attempt=row["attempt"],
+        last_sequence=row["last_sequence"],
+        error_reason=row["error_reason"],
+        create_time=row["create_time"],
+    )

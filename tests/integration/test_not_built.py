@@ -8,7 +8,7 @@ from tests.harness.raw import raw_stream, raw_unary
 from tests.harness.service import Service
 from tests.harness.statuses import error_info
 
-BUILT = {"StreamChat", "HealthCheck", "GetServerInfo"}
+BUILT = {"StreamChat", "ResumeStream", "HealthCheck", "GetServerInfo"}
 NOT_BUILT = sorted(method.name for method in SERVICE.methods if method.name not in BUILT)
 
 
