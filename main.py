@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import TypeVar
+from uuid import uuid4
 
 import aiohttp
 import uvloop
@@ -22,7 +22,8 @@ from config.load import SettingsError, load
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
 from orchestrator.chat import ChatService
-from orchestrator.codec.chunks import encode
+from orchestrator.codec.chunks import encode, unfinished_text
+from orchestrator.codec.requests import kept_command
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import (
@@ -32,6 +33,7 @@ from orchestrator.lifecycle import (
     stop_signals,
     until_stopped,
 )
+from orchestrator.replica import Replica
 from orchestrator.resume import ResumeService
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
@@ -46,11 +48,13 @@ from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
 from state.event_log import EventLog
+from state.models import ReplicaId
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
+from state.postgres.leases import PostgresLeases
 from state.postgres.listener import Listener
-from state.postgres.migrate import MigrationError, migrate
+from state.postgres.migrate import MigrationError, migrate_when_reachable
 from state.postgres.runs import PostgresRunStore
 from telemetry import logs
 
@@ -58,7 +62,6 @@ T = TypeVar("T")
 
 VERSION = "0.1.0"
 CATALOG = Path(__file__).parent / "agents" / "catalog"
-RETRY_SECONDS = 0.5
 
 Deaths = dict[str, Callable[[], Awaitable[object]]]
 """What ends the process when it ends, by name; filled as the parts start."""
@@ -92,19 +95,9 @@ async def database_of(settings: Settings, deaths: Deaths) -> AsyncIterator[str]:
 
 
 async def bring_up_to_date(settings: Settings, dsn: str) -> int:
-    """Apply missing migrations, waiting `connect_seconds` for a database that cannot be reached yet."""
-    deadline = monotonic() + settings.database.connect_seconds
-    waiting = False
-    while True:
-        try:
-            return await migrate(dsn, settings.database.schema_name, report=say)
-        except DatabaseUnavailableError:
-            if monotonic() >= deadline:
-                raise
-            if not waiting:
-                say("postgres: cannot be reached yet, waiting")
-            waiting = True
-            await asyncio.sleep(RETRY_SECONDS)
+    """Apply missing migrations, once the database can be reached."""
+    seconds = settings.database.connect_seconds
+    return await migrate_when_reachable(dsn, settings.database.schema_name, seconds, report=say)
 
 
 @asynccontextmanager
@@ -178,18 +171,15 @@ async def assembled(
     settings: Settings, dsn: str, model: ChatModel, *, hurried: asyncio.Event | None = None
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """The whole service on a database that is up to date: its port, and what must not die."""
-    catalog = load_catalog(CATALOG)
+    catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
     stream, server = settings.stream, settings.server
-    async with Database(
-        dsn,
-        schema=settings.database.schema_name,
-        pool_size=settings.database.pool_size,
-        acquire_seconds=settings.database.acquire_seconds,
-        statement_seconds=settings.database.statement_seconds,
-    ) as database:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(database_at(settings, dsn, settings.database.pool_size))
+        beats = await stack.enter_async_context(database_at(settings, dsn, 1))
+        reaps = await stack.enter_async_context(database_at(settings, dsn, 1))
         log = EventLog(PostgresEventStore(database), tail_records=stream.tail_records)
-        listener = Listener(dsn, log.wake)
-        runs = PostgresRunStore(database)
+        listener = await stack.enter_async_context(Listener(dsn, log.wake))
+        runs = PostgresRunStore(database, replica_id)
         supervisor = RunSupervisor(
             runs,
             log,
@@ -199,20 +189,33 @@ async def assembled(
             max_seconds=settings.run.max_seconds,
             hurried=hurried,
         )
-        runner = AgentRunner(model, PostgresSaver(database))
-        chat = ChatService(catalog, runner, supervisor, log, heartbeat_seconds=stream.heartbeat_seconds)
+        chat = ChatService(
+            catalog,
+            AgentRunner(model, PostgresSaver(database)),
+            supervisor,
+            log,
+            heartbeat_seconds=stream.heartbeat_seconds,
+            decode=kept_command,
+            unfinished_text=unfinished_text,
+        )
+        leases = PostgresLeases(beats, reaps, replica_id, version=VERSION)
+        times = settings.run.model_dump(exclude={"max_seconds"})
+        replica = await stack.enter_async_context(Replica(leases, chat.take_up, supervisor, encode, **times))
+        await stack.enter_async_context(supervisor)
         health = HealthService(database, model, supervisor)
         about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes)
         resume = ResumeService(runs, log, heartbeat_seconds=stream.heartbeat_seconds)
         servicer = OrchestratorServicer(chat, resume, health, about)
         guard, options = edge_of(server)
-        async with (
-            listener,
-            supervisor,
-            listening(servicer, health, supervisor, guard, options) as listening_server,
-        ):
-            parts: Deaths = {"telling readiness": listening_server.died, "the listener": listener.died}
-            yield listening_server.port, parts
+        served = await stack.enter_async_context(listening(servicer, health, supervisor, guard, options))
+        parts: Deaths = {"readiness": served.died, "the listener": listener.died, "the replica": replica.died}
+        yield served.port, parts
+
+
+def database_at(settings: Settings, dsn: str, connections: int) -> Database:
+    """A pool of so many connections, which the settings limit in time."""
+    limits = settings.database.model_dump(include={"acquire_seconds", "statement_seconds"})
+    return Database(dsn, schema=settings.database.schema_name, pool_size=connections, **limits)
 
 
 def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:

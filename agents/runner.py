@@ -1,8 +1,12 @@
 """Run one turn of one agent."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from agents.events import TextEmitted
 from agents.graphs import direct
 from agents.spec import AgentSpec
 from agents.turn import Emit, Turn, TurnResult
@@ -31,9 +35,14 @@ class AgentRunner:
             LostAttemptError: Another attempt owns the run.
             DatabaseUnavailableError: The conversation cannot be read or written.
         """
-        context = direct.Context(spec, turn, self._model, emit)
-        nothing_new: direct.State = {"messages": []}
-        final = await self._direct.ainvoke(nothing_new, _config(thread), context=context, durability="exit")
+        final = await self._answered_before(thread)
+        if final is not None:
+            emit(TextEmitted(final["messages"][-1]["content"]))
+        else:
+            context = direct.Context(spec, turn, self._model, emit)
+            nothing_new: direct.State = {"messages": []}
+            config = _config(thread)
+            final = await self._direct.ainvoke(nothing_new, config, context=context, durability="exit")
         answer: direct.Answer = final["answer"]
         return TurnResult(
             text=final["messages"][-1]["content"],
@@ -44,6 +53,14 @@ class AgentRunner:
             generation_id=answer["generation_id"],
             checkpoint_id=thread.last_checkpoint_id,
         )
+
+    async def _answered_before(self, thread: RunThread) -> dict[str, Any] | None:
+        """The conversation, when an earlier attempt completed the turn and died before it could say so."""
+        if not thread.again:
+            return None
+        snapshot = await self._direct.aget_state(_config(thread))
+        metadata: Mapping[str, Any] = snapshot.metadata or {}
+        return snapshot.values if metadata.get("run_id") == thread.run_id and not snapshot.next else None
 
 
 def _config(thread: RunThread) -> RunnableConfig:

@@ -144,9 +144,24 @@ class LocalModelSettings(_Group):
 
 
 class RunSettings(_Group):
-    """How long a run may take."""
+    """How long a run may take, and when it is taken from a process that is silent."""
 
     max_seconds: float = Field(default=3600.0, gt=0, description="longest run, seconds")
+    lease_seconds: float = Field(
+        default=6.0, ge=0.5, description="a process silent for so long is taken for dead, seconds"
+    )
+    beat_seconds: float = Field(
+        default=2.0, gt=0, description="how often a process says that it lives, seconds"
+    )
+    reap_seconds: float = Field(
+        default=0.5, gt=0, description="how often a process looks for what the dead left, seconds"
+    )
+
+    @model_validator(mode="after")
+    def _lease_outlives_a_missed_beat(self) -> Self:
+        if self.lease_seconds < 2 * self.beat_seconds:
+            raise ValueError("lease_seconds must be at least twice beat_seconds")
+        return self
 
 
 class StreamSettings(_Group):

@@ -1,19 +1,20 @@
 """The chat use case: begin a run for a user's turn, and read its log."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from uuid import uuid4
 
 from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
+from agents.spec import AgentSpec
 from agents.turn import Emit, Turn, TurnResult
-from orchestrator.events import StatusChanged
-from orchestrator.execution import RunExecution
+from orchestrator.events import AttemptBegan, RunEvent, StatusChanged
+from orchestrator.execution import RunExecution, RunIdentity, Work
 from orchestrator.supervisor import RunSupervisor
 from state.errors import CancelledRunError
 from state.event_log import EventLog
-from state.models import Attempt, ConversationId, NewRun, Owner, Record, RunId, RunKind, RunState
+from state.models import Attempt, ClaimedRun, ConversationId, NewRun, Owner, Record, RunId, RunKind, RunState
 from state.threads import RunThread, thread_id
 
 
@@ -46,7 +47,7 @@ class Chat:
         self._continue_on_disconnect = continue_on_disconnect
 
     @property
-    def run(self) -> NewRun:
+    def run(self) -> RunIdentity:
         return self._execution.run
 
     def read(self) -> AsyncGenerator[Record | None]:
@@ -60,7 +61,11 @@ class Chat:
 
 
 class ChatService:
-    """Answers user turns. `heartbeat_seconds`: how long a stream is silent before it shows that it lives."""
+    """Answers user turns.
+
+    `heartbeat_seconds`: how long a stream is silent before it shows that it lives. `decode` reads a kept
+    request again, `unfinished_text` finds the first text of a log that no finished model call stands behind.
+    """
 
     def __init__(
         self,
@@ -70,6 +75,8 @@ class ChatService:
         log: EventLog,
         *,
         heartbeat_seconds: float,
+        decode: Callable[[bytes], ChatCommand],
+        unfinished_text: Callable[[Iterable[bytes]], int | None],
         new_id: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
         self._catalog = catalog
@@ -77,6 +84,8 @@ class ChatService:
         self._supervisor = supervisor
         self._log = log
         self._heartbeat_seconds = heartbeat_seconds
+        self._decode = decode
+        self._unfinished_text = unfinished_text
         self._new_id = new_id
 
     async def begin(self, command: ChatCommand) -> Chat:
@@ -94,18 +103,12 @@ class ChatService:
             conversation_id=command.conversation_id or ConversationId(self._new_id()),
             agent_name=spec.name,
             request=command.request,
+            survives=command.continue_on_disconnect,
         )
 
-        async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
-            thread = RunThread(
-                run.owner,
-                run.run_id,
-                thread_id(run.owner, run.conversation_id),
-                attempt,
-                new=not command.conversation_id,
-            )
-            return await self._runner.run(spec, command.turn, thread, emit)
-
+        work = self._work(
+            spec, command.turn, run.run_id, run.owner, run.conversation_id, new=not command.conversation_id
+        )
         metadata = {"conversation_id": run.conversation_id, "routing_reason": routing_reason}
         status = StatusChanged(RunState.RUNNING, "Answering", metadata)
         execution = self._supervisor.begin(run, status, work, window_seconds=command.window_seconds)
@@ -119,3 +122,34 @@ class ChatService:
             chat.leave()
             raise
         return chat
+
+    async def take_up(self, claimed: ClaimedRun) -> None:
+        """Go on with a run that another process, or this one, has left."""
+        attempt = claimed.attempt
+        command = self._decode(claimed.request)
+        spec, _ = self._catalog.resolve(claimed.agent_name)
+        log = await self._log.stored(attempt.owner, attempt.run_id)
+        shown = self._unfinished_text(record.payload for record in log)
+        begins: RunEvent = StatusChanged(RunState.RUNNING, "Answering again")
+        if shown is not None:
+            begins = AttemptBegan(attempt.number, shown)
+        conversation = claimed.conversation_id
+        work = self._work(spec, command.turn, attempt.run_id, attempt.owner, conversation, again=True)
+        self._supervisor.take_up(claimed, begins, work)
+
+    def _work(
+        self,
+        spec: AgentSpec,
+        turn: Turn,
+        run_id: RunId,
+        owner: Owner,
+        conversation: ConversationId,
+        *,
+        new: bool = False,
+        again: bool = False,
+    ) -> Work:
+        async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
+            thread = RunThread(owner, run_id, thread_id(owner, conversation), attempt, new=new, again=again)
+            return await self._runner.run(spec, turn, thread, emit)
+
+        return work

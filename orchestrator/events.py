@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Protocol, Self
 
 from agents.events import AgentEvent
 from agents.turn import TurnResult
@@ -21,6 +21,14 @@ class StatusChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptBegan:
+    """A new attempt repeats a model call: what was shown from `from_sequence` on does not count."""
+
+    attempt: int
+    from_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunCompleted:
     """The terminal event of a run that succeeded."""
 
@@ -35,7 +43,7 @@ class RunFailed:
     partial: str = ""
 
 
-RunEvent = AgentEvent | StatusChanged | RunCompleted | RunFailed
+RunEvent = AgentEvent | StatusChanged | AttemptBegan | RunCompleted | RunFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,11 @@ class ChunkHeader:
     agent_name: str
     sequence: int
     time: datetime
+
+    @classmethod
+    def now(cls, run_id: RunId, agent_name: str, sequence: int) -> Self:
+        """The header of a chunk that is made now."""
+        return cls(run_id, agent_name, sequence, datetime.now(UTC))
 
 
 class ChunkEncoder(Protocol):

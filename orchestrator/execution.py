@@ -2,17 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from agents.turn import Emit, TurnResult
-from orchestrator.events import RunCompleted, RunFailed, StatusChanged
+from orchestrator.events import RunCompleted, RunEvent, RunFailed
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
-from state.errors import CancelledRunError, DeadlineExceededError, OrchestratorError, Reason
+from state.errors import (
+    CancelledRunError,
+    DeadlineExceededError,
+    DrainingError,
+    OrchestratorError,
+    Reason,
+)
 from state.event_log import EventLog
-from state.models import Attempt, NewRun, RunOutcome, RunState
+from state.models import Attempt, ConversationId, Owner, Record, RunId, RunOutcome, RunState
 from state.ports import RunStore
 
 logger = logging.getLogger(__name__)
@@ -21,16 +28,35 @@ Work = Callable[[Emit, Callable[[], Awaitable[Attempt]]], Awaitable[TurnResult]]
 """What a run does. It begins before the run is committed; the second argument waits until it is."""
 
 
-class RunExecution:
-    """One run of this process, from its beginning to its end."""
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """Which run, whose, and whether it goes on elsewhere when this process ends."""
 
-    def __init__(self, run: NewRun, runs: RunStore, log: EventLog, journal: RunJournal) -> None:
+    run_id: RunId
+    owner: Owner
+    conversation_id: ConversationId
+    agent_name: str
+    survives: bool
+
+
+Start = Callable[[Sequence[Record]], Awaitable[Attempt]]
+"""Commits the first records of an attempt, and gives the right to write on."""
+
+
+class RunExecution:
+    """One attempt of a run, from its beginning to its end."""
+
+    def __init__(
+        self, run: RunIdentity, runs: RunStore, log: EventLog, journal: RunJournal, start: Start
+    ) -> None:
         self.run = run
+        self._start = start
         self._runs = runs
         self._log = log
         self._journal = journal
         self._agent: asyncio.Future[TurnResult] | None = None
         self._stopped_by: OrchestratorError | None = None
+        self._handed_back = False
         self._attempt: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
 
     async def attempt(self) -> Attempt:
@@ -48,13 +74,18 @@ class RunExecution:
             if self._agent is not None:
                 self._agent.cancel()
 
-    async def execute(self, status: StatusChanged, work: Work) -> None:
+    def hand_back(self) -> None:
+        """Interrupt the agent and put the run back in line instead of ending it."""
+        self._handed_back = True
+        self.stop(DrainingError("the server is stopping"))
+
+    async def execute(self, begins: RunEvent, work: Work) -> None:
         """Call the agent while the run commits, write what it emits, then write how it ended."""
-        self._journal.emit(status)
+        self._journal.emit(begins)
         agent = self._agent = asyncio.ensure_future(self._guarded(work))
         first = self._journal.take()
         try:
-            attempt = await self._runs.begin(self.run, first)
+            attempt = await self._start(first)
         except OrchestratorError as error:
             self.refuse(error)
             await ended_after_cancel(agent)
@@ -89,7 +120,11 @@ class RunExecution:
         try:
             await writer
         finally:
-            await self._finish(attempt, self._end(agent))
+            if self._handed_back and self._stopped_by is not None and agent.cancelled():
+                await self._runs.requeue(attempt)
+                self._log.close(self.run.run_id, self._stopped_by)
+            else:
+                await self._finish(attempt, self._end(agent))
 
     def _end(self, agent: asyncio.Future[TurnResult]) -> RunCompleted | RunFailed:
         if agent.cancelled():

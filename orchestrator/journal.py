@@ -29,14 +29,19 @@ class LogWriter(Protocol):
 
 
 class RunJournal:
-    """Gathers one run's events and commits them in order. `window` is in seconds."""
+    """Gathers one run's events and commits them in order.
 
-    def __init__(self, run_id: RunId, agent_name: str, encode: ChunkEncoder, *, window: float) -> None:
+    `window` is in seconds; `after` is the sequence that the log has reached.
+    """
+
+    def __init__(
+        self, run_id: RunId, agent_name: str, encode: ChunkEncoder, *, window: float, after: int = 0
+    ) -> None:
         self._run_id = run_id
         self._agent_name = agent_name
         self._encode = encode
         self._window = window
-        self._sequence = 0
+        self._sequence = after
         self._offsets: defaultdict[tuple[int, Channel], int] = defaultdict(int)
         self._waiting: list[RunEvent] = []
         self._unwritten: list[Record] = []

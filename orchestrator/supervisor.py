@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from orchestrator.events import ChunkEncoder, StatusChanged
-from orchestrator.execution import RunExecution, Work
+from orchestrator.events import ChunkEncoder, RunEvent, StatusChanged
+from orchestrator.execution import RunExecution, RunIdentity, Work
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
 from state.errors import DeadlineExceededError, DrainingError, LostAttemptError, OrchestratorError
 from state.event_log import EventLog
-from state.models import NewRun
+from state.models import Attempt, ClaimedRun, NewRun, Record, RunId
 from state.ports import RunStore
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,11 @@ class RunSupervisor:
         """How many runs are being executed."""
         return len(self._executing)
 
+    @property
+    def executing(self) -> list[RunId]:
+        """The runs being executed."""
+        return [execution.run.run_id for execution in self._executing.values()]
+
     def begin(
         self, run: NewRun, status: StatusChanged, work: Work, *, window_seconds: float | None = None
     ) -> RunExecution:
@@ -71,24 +77,53 @@ class RunSupervisor:
         """
         if self.draining:
             raise DrainingError("the server is stopping")
-        journal = RunJournal(
-            run.run_id, run.agent_name, self._encode, window=window_seconds or self._window_seconds
+        identity = RunIdentity(run.run_id, run.owner, run.conversation_id, run.agent_name, run.survives)
+        journal = self._journal(identity, window_seconds or self._window_seconds, after=0)
+
+        async def start(first: Sequence[Record]) -> Attempt:
+            return await self._runs.begin(run, first)
+
+        return self._launch(RunExecution(identity, self._runs, self._log, journal, start), status, work)
+
+    def take_up(self, claimed: ClaimedRun, begins: RunEvent, work: Work) -> RunExecution:
+        """Execute a run taken from the line, in its new attempt."""
+        attempt = claimed.attempt
+        identity = RunIdentity(
+            attempt.run_id, attempt.owner, claimed.conversation_id, claimed.agent_name, survives=True
         )
-        execution = RunExecution(run, self._runs, self._log, journal)
-        self._log.open(run.run_id)
-        task = asyncio.create_task(self._watched(execution, status, work), name=f"run:{run.run_id}")
+        journal = self._journal(identity, self._window_seconds, after=claimed.last_sequence)
+
+        async def start(first: Sequence[Record]) -> Attempt:
+            await self._log.store_only(attempt, first)
+            return attempt
+
+        return self._launch(RunExecution(identity, self._runs, self._log, journal, start), begins, work)
+
+    def _journal(self, run: RunIdentity, window: float, *, after: int) -> RunJournal:
+        return RunJournal(run.run_id, run.agent_name, self._encode, window=window, after=after)
+
+    def _launch(self, execution: RunExecution, begins: RunEvent, work: Work) -> RunExecution:
+        run_id = execution.run.run_id
+        self._log.open(run_id)
+        task = asyncio.create_task(self._watched(execution, begins, work), name=f"run:{run_id}")
         self._executing[task] = execution
         task.add_done_callback(self._executing.pop)
         return execution
 
     async def drain(self) -> None:
-        """Begin nothing more, wait for what runs, then stop the rest with DRAINING. Safe to call twice."""
+        """Begin nothing more, wait for what runs, then hand back what survives and end the rest.
+
+        Safe to call twice.
+        """
         self.draining = True
         if not self._executing:
             return
         await self._all_ended_or_hurried()
         for execution in self._executing.values():
-            execution.stop(DrainingError("the server is stopping"))
+            if execution.run.survives:
+                execution.hand_back()
+            else:
+                execution.stop(DrainingError("the server is stopping"))
         if self._executing:
             await asyncio.wait(self._executing, timeout=_LAST_WORDS_SECONDS)
         for task in list(self._executing):
@@ -102,7 +137,7 @@ class RunSupervisor:
         for future in both:
             await ended_after_cancel(future)
 
-    async def _watched(self, execution: RunExecution, status: StatusChanged, work: Work) -> None:
+    async def _watched(self, execution: RunExecution, begins: RunEvent, work: Work) -> None:
         run_id = execution.run.run_id
         failure: OrchestratorError | None = OrchestratorError("internal error")
         too_long = DeadlineExceededError(
@@ -110,7 +145,7 @@ class RunSupervisor:
         )
         limit = asyncio.get_running_loop().call_later(self._max_seconds, execution.stop, too_long)
         try:
-            await execution.execute(status, work)
+            await execution.execute(begins, work)
             failure = None
         except LostAttemptError as error:
             failure = error

@@ -93,11 +93,22 @@ class EventLog:
         await self._store.append(attempt, records)
         self.publish(attempt.run_id, records)
 
+    async def store_only(self, attempt: Attempt, records: Sequence[Record]) -> None:
+        """Commit records that the caller will publish itself."""
+        await self._store.append(attempt, records)
+
     def publish(self, run_id: RunId, records: Sequence[Record]) -> None:
         """Show readers of this process what has been committed."""
         tail = self._tails.get(run_id)
         if tail is not None:
             tail.publish(records)
+
+    async def stored(self, owner: Owner, run_id: RunId) -> list[Record]:
+        """Everything that is in a run's log now."""
+        records: list[Record] = []
+        while page := await self._store.read(owner, run_id, len(records), _PAGE):
+            records += page
+        return records
 
     def wake(self, hints: Iterable[str]) -> None:
         """Somebody wrote for runs whose ids begin so: let who reads them look."""

@@ -9,6 +9,9 @@ Owner = NewType("Owner", str)
 """The user a row belongs to. Every query carries one."""
 
 RunId = NewType("RunId", str)
+ReplicaId = NewType("ReplicaId", str)
+"""One running process."""
+
 ConversationId = NewType("ConversationId", str)
 ThreadId = NewType("ThreadId", str)
 """LangGraph's name for a conversation; see `state.threads`."""
@@ -103,7 +106,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run about to be written down. `request` is the accepted request, encoded, opaque to the store."""
+    """A run about to be written down.
+
+    `request` is the accepted request, encoded, opaque to the store. `survives`: it goes back to the line when
+    its replica dies.
+    """
 
     run_id: RunId
     owner: Owner
@@ -111,6 +118,33 @@ class NewRun:
     conversation_id: ConversationId
     agent_name: str
     request: bytes
+    survives: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LostRun:
+    """A run whose replica beats no more."""
+
+    run_id: RunId
+    owner: Owner
+    kind: RunKind
+    agent_name: str
+    conversation_id: ConversationId
+    state: RunState
+    survives: bool
+    last_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRun:
+    """A run taken from the line, and the right to write for it."""
+
+    attempt: Attempt
+    kind: RunKind
+    agent_name: str
+    conversation_id: ConversationId
+    request: bytes
+    last_sequence: int
 
 
 @dataclass(frozen=True, slots=True)

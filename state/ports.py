@@ -1,9 +1,20 @@
 """What the service needs from storage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from state.models import Attempt, ConversationId, NewRun, Owner, Record, Run, RunId, RunOutcome
+from state.models import (
+    Attempt,
+    ClaimedRun,
+    ConversationId,
+    LostRun,
+    NewRun,
+    Owner,
+    Record,
+    Run,
+    RunId,
+    RunOutcome,
+)
 
 
 class RunStore(Protocol):
@@ -29,12 +40,48 @@ class RunStore(Protocol):
         """
         ...
 
+    async def requeue(self, attempt: Attempt) -> None:
+        """Put a run back in line: another replica, or this one, takes it up again.
+
+        Raises:
+            LostAttemptError: Another attempt owns the run, or it has ended.
+        """
+        ...
+
     async def latest(self, owner: Owner, conversation_id: ConversationId) -> Run:
         """The conversation's newest run.
 
         Raises:
             NotFoundError: No such conversation of this owner.
         """
+        ...
+
+
+class LeaseStore(Protocol):
+    """Which replica executes what. Every method raises DatabaseUnavailableError when Postgres is away."""
+
+    async def beat(self) -> None:
+        """Say that this replica lives."""
+        ...
+
+    async def leave(self) -> None:
+        """Say that this replica has ended: what it still executes is nobody's."""
+        ...
+
+    async def reap(
+        self,
+        lease_seconds: float,
+        executing: Collection[RunId],
+        end: Callable[[LostRun], tuple[RunOutcome, Record] | None],
+    ) -> int:
+        """Settle lost runs as `end` says; None puts a run back in line. Returns how many there were.
+
+        Lost is what belongs to a replica silent for so long, and what is ours but not among `executing`.
+        """
+        ...
+
+    async def claim(self) -> ClaimedRun | None:
+        """Take the oldest run in line, with a new attempt; None when there is none."""
         ...
 
 

@@ -28,7 +28,8 @@ class RunThread:
     """One run's hold on a conversation's thread, and the last checkpoint written through it.
 
     `attempt` gives the right to write once the run is committed: the model is called before that. `new`: the
-    conversation's name was made up for this run, so there is nothing to read.
+    conversation's name was made up for this run, so there is nothing to read. `again`: an earlier attempt of
+    the run may have come far.
     """
 
     owner: Owner
@@ -36,4 +37,5 @@ class RunThread:
     thread_id: ThreadId
     attempt: Callable[[], Awaitable[Attempt]]
     new: bool = False
+    again: bool = False
     last_checkpoint_id: str = ""

@@ -1,12 +1,13 @@
 """Events as ChatChunks, and ChatChunks as their readers want them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
 from agents.events import Channel, TextEmitted
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
-from orchestrator.events import ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
+from orchestrator.events import AttemptBegan, ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
 from protos import orchestrator_pb2 as pb
 from state.models import FinishReason, RunId, RunState, Usage
 
@@ -49,6 +50,10 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
         case StatusChanged():
             chunk.status.state = _STATES[event.state]
             chunk.status.text = event.text
+        case AttemptBegan():
+            chunk.reset.from_sequence = event.from_sequence
+            chunk.reset.reason = pb.RESET_REASON_NEW_ATTEMPT
+            chunk.reset.attempt = event.attempt
         case RunCompleted():
             chunk.complete.finish_reason = _FINISH_REASONS[event.result.finish_reason]
             chunk.complete.final_text = event.result.text
@@ -69,6 +74,17 @@ def decode(payload: bytes, options: ReaderOptions) -> pb.ChatChunk:
     if not options.structured_only:
         fill_strings(chunk)
     return chunk
+
+
+def unfinished_text(payloads: Iterable[bytes]) -> int | None:
+    """The sequence of the first text that a log holds since its last reset; None when it holds none."""
+    first: int | None = None
+    for chunk in map(pb.ChatChunk.FromString, payloads):
+        if chunk.HasField("reset"):
+            first = None
+        elif chunk.HasField("content") and first is None:
+            first = chunk.sequence
+    return first
 
 
 def heartbeat(run_id: RunId, agent_name: str, options: ReaderOptions) -> pb.ChatChunk:

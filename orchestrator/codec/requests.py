@@ -64,6 +64,11 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
     )
 
 
+def kept_command(request: bytes) -> ChatCommand:
+    """A request that was accepted, read again to go on with its run."""
+    return chat_command(pb.ChatRequest.FromString(request), None)
+
+
 def resume_command(request: pb.ResumeStreamRequest) -> ResumeCommand:
     """Which log to read again.
 

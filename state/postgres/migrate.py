@@ -1,13 +1,18 @@
 """Bring a schema up to date, safely with any number of processes doing so at once."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
+from time import monotonic
 
 import asyncpg
 
+from state.errors import DatabaseUnavailableError
 from state.postgres.database import translated
+
+_RETRY_SECONDS = 0.5
 
 _CREATE_LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -68,6 +73,24 @@ async def migrate(
                 return await _apply(connection, list(migrations or shipped()), report)
         finally:
             await connection.close(timeout=connect_seconds)
+
+
+async def migrate_when_reachable(
+    dsn: str, schema: str, seconds: float, *, report: Callable[[str], None]
+) -> int:
+    """`migrate`, waiting so long for a database that cannot be reached yet."""
+    deadline = monotonic() + seconds
+    waiting = False
+    while True:
+        try:
+            return await migrate(dsn, schema, report=report)
+        except DatabaseUnavailableError:
+            if monotonic() >= deadline:
+                raise
+            if not waiting:
+                report("postgres: cannot be reached yet, waiting")
+            waiting = True
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def _enter_schema(connection: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:

@@ -14,6 +14,7 @@ from state.models import (
     NewRun,
     Owner,
     Record,
+    ReplicaId,
     Run,
     RunId,
     RunKind,
@@ -25,8 +26,11 @@ from state.postgres.fence import FENCE, fence_arguments, lost, parse_run_id
 
 _BEGIN = """
 WITH run AS (
-    INSERT INTO runs (run_id, owner, kind, conversation_id, agent_name, state, attempt, request, start_time)
-    VALUES ($1, $2, $3, $4, $5, 'running', 1, $6, now())
+    INSERT INTO runs (
+        run_id, owner, kind, conversation_id, agent_name, state, attempt, request, start_time,
+        replica_id, survives
+    )
+    VALUES ($1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10)
     RETURNING run_id, owner
 )
 INSERT INTO run_events (run_id, sequence, owner, payload)
@@ -47,6 +51,13 @@ UPDATE runs SET
 FROM fence
 WHERE runs.run_id = $1
 RETURNING runs.run_id, pg_notify('run_events', left(runs.run_id::text, 8))
+"""  # noqa: S608 - a constant
+
+_REQUEUE = f"""
+WITH {FENCE}
+UPDATE runs SET state = 'queued', replica_id = NULL, update_time = now()
+FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
+RETURNING runs.run_id
 """  # noqa: S608 - a constant
 
 # A running run is never cancelled in one step: the table of transitions knows only this way.
@@ -73,8 +84,9 @@ _LATEST = (
 class PostgresRunStore:
     """Implements `state.ports.RunStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, replica_id: ReplicaId) -> None:
         self._database = database
+        self._replica_id = replica_id
 
     async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
         async with self._database.connection() as connection:
@@ -88,8 +100,16 @@ class PostgresRunStore:
                 run.request,
                 [r.sequence for r in first],
                 [r.payload for r in first],
+                UUID(self._replica_id),
+                run.survives,
             )
         return Attempt(run.owner, run.run_id, 1)
+
+    async def requeue(self, attempt: Attempt) -> None:
+        async with self._database.connection() as connection:
+            done = await connection.fetchval(_REQUEUE, *fence_arguments(attempt))
+        if done is None:
+            raise lost(attempt)
 
     async def finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
         async with self._database.connection() as connection, connection.transaction():

@@ -17,6 +17,7 @@ from state.models import (
     NewRun,
     Owner,
     Record,
+    ReplicaId,
     Run,
     RunId,
     RunKind,
@@ -30,6 +31,7 @@ from state.postgres.runs import PostgresRunStore
 from tests.harness.proxy import TcpProxy
 
 ANN = Owner("ann")
+REPLICA = ReplicaId("0" * 32)
 SUCCEEDED = RunOutcome(RunState.SUCCEEDED, FinishReason.STOP, result="done")
 CANCELLED = RunOutcome(RunState.CANCELLED, error_reason="CANCELLED")
 
@@ -53,19 +55,19 @@ def last(sequence: int) -> list[Record]:
 
 
 async def stored(database: Database, attempt: Attempt) -> Run:
-    return await PostgresRunStore(database).get(attempt.owner, attempt.run_id)
+    return await PostgresRunStore(database, REPLICA).get(attempt.owner, attempt.run_id)
 
 
 async def test_a_run_begins_running_in_its_first_attempt_with_its_first_records(database: Database) -> None:
     run = new_run()
-    attempt = await PostgresRunStore(database).begin(run, records(1, 2))
+    attempt = await PostgresRunStore(database, REPLICA).begin(run, records(1, 2))
     assert attempt == Attempt(ANN, run.run_id, 1)
     found = await stored(database, attempt)
     assert (found.state, found.attempt, found.last_sequence) == (RunState.RUNNING, 1, 2)
 
 
 async def test_finishing_commits_state_and_last_records_together(database: Database) -> None:
-    runs, events = PostgresRunStore(database), PostgresEventStore(database)
+    runs, events = PostgresRunStore(database, REPLICA), PostgresEventStore(database)
     attempt = await runs.begin(new_run(), records(1))
     await events.append(attempt, records(2))
     await runs.finish(attempt, SUCCEEDED, last(3))
@@ -77,7 +79,7 @@ async def test_finishing_commits_state_and_last_records_together(database: Datab
 
 @pytest.mark.parametrize("first", [SUCCEEDED, CANCELLED])
 async def test_a_terminal_state_never_changes(database: Database, first: RunOutcome) -> None:
-    runs = PostgresRunStore(database)
+    runs = PostgresRunStore(database, REPLICA)
     attempt = await runs.begin(new_run(), [])
     await runs.finish(attempt, first, last(1))
     for outcome in (SUCCEEDED, CANCELLED):
@@ -87,7 +89,7 @@ async def test_a_terminal_state_never_changes(database: Database, first: RunOutc
 
 
 async def test_another_attempt_number_can_neither_append_nor_finish(database: Database) -> None:
-    runs, events = PostgresRunStore(database), PostgresEventStore(database)
+    runs, events = PostgresRunStore(database, REPLICA), PostgresEventStore(database)
     attempt = await runs.begin(new_run(), records(1))
     stale = Attempt(attempt.owner, attempt.run_id, attempt.number - 1)
     with pytest.raises(LostAttemptError):
@@ -98,7 +100,7 @@ async def test_another_attempt_number_can_neither_append_nor_finish(database: Da
 
 
 async def test_another_owner_can_neither_read_nor_write(database: Database) -> None:
-    runs, events = PostgresRunStore(database), PostgresEventStore(database)
+    runs, events = PostgresRunStore(database, REPLICA), PostgresEventStore(database)
     attempt = await runs.begin(new_run(), records(1))
     thief = Attempt(Owner("bob"), attempt.run_id, attempt.number)
     with pytest.raises(LostAttemptError):
@@ -111,19 +113,19 @@ async def test_another_owner_can_neither_read_nor_write(database: Database) -> N
 @pytest.mark.parametrize("run_id", ["0" * 32, "no uuid", ""])
 async def test_an_unknown_run_is_not_found(database: Database, run_id: str) -> None:
     with pytest.raises(NotFoundError):
-        await PostgresRunStore(database).get(ANN, RunId(run_id))
+        await PostgresRunStore(database, REPLICA).get(ANN, RunId(run_id))
 
 
 async def test_a_record_that_is_written_again_changes_nothing(database: Database) -> None:
     events = PostgresEventStore(database)
-    attempt = await PostgresRunStore(database).begin(new_run(), records(1))
+    attempt = await PostgresRunStore(database, REPLICA).begin(new_run(), records(1))
     await events.append(attempt, [Record(1, b"other"), *records(2)])
     read = await events.read(ANN, attempt.run_id, 0, 100)
     assert [record.payload for record in read] == [b"chunk 1", b"chunk 2"]
 
 
 async def test_appends_of_many_runs_share_statements(database: Database) -> None:
-    runs, events = PostgresRunStore(database), CountingStatements(database)
+    runs, events = PostgresRunStore(database, REPLICA), CountingStatements(database)
     attempts = await asyncio.gather(*(runs.begin(new_run(), []) for _ in range(50)))
     for sequence in range(1, 6):
         await asyncio.gather(*(events.append(attempt, records(sequence)) for attempt in attempts))
@@ -135,7 +137,7 @@ async def test_appends_of_many_runs_share_statements(database: Database) -> None
 
 async def test_a_stale_writer_in_a_shared_statement_fails_alone(database: Database) -> None:
     """Both attempts of one run, and other runs, are in one batch."""
-    runs, events = PostgresRunStore(database), PostgresEventStore(database)
+    runs, events = PostgresRunStore(database, REPLICA), PostgresEventStore(database)
     good = [await runs.begin(new_run(), []) for _ in range(3)]
     stale = Attempt(good[0].owner, good[0].run_id, 0)
     outcomes = await asyncio.gather(
@@ -145,7 +147,7 @@ async def test_a_stale_writer_in_a_shared_statement_fails_alone(database: Databa
 
 
 async def test_a_bad_record_in_a_shared_statement_fails_alone(database: Database) -> None:
-    runs, events = PostgresRunStore(database), PostgresEventStore(database)
+    runs, events = PostgresRunStore(database, REPLICA), PostgresEventStore(database)
     attempts = [await runs.begin(new_run(), []) for _ in range(3)]
     batches = [records(1), [Record(-1, b"no sequence")], records(1)]
     outcomes = await asyncio.gather(
@@ -166,7 +168,7 @@ class CountingStatements(PostgresEventStore):
 
 
 async def test_a_log_has_one_terminal_record_at_the_most(database: Database) -> None:
-    attempt = await PostgresRunStore(database).begin(new_run(), [])
+    attempt = await PostgresRunStore(database, REPLICA).begin(new_run(), [])
     async with database.connection() as connection:
         columns = "(run_id, sequence, owner, payload, terminal)"
         insert = f"INSERT INTO run_events {columns} VALUES ($1, $2, '', '', true)"  # noqa: S608
@@ -192,7 +194,7 @@ ALL = {
 async def test_states_change_only_as_the_design_allows(
     database: Database, before: RunState, after: RunState
 ) -> None:
-    attempt = await PostgresRunStore(database).begin(new_run(), [])
+    attempt = await PostgresRunStore(database, REPLICA).begin(new_run(), [])
     async with database.connection() as connection:
         await connection.execute("ALTER TABLE runs DISABLE TRIGGER ALL")
         await connection.execute("UPDATE runs SET state = $1", before)
@@ -212,7 +214,7 @@ async def read_all(log: EventLog, run_id: RunId, after: int = 0) -> list[int]:
 
 
 async def test_a_reader_sees_everything_however_far_the_tail_reaches(database: Database) -> None:
-    runs = PostgresRunStore(database)
+    runs = PostgresRunStore(database, REPLICA)
     for tail_records in (1, 3, 100):
         log = EventLog(PostgresEventStore(database), tail_records=tail_records)
         run = new_run()
@@ -232,7 +234,7 @@ async def test_a_reader_sees_everything_however_far_the_tail_reaches(database: D
 
 
 async def test_a_run_of_another_process_is_read_from_the_store(database: Database) -> None:
-    runs, theirs = PostgresRunStore(database), EventLog(PostgresEventStore(database))
+    runs, theirs = PostgresRunStore(database, REPLICA), EventLog(PostgresEventStore(database))
     ours = EventLog(PostgresEventStore(database), poll_seconds=0.01)
     attempt = await runs.begin(new_run(), records(1))
     reading = asyncio.create_task(read_all(ours, attempt.run_id))
@@ -243,7 +245,7 @@ async def test_a_run_of_another_process_is_read_from_the_store(database: Databas
 
 async def test_a_reader_in_another_process_is_told_and_need_not_ask(dsn: str, database: Database) -> None:
     """With a poll of a minute, only the notifications can wake it."""
-    runs, theirs = PostgresRunStore(database), EventLog(PostgresEventStore(database))
+    runs, theirs = PostgresRunStore(database, REPLICA), EventLog(PostgresEventStore(database))
     ours = EventLog(PostgresEventStore(database), poll_seconds=60)
     attempt = await runs.begin(new_run(), records(1))
     async with Listener(dsn, ours.wake) as listener:
@@ -262,7 +264,7 @@ async def test_a_reader_in_another_process_is_told_and_need_not_ask(dsn: str, da
 
 async def test_a_listener_hears_again_after_its_connection_was_lost(dsn: str, database: Database) -> None:
     heard: asyncio.Queue[list[str]] = asyncio.Queue()
-    runs, events = PostgresRunStore(database), PostgresEventStore(database)
+    runs, events = PostgresRunStore(database, REPLICA), PostgresEventStore(database)
     attempt = await runs.begin(new_run(), [])
     async with (
         TcpProxy.to(dsn) as proxy,

@@ -17,13 +17,14 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from state.errors import LostAttemptError
-from state.models import Attempt, ConversationId, NewRun, Owner, RunId, RunKind
+from state.models import Attempt, ConversationId, NewRun, Owner, ReplicaId, RunId, RunKind
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
 from state.postgres.runs import PostgresRunStore
 from state.threads import RUN_THREAD_KEY, RunThread, thread_id
 
 ANN, BOB = Owner("ann"), Owner("bob")
+REPLICA = ReplicaId("0" * 32)
 
 
 class State(TypedDict, total=False):
@@ -46,7 +47,7 @@ async def begin(database: Database, owner: Owner = ANN, conversation: str = "c1"
     run = NewRun(
         RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId(conversation), agent_name="chat", request=b""
     )
-    attempt = await PostgresRunStore(database).begin(run, [])
+    attempt = await PostgresRunStore(database, REPLICA).begin(run, [])
 
     async def right_to_write() -> Attempt:
         return attempt

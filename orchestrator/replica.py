@@ -1,0 +1,111 @@
+"""This process among the others: it beats, it takes over what the dead left, and it works down the line."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from types import TracebackType
+from typing import Protocol, Self
+
+from orchestrator.events import ChunkEncoder, ChunkHeader, RunFailed
+from state.errors import CancelledRunError, LostAttemptError, OrchestratorError
+from state.models import ClaimedRun, LostRun, Record, RunId, RunOutcome, RunState
+from state.ports import LeaseStore
+
+logger = logging.getLogger(__name__)
+
+
+class Worker(Protocol):
+    """What executes runs."""
+
+    @property
+    def draining(self) -> bool: ...
+    @property
+    def executing(self) -> Collection[RunId]: ...
+
+
+class Replica:
+    """Runs three tasks inside its context. Times in seconds; `take_up` begins a claimed run.
+
+    A process that cannot beat for `lease_seconds` is taken for dead: its runs end or go to another one, and
+    whatever it still writes for them is refused.
+    """
+
+    def __init__(
+        self,
+        leases: LeaseStore,
+        take_up: Callable[[ClaimedRun], Awaitable[None]],
+        worker: Worker,
+        encode: ChunkEncoder,
+        *,
+        lease_seconds: float,
+        beat_seconds: float,
+        reap_seconds: float,
+    ) -> None:
+        self._leases = leases
+        self._take_up = take_up
+        self._encode = encode
+        self._lease_seconds = lease_seconds
+        self._beat_seconds = beat_seconds
+        self._reap_seconds = reap_seconds
+        self._worker = worker
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        await self._leases.beat()  # before the first run, which would be nobody's
+        for name, seconds, step in (
+            ("beat", self._beat_seconds, self._leases.beat),
+            ("reap", self._reap_seconds, self._reap),
+            ("claim", self._reap_seconds, self._claim),
+        ):
+            self._tasks.append(asyncio.create_task(_every(seconds, name, step), name=name))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._leases.leave()
+        except OrchestratorError:
+            logger.warning("replica could not say that it left")
+
+    async def died(self) -> None:
+        """Complete, or raise, when one of the tasks has ended by itself."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled():
+                task.result()
+
+    async def _reap(self) -> None:
+        reaped = await self._leases.reap(self._lease_seconds, self._worker.executing, self._end)
+        if reaped:
+            logger.warning("runs of dead replicas settled", extra={"runs": reaped})
+
+    async def _claim(self) -> None:
+        while not self._worker.draining and (claimed := await self._leases.claim()):
+            await self._take_up(claimed)
+
+    def _end(self, run: LostRun) -> tuple[RunOutcome, Record] | None:
+        """How a run of a dead replica ends; None = it does not, it goes back to the line."""
+        if run.state is RunState.CANCELLING:
+            return self._ended(run, RunState.CANCELLED, CancelledRunError("the run was cancelled"))
+        if run.survives:
+            return None
+        return self._ended(run, RunState.FAILED, LostAttemptError("the process that answered has died"))
+
+    def _ended(self, run: LostRun, state: RunState, error: OrchestratorError) -> tuple[RunOutcome, Record]:
+        header = ChunkHeader.now(run.run_id, run.agent_name, run.last_sequence + 1)
+        record = Record(header.sequence, self._encode(RunFailed(error), header), terminal=True)
+        return RunOutcome(state, error_reason=error.reason), record
+
+
+async def _every(seconds: float, name: str, step: Callable[[], Awaitable[None]]) -> None:
+    """Take a step again and again. A database that is away is no reason to stop."""
+    while True:
+        try:
+            await step()
+        except OrchestratorError as error:
+            logger.warning("step failed", extra={"step": name, "reason": error.reason})
+        await asyncio.sleep(seconds)
