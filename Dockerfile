@@ -24,11 +24,13 @@ RUN find /opt/venv -type f -name '*.so*' -exec strip --strip-debug {} + \
 
 FROM python:3.11-slim-bookworm
 
-# llama.cpp needs libgomp.
+# llama.cpp needs libgomp. Python's own library comes without bytecode, which the service's user cannot write.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
+    && python -m compileall -q -x '/(idlelib|lib2to3|site-packages|test)/' \
+        "$(python -c 'import os; print(os.path.dirname(os.__file__))')" \
     && useradd --create-home --uid 10001 orchestrator
 WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv

@@ -21,7 +21,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes $(2)
 endif
 
-.PHONY: help run serve chat model migrate test test-fast check format lint types imports contract deploy-check protos bench lock clean
+.PHONY: help run serve chat model migrate test test-fast check format lint types imports contract deploy-check image-check protos bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ contract: $(DEV) $(PROTOS) ## Lint the contract, hold it against every release, 
 deploy-check: $(DEV)
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+image-check: ## Build the image and try it, without a container engine (Debian, as root; about 90 s)
+	deploy/check_image.sh
 
 protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 	protos/generate.sh

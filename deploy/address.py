@@ -2,10 +2,10 @@
 
 import os
 
+EVERYWHERE = "0.0.0.0"
+
 
 def service_address() -> str:
-    """What `ORCHESTRATOR_ADDRESS` says, else where the service of this environment was told to listen."""
-    for name in ("ORCHESTRATOR_ADDRESS", "ORCHESTRATOR_SERVER__ADDRESS"):
-        if address := os.environ.get(name):
-            return address
-    return "127.0.0.1:50051"
+    """Where the service of this environment was told to listen."""
+    address = os.environ.get("ORCHESTRATOR_SERVER__ADDRESS") or "127.0.0.1:50051"
+    return address.replace(EVERYWHERE, "127.0.0.1")

@@ -39,9 +39,7 @@ END
 }
 
 get_base() {
-  local full=$base
-  [[ $base == */* ]] || full=docker.io/library/$base
-  if watched 300 pull buildah pull "$full"; then
+  if watched 300 pull buildah pull "$base"; then
     ok "pulled $base"
     return
   fi
@@ -57,7 +55,7 @@ get_base() {
       printf "%s \"\";\n" Dir::Cache::pkgcache Dir::Cache::srcpkgcache >"$1"/etc/apt/apt.conf.d/docker-clean' \
     bookworm "$work/base.tar" ||
     fail "mmdebstrap: $(grep -m 1 '^E: ' "$work/base.log")" "see that the Debian mirror can be reached"
-  watched 120 import podman import --change 'CMD ["python3"]' "$work/base.tar" "$full" ||
+  watched 120 import podman import --change 'CMD ["python3"]' "$work/base.tar" "$base" ||
     fail "podman import: $(tail -n 1 "$work/import.log")" \
       "see that /var/tmp has 3 GB of room; where overlay does not work, set STORAGE_DRIVER=vfs"
   rm "$work/base.tar"
@@ -102,7 +100,8 @@ build() {
   watched 1500 build buildah build --isolation chroot --network host --format docker --layers --pull-never \
     --volume "$work/home:/root:ro" --tag "$IMAGE" "$work/context" || {
     tail -n 30 "$work/build.log"
-    fail "the Dockerfile does not build" "mend what the lines above say; first try a package registry in reach"
+    fail "the Dockerfile does not build" \
+      "mend what the last lines above say; where packages cannot be fetched, set PIP_INDEX_URL and PIP_CERT"
   }
   ok "built: $(($(podman image inspect --format '{{.Size}}' "$IMAGE") / 1000000)) MB, of which base image" \
     "$(($(podman image inspect --format '{{.Size}}' "$base") / 1000000)) MB"
