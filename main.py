@@ -1,9 +1,18 @@
 """Read the settings, build the objects, serve. The only place that names concrete classes."""
 
+import os
+import signal
+import sys
+
+if __name__ == "__main__":
+    # Importing takes a second, in which process 1 of a container would not hear SIGTERM.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # The child processes are no forks of ours, so gRPC need not prepare for any.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+
 import argparse
 import asyncio
 import gc
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields
