@@ -10,7 +10,6 @@ if __name__ == "__main__":
     # The child processes are no forks of ours, so gRPC need not prepare for any.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
-import argparse
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -27,6 +26,7 @@ from pydantic import BaseModel
 
 from agents.loader import CatalogError, load_catalog
 from agents.runner import AgentRunner
+from config.command_line import parse
 from config.load import SettingsError, load
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
@@ -267,23 +267,9 @@ async def migrate_only(settings: Settings) -> None:
     say(f"the schema is up to date: {applied} migrations applied")
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="main.py",
-        description="A gRPC service that streams fresh completions from LangGraph agents.",
-        epilog="Settings come from the environment and .env; .env.example lists them all.",
-    )
-    parser.add_argument("--version", action="version", version=VERSION)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("serve", help="serve until SIGTERM or SIGINT (what happens without a command)")
-    commands.add_parser("migrate", help="bring the database schema up to date, and end")
-    return parser.parse_args(arguments)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 stopped as told, 1 no start or a part died, 2 the command line or a setting is wrong."""
-    command = parse(arguments).command
+    command = parse(arguments, VERSION).command
     try:
         settings = load()
         logs.configure(settings.log_level)

@@ -156,7 +156,7 @@ async def test_a_drained_chat_that_continues_is_handed_to_another_replica(
 async def test_an_answer_that_was_complete_is_not_asked_for_again(
     dsn: str, provider: ScriptedProvider
 ) -> None:
-    """Writing the end fails once, after the conversation was kept; the next attempt finds the answer there."""
+    """Writing the end fails once, after the conversation was kept; the next attempt finds the answer."""
     await _execute(dsn, FAIL_THE_FIRST_END)
     provider.enqueue(WHOLE)
     async with running_service(dsn, provider, run=SHORT) as service:
