@@ -21,7 +21,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes $(2)
 endif
 
-.PHONY: help run serve chat model migrate test test-fast check format lint types imports contract deploy-check image-check protos bench lock clean
+.PHONY: help run serve chat model migrate test test-fast check format lint types imports contract deploy-check image-check protos soak bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ image-check: ## Build the image and try it, without a container engine (Debian, 
 
 protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 	protos/generate.sh
+
+soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in CI
+	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life
 
 bench: $(DEV) $(MODEL) ## Time to the first token beside the same provider asked directly; time to SERVING
 	$(BIN)/python -m bench.first_token

@@ -9,6 +9,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # The child processes are no forks of ours, so gRPC need not prepare for any.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it has to say, an error of ours says
 
 import asyncio
 import gc
@@ -256,7 +257,11 @@ async def serve(settings: Settings) -> None:
         gc.collect()
         gc.freeze()
         say(f"serving on {settings.server.address.rpartition(':')[0]}:{port}")
-        await until_stopped(stop.requested, deaths | parts)
+        try:
+            await until_stopped(stop.requested, deaths | parts)
+        except PartDiedError:
+            stop.hurried.set()  # nothing that still runs could be kept
+            raise
         say("stopping")
 
 

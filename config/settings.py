@@ -10,6 +10,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "ORCHESTRATOR_"
 DELIMITER = "__"
 
+# What gRPC can hold: milliseconds and bytes in 31 bits.
+MAX_SECONDS = 7 * 24 * 3600
+MAX_BYTES = 2**31 - 1
+
 
 def _is_loopback(address: str) -> bool:
     if address.startswith("unix:"):
@@ -35,30 +39,42 @@ class ServerSettings(_Group):
         default=False,
         description="listen without TLS on an address that is not loopback; only behind what has TLS",
     )
-    max_receive_bytes: int = Field(default=16 << 20, ge=1024, description="largest request, bytes")
-    max_send_bytes: int = Field(default=16 << 20, ge=1024, description="largest response, bytes")
-    max_metadata_bytes: int = Field(
-        default=16 << 10, ge=8192, description="largest metadata of a call, bytes"
+    max_receive_bytes: int = Field(
+        default=16 << 20, ge=1024, le=MAX_BYTES, description="largest request, bytes"
     )
-    call_seconds: float = Field(default=10.0, gt=0, description="longest unary call, seconds")
-    stream_seconds: float = Field(default=3660.0, gt=0, description="longest stream, seconds")
+    max_send_bytes: int = Field(
+        default=16 << 20, ge=1024, le=MAX_BYTES, description="largest response, bytes"
+    )
+    max_metadata_bytes: int = Field(
+        default=16 << 10, ge=8192, le=MAX_BYTES, description="largest metadata of a call, bytes"
+    )
+    call_seconds: float = Field(default=10.0, gt=0, le=MAX_SECONDS, description="longest unary call, seconds")
+    stream_seconds: float = Field(default=3660.0, gt=0, le=MAX_SECONDS, description="longest stream, seconds")
     slow_reader_seconds: float = Field(
-        default=30.0, gt=0, description="how long a caller may take to read one message, seconds"
+        default=30.0,
+        gt=0,
+        le=MAX_SECONDS,
+        description="how long a caller may take to read one message, seconds",
     )
     keepalive_seconds: float = Field(
-        default=30.0, ge=0.1, description="a connection silent for so long is asked whether it lives, seconds"
+        default=30.0,
+        ge=0.1,
+        le=MAX_SECONDS,
+        description="a connection silent for so long is asked whether it lives, seconds",
     )
     keepalive_timeout_seconds: float = Field(
-        default=10.0, ge=0.1, description="how long the answer to that may take, seconds"
+        default=10.0, ge=0.1, le=MAX_SECONDS, description="how long the answer to that may take, seconds"
     )
     min_ping_interval_seconds: float = Field(
         default=10.0,
         ge=0,
+        le=MAX_SECONDS,
         description="callers that ask more often, without a call, are disconnected, seconds",
     )
     connection_age_seconds: float = Field(
         default=1800.0,
         ge=0,
+        le=MAX_SECONDS,
         description="a connection this old takes no new calls, so that callers spread; 0 = never, seconds",
     )
     max_streams: int = Field(default=1000, ge=1, description="streams at the same time")
@@ -66,7 +82,10 @@ class ServerSettings(_Group):
     max_calls: int = Field(default=1000, ge=1, description="unary calls at the same time")
     max_calls_per_user: int = Field(default=100, ge=1, description="unary calls of one user at the same time")
     drain_seconds: float = Field(
-        default=20.0, ge=0, description="how long runs may go on after the process was told to stop, seconds"
+        default=20.0,
+        ge=0,
+        le=MAX_SECONDS,
+        description="how long runs may go on after the process was told to stop, seconds",
     )
 
     @model_validator(mode="after")

@@ -139,7 +139,8 @@ class RunExecution:
             return RunFailed(error, self._journal.answer)
         error_id = uuid4().hex
         logger.error("run failed", extra={"run_id": self.run.run_id, "error_id": error_id}, exc_info=error)
-        return RunFailed(OrchestratorError(f"internal error {error_id}"), self._journal.answer)
+        internal = OrchestratorError(f"internal error {error_id}", metadata={"error_id": error_id})
+        return RunFailed(internal, self._journal.answer)
 
     async def _finish(self, attempt: Attempt, end: RunCompleted | RunFailed) -> None:
         outcome = _outcome(end)

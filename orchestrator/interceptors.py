@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -35,6 +35,7 @@ _UNLIMITED = (
 )
 """Asked just when there is too much going on."""
 
+_NO_MESSAGE = "the request's bytes are no valid message of its type"
 _ABORT_SECONDS = 1.0
 """An abort, too, waits for a reader who does not read."""
 
@@ -77,32 +78,36 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
-        decode, encode = _total(handler.request_deserializer), handler.response_serializer
+        decode, encode = handler.request_deserializer, handler.response_serializer
         if handler.unary_unary:
-            call = self._guard_reply(handler.unary_unary, method)
-            return grpc.unary_unary_rpc_method_handler(call, decode, encode)
+            call = self._guard_reply(handler.unary_unary, method, encode)
+            return grpc.unary_unary_rpc_method_handler(call, _total(decode))
         if handler.unary_stream:
             call = self._guard_replies(handler.unary_stream, method)
-            return grpc.unary_stream_rpc_method_handler(call, decode, encode)
+            return grpc.unary_stream_rpc_method_handler(call, _total(decode), encode)
         if handler.stream_unary:
-            call = self._guard_reply(handler.stream_unary, method)
-            return grpc.stream_unary_rpc_method_handler(call, handler.request_deserializer, encode)
+            call = self._guard_reply(handler.stream_unary, method, encode)
+            return grpc.stream_unary_rpc_method_handler(call, _refusing(decode))
         if handler.stream_stream:
             call = self._guard_replies(handler.stream_stream, method)
-            return grpc.stream_stream_rpc_method_handler(call, handler.request_deserializer, encode)
+            return grpc.stream_stream_rpc_method_handler(call, _refusing(decode), encode)
         return handler
 
-    def _guard_reply(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
+    def _guard_reply(
+        self, call: Callable[..., Any], method: str, encode: Callable[[Any], bytes] | None
+    ) -> Callable[..., Any]:
         async def guarded(request: object, context: Context) -> object:
             async with _edge(method, context), self._limited(CallKind.CALL, method, request):
-                return await call(request, context)
+                reply = await call(request, context)
+                # Not left to grpc, which would send the error's text.
+                return encode(reply) if encode and not context.done() else reply
 
         return guarded
 
     def _guard_replies(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def guarded(request: object, context: Context) -> None:
             async with _edge(method, context), self._limited(CallKind.STREAM, method, request):
-                replies = call(request, context)
+                replies = call(request, _BoundedContext(context, self._write))
                 if inspect.isawaitable(replies):  # writes for itself, as health's Watch does
                     await replies
                     return
@@ -115,7 +120,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     @asynccontextmanager
     async def _limited(self, kind: CallKind, method: str, request: object) -> AsyncIterator[None]:
         if isinstance(request, _Undecodable):
-            raise InvalidRequestError(message="the request's bytes are no valid message of its type")
+            raise InvalidRequestError(message=_NO_MESSAGE)
         if method.startswith(_UNLIMITED):
             yield
             return
@@ -136,6 +141,9 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
 
     async def _write(self, context: Context, reply: object) -> None:
         seconds = self._limits.slow_reader_seconds
+        # By themselves: if they left with the first message and that were given up, no abort would pass.
+        with suppress(grpc.aio.UsageError):  # the handler sent its own
+            await context.send_initial_metadata(())
         try:
             async with asyncio.timeout(seconds) as scope:
                 await context.write(reply)
@@ -145,6 +153,35 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
             raise SlowReaderError(
                 f"a message was not read within {seconds:g} s", metadata={"seconds": f"{seconds:g}"}
             ) from error
+
+
+class _BoundedContext:
+    """A context whose `write` has the guard's limit, for handlers that write for themselves."""
+
+    def __init__(self, context: Context, write: Callable[[Context, object], Awaitable[None]]) -> None:
+        self._context = context
+        self._write = write
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._context, name)
+
+    async def write(self, reply: object) -> None:
+        await self._write(self._context, reply)
+
+
+def _refusing(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """For one request of many: the handler, which is at work, gets the error from its iterator."""
+    decode = _total(deserialize)
+    if decode is None:
+        return None
+
+    def decode_or_refuse(data: bytes) -> object:
+        request = decode(data)
+        if isinstance(request, _Undecodable):
+            raise InvalidRequestError(message=_NO_MESSAGE)
+        return request
+
+    return decode_or_refuse
 
 
 def _total(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
@@ -166,10 +203,14 @@ async def _edge(method: str, context: Context) -> AsyncIterator[None]:
         yield
     except grpc.aio.AbortError:
         raise
+    except grpc.aio.InternalError:
+        raise  # grpc could not send: the client is gone, or it has sent the status itself
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
-            raise  # grpc cancelled us: the client is gone, or the server stops
+            # grpc cancelled us: the client is gone, or the server stops. A status sent now would reach
+            # nobody, and leave a few hundred bytes behind.
+            raise
         logger.warning("rpc leaked a cancellation", extra={"rpc": method})
         await _abort(context, CancelledRunError("cancelled"))
     except OrchestratorError as error:

@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from orchestrator.health import HealthService
+from orchestrator.health_servicer import HealthServicer
 from orchestrator.interceptors import GuardInterceptor
 from orchestrator.servicer import SERVICE, OrchestratorServicer
 from orchestrator.supervisor import RunSupervisor
@@ -57,7 +58,7 @@ class ServerOptions:
             ("grpc.keepalive_timeout_ms", timeout),
             ("grpc.http2.ping_timeout_ms", timeout),  # without it a silent peer is given a minute more
             ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", int(self.min_ping_interval_seconds * 1000)),
+            ("grpc.http2.min_ping_interval_without_data_ms", int(self.min_ping_interval_seconds * 1000)),
             ("grpc.http2.bdp_probe", 0),  # else a reader that stands still is given megabytes first
         ]
         if self.connection_age_seconds:
@@ -95,7 +96,7 @@ async def listening(
         AddressInUseError: Nothing can listen there.
     """
     server = grpc.aio.server(interceptors=[guard], options=options.channel_arguments())
-    status = health.aio.HealthServicer()
+    status = HealthServicer()
     rpc.add_OrchestratorServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -108,7 +109,7 @@ async def listening(
     finally:
         readiness.cancel()
         await asyncio.gather(readiness, return_exceptions=True)
-        await status.enter_graceful_shutdown()
+        status.stop()
         await supervisor.drain()
         with suppress(TimeoutError):
             # The runs have ended: this is for their last chunks. Then nothing is left but who watches health.
@@ -124,10 +125,10 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
         raise AddressInUseError(f"cannot listen on {address}: is something else listening there?") from error
 
 
-async def _tell_readiness(service: HealthService, status: health.aio.HealthServicer) -> None:
+async def _tell_readiness(service: HealthService, status: HealthServicer) -> None:
     """Keep grpc.health.v1 in step with the service: "" is the process, the service's name is readiness."""
-    await status.set("", _SERVING)
+    status.tell("", _SERVING)
     while True:
         ready = await service.ready()
-        await status.set(SERVICE.full_name, _SERVING if ready else _NOT_SERVING)
+        status.tell(SERVICE.full_name, _SERVING if ready else _NOT_SERVING)
         await asyncio.sleep(_READINESS_SECONDS)

@@ -49,7 +49,7 @@ MESSAGE_CHARACTERS = 512
 MESSAGE_ENCODED_BYTES = 1536
 STATUS_BYTES = 4096
 _TEXT_CHARACTERS = 160
-_METADATA_ENTRIES = 8
+_METADATA_BYTES = 2048
 _VIOLATIONS = 8
 
 
@@ -95,8 +95,9 @@ def _status(detail: pb.ErrorDetail, more: Iterable[Detail]) -> status_pb2.Status
     if detail.HasField("retry_after"):
         status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=detail.retry_after)))
     for packed in map(_packed, _grouped(more)):
-        if status.ByteSize() + packed.ByteSize() < STATUS_BYTES:
-            status.details.append(packed)
+        status.details.append(packed)
+        if status.ByteSize() > STATUS_BYTES:
+            del status.details[-1]
     return status
 
 
@@ -135,15 +136,28 @@ def _add(violations: _Violations, **texts: str) -> None:
 
 
 def _short(message: str) -> str:
-    short = message[:MESSAGE_CHARACTERS]
+    short = _sendable(message[:MESSAGE_CHARACTERS])
     while len(quote(short)) > MESSAGE_ENCODED_BYTES:
         short = short[: len(short) * 3 // 4]
     return short
 
 
+def _sendable(text: str) -> str:
+    """Without halves of pairs, which no UTF-8 can hold."""
+    return text.encode(errors="replace").decode()
+
+
 def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    first = list(metadata.items())[:_METADATA_ENTRIES]
-    return {name[:_TEXT_CHARACTERS]: value[:_TEXT_CHARACTERS] for name, value in first}
+    """The first entries, cut to so many characters each, that have room together."""
+    fitting: dict[str, str] = {}
+    left = _METADATA_BYTES
+    for name, value in metadata.items():
+        short_name, short = _sendable(name[:_TEXT_CHARACTERS]), _sendable(value[:_TEXT_CHARACTERS])
+        left -= len(short_name.encode()) + len(short.encode())
+        if left < 0:
+            break
+        fitting[short_name] = short
+    return fitting
 
 
 def _packed(message: Message) -> any_pb2.Any:

@@ -160,8 +160,7 @@ def _check_options(check: Violations, request: pb.ChatRequest) -> None:
 
 def _check_stream_options(check: Violations, options: pb.StreamOptions) -> None:
     check.between("stream_options.coalesce_window", _seconds(options.coalesce_window), 0, 1)
-    if options.HasField("heartbeat_interval"):
-        heartbeat = _seconds(options.heartbeat_interval)
+    if heartbeat := _seconds(options.heartbeat_interval):
         check.between("stream_options.heartbeat_interval", heartbeat, validation.HEARTBEAT_SECONDS, 3600)
 
 

@@ -30,11 +30,22 @@ _UNREACHABLE = (
 _CONNECT_SECONDS = 5.0
 
 
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise DatabaseUnavailableError for whatever means that Postgres is out of reach or too slow."""
+    """Raise DatabaseUnavailableError for whatever means that Postgres is out of reach, shut or too slow."""
     try:
         yield
+    except _REFUSED as error:
+        raise DatabaseUnavailableError(
+            "the database does not let us in: check its name, the user and the password"
+        ) from error
     except _UNREACHABLE as error:
         raise DatabaseUnavailableError("the database cannot be reached") from error
 

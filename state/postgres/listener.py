@@ -49,12 +49,15 @@ class Listener:
         """Complete when it has ended by itself, which it never should."""
         if self._task is not None:
             await asyncio.wait({self._task})
+            if not self._task.cancelled():
+                self._task.result()
 
     async def _run(self) -> None:
         while True:
             try:
                 await self._listen()
-            except DatabaseUnavailableError:
+            except (DatabaseUnavailableError, asyncpg.PostgresError, asyncpg.InternalClientError):
+                # Whatever a dying server says: hearing is a convenience, so it is tried again.
                 logger.warning("listener lost its connection")
             await asyncio.sleep(_RETRY_SECONDS)
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that a test may cut."""
+"""A TCP proxy that a test may cut, or turn into a black hole."""
 
 import asyncio
 from types import TracebackType
@@ -7,15 +7,20 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class TcpProxy:
-    """Forwards 127.0.0.1:`port` to a server, until `cut`; after `restore` again."""
+    """Forwards 127.0.0.1:`port` to a server, until `cut`; after `restore` again.
+
+    `connections`: how many it has taken so far.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._to_server, self._to_client = _Direction(), _Direction()
         self.port = 0
         self.dsn = ""
+        self.connections = 0
 
     @classmethod
     def to(cls, dsn: str) -> Self:
@@ -52,24 +57,41 @@ class TcpProxy:
 
     async def restore(self) -> None:
         """Forward again, on the same port."""
+        self.swallow(to_server=False, to_client=False)
         self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    def swallow(self, *, to_server: bool = True, to_client: bool = True) -> None:
+        """From now on drop what goes in these directions, also the news that a side has closed."""
+        self._to_server.swallows, self._to_client.swallows = to_server, to_client
+
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         there_reader, there_writer = await asyncio.open_connection(*self._target)
         self._writers |= {writer, there_writer}
-        for source, sink in ((reader, there_writer), (there_reader, writer)):
-            pipe = asyncio.create_task(_pipe(source, sink), name="proxy-pipe")
+        for source, sink, direction in (
+            (reader, there_writer, self._to_server),
+            (there_reader, writer, self._to_client),
+        ):
+            pipe = asyncio.create_task(_pipe(source, sink, direction), name="proxy-pipe")
             self._pipes.add(pipe)
             pipe.add_done_callback(self._pipes.discard)
 
 
-async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+class _Direction:
+    """One way through the proxy, for all connections."""
+
+    swallows = False
+
+
+async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter, direction: _Direction) -> None:
     try:
         while data := await source.read(65536):
-            sink.write(data)
-            await sink.drain()
+            if not direction.swallows:
+                sink.write(data)
+                await sink.drain()
     except OSError:
         pass
     finally:
-        sink.close()
+        if not direction.swallows:
+            sink.close()

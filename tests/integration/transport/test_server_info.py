@@ -1,0 +1,41 @@
+"""GetServerInfo tells what callers may rely on."""
+
+import pytest
+
+from main import VERSION
+from protos import orchestrator_pb2 as pb
+from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.harness.service import Service, running_service, text_of
+
+
+async def info(service: Service) -> pb.GetServerInfoResponse:
+    return await service.stub.GetServerInfo(pb.GetServerInfoRequest())
+
+
+async def test_it_tells_the_version_that_health_tells(service: Service) -> None:
+    health = await service.stub.HealthCheck(pb.HealthCheckRequest())
+    assert (await info(service)).version == health.version == VERSION
+
+
+async def test_every_agent_it_names_answers(service: Service) -> None:
+    agents = (await info(service)).agents
+    assert "chat" in agents
+    for agent in agents:
+        assert text_of(await service.chat(agent_type=agent))
+
+
+@pytest.mark.parametrize("size", [2048, 50_000])
+async def test_its_largest_request_is_the_setting(dsn: str, provider: ScriptedProvider, size: int) -> None:
+    async with running_service(dsn, provider, server={"max_receive_bytes": size}) as service:
+        assert (await info(service)).max_request_bytes == size
+
+
+async def test_what_its_features_promise_is_so(service: Service) -> None:
+    """Background runs and heartbeats have tests of their own."""
+    assert list((await info(service)).features) == [
+        "resume_stream",
+        "structured_chunks",
+        "heartbeats",
+        "on_disconnect_continue",
+    ]
+    assert all(chunk.WhichOneof("payload") for chunk in await service.chat())
