@@ -15,20 +15,17 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 from uuid import uuid4
 
 import aiohttp
 import uvloop
-from pydantic import BaseModel
 
 from agents.loader import CatalogError, load_catalog
 from agents.runner import AgentRunner
-from config.command_line import parse
-from config.load import SettingsError, load
+from config.command_line import complain, parse, say
+from config.load import SettingsError, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
 from orchestrator.chat import ChatService
@@ -59,16 +56,10 @@ from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
 from state.event_log import EventLog
 from state.models import ReplicaId
-from state.postgres.checkpoints.saver import PostgresSaver
-from state.postgres.database import Database
-from state.postgres.events import PostgresEventStore
-from state.postgres.leases import PostgresLeases
 from state.postgres.listener import Listener
 from state.postgres.migrate import MigrationError, migrate_when_reachable
-from state.postgres.runs import PostgresRunStore
+from state.postgres.stores import PostgresStores
 from telemetry import logs
-
-T = TypeVar("T")
 
 VERSION = "0.1.0"
 CATALOG = Path(__file__).parent / "agents" / "catalog"
@@ -85,11 +76,6 @@ EXPECTED = (
     PartDiedError,
 )
 """What an operator can mend: one line, no traceback."""
-
-
-def say(line: str) -> None:
-    """Tell whoever started the process how far it is. Logs go to standard error, this to standard output."""
-    print(line, flush=True)  # noqa: T201
 
 
 @asynccontextmanager
@@ -184,14 +170,11 @@ async def assembled(
     catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
     stream, server = settings.stream, settings.server
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(database_at(settings, dsn, settings.database.pool_size))
-        beats = await stack.enter_async_context(database_at(settings, dsn, 1))
-        reaps = await stack.enter_async_context(database_at(settings, dsn, 1))
-        log = EventLog(PostgresEventStore(database), tail_records=stream.tail_records)
+        stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id))
+        log = EventLog(stores.events, tail_records=stream.tail_records)
         listener = await stack.enter_async_context(Listener(dsn, log.wake))
-        runs = PostgresRunStore(database, replica_id)
         supervisor = RunSupervisor(
-            runs,
+            stores.runs,
             log,
             encode,
             window_seconds=stream.window_seconds,
@@ -201,20 +184,21 @@ async def assembled(
         )
         chat = ChatService(
             catalog,
-            AgentRunner(model, PostgresSaver(database)),
+            AgentRunner(model, stores.checkpoints),
             supervisor,
             log,
             heartbeat_seconds=stream.heartbeat_seconds,
             decode=kept_command,
             unfinished_text=unfinished_text,
         )
-        leases = PostgresLeases(beats, reaps, replica_id, version=VERSION)
         times = settings.run.model_dump(exclude={"max_seconds"})
-        replica = await stack.enter_async_context(Replica(leases, chat.take_up, supervisor, encode, **times))
+        replica = await stack.enter_async_context(
+            Replica(stores.leases, chat.take_up, supervisor, encode, **times)
+        )
         await stack.enter_async_context(supervisor)
-        health = HealthService(database, model, supervisor)
+        health = HealthService(stores.database, model, supervisor)
         about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes)
-        resume = ResumeService(runs, log, heartbeat_seconds=stream.heartbeat_seconds)
+        resume = ResumeService(stores.runs, log, heartbeat_seconds=stream.heartbeat_seconds)
         servicer = OrchestratorServicer(chat, resume, health, about)
         guard, options = edge_of(server)
         served = await stack.enter_async_context(listening(servicer, health, supervisor, guard, options))
@@ -222,10 +206,11 @@ async def assembled(
         yield served.port, parts
 
 
-def database_at(settings: Settings, dsn: str, connections: int) -> Database:
-    """A pool of so many connections, which the settings limit in time."""
-    limits = settings.database.model_dump(include={"acquire_seconds", "statement_seconds"})
-    return Database(dsn, schema=settings.database.schema_name, pool_size=connections, **limits)
+def stores_at(settings: Settings, dsn: str, replica_id: ReplicaId) -> PostgresStores:
+    """What this process keeps, in the schema and within the limits that the settings name."""
+    database = settings.database
+    limits = database.model_dump(include={"pool_size", "acquire_seconds", "statement_seconds"})
+    return PostgresStores(dsn, replica_id, version=VERSION, schema=database.schema_name, **limits)
 
 
 def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:
@@ -233,12 +218,6 @@ def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:
     admission = Admission(picked(AdmissionLimits, server))
     options = picked(ServerOptions, server, connection_grace_seconds=server.stream_seconds)
     return GuardInterceptor(admission, picked(EdgeLimits, server)), options
-
-
-def picked(kind: Callable[..., T], settings: BaseModel, **more: object) -> T:
-    """A dataclass from the settings that have the names of its fields."""
-    names = (field.name for field in fields(kind) if field.name not in more)  # type: ignore[arg-type]
-    return kind(**{name: getattr(settings, name) for name in names}, **more)
 
 
 async def serve(settings: Settings) -> None:
@@ -286,13 +265,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EXPECTED as error:
         return complain([str(error)], 1)
     return 0
-
-
-def complain(lines: Sequence[str], code: int) -> int:
-    """Print a line for each reason; return the exit code."""
-    for line in lines:
-        print(f"llm-orchestrator: {line}", file=sys.stderr)  # noqa: T201
-    return code
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 """Read the settings, and say what is wrong with them in the environment's own words."""
 
 import os
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar
 
 from dotenv import dotenv_values
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from config.names import misspelt
 from config.settings import DELIMITER, PREFIX, Settings
+
+T = TypeVar("T")
 
 ENV_FILE = Path(".env")
 
@@ -35,6 +40,12 @@ def load() -> Settings:
     if lines:
         raise SettingsError(lines)
     return settings
+
+
+def picked(kind: Callable[..., T], settings: BaseModel, **more: object) -> T:
+    """A dataclass from the settings that have the names of its fields."""
+    names = (field.name for field in fields(kind) if field.name not in more)  # type: ignore[arg-type]
+    return kind(**{name: getattr(settings, name) for name in names}, **more)
 
 
 def _name(location: tuple[int | str, ...]) -> str:

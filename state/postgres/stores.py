@@ -1,0 +1,60 @@
+"""Everything one process keeps in Postgres, each kind of work with connections of its own."""
+
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from state.models import ReplicaId
+from state.postgres.checkpoints.saver import PostgresSaver
+from state.postgres.database import Database
+from state.postgres.events import PostgresEventStore
+from state.postgres.leases import PostgresLeases
+from state.postgres.runs import PostgresRunStore
+
+
+class PostgresStores:
+    """The stores of one process, open inside its context.
+
+    `pool_size` connections serve callers and runs. Beats and reaping have one each, because they may wait for
+    nobody's work.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        replica_id: ReplicaId,
+        *,
+        version: str,
+        schema: str,
+        pool_size: int,
+        acquire_seconds: float,
+        statement_seconds: float,
+    ) -> None:
+        def database(connections: int) -> Database:
+            return Database(
+                dsn,
+                schema=schema,
+                pool_size=connections,
+                acquire_seconds=acquire_seconds,
+                statement_seconds=statement_seconds,
+            )
+
+        self.database, beats, reaps = database(pool_size), database(1), database(1)
+        self._databases = (self.database, beats, reaps)
+        self.runs = PostgresRunStore(self.database, replica_id)
+        self.events = PostgresEventStore(self.database)
+        self.checkpoints = PostgresSaver(self.database)
+        self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
+        self._opened = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            for database in self._databases:
+                await stack.enter_async_context(database)
+            self._opened = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened.aclose()
