@@ -28,7 +28,8 @@ from config.command_line import complain, parse, say
 from config.load import SettingsError, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
-from orchestrator.chat import ChatService
+from orchestrator.cancellation import Cancellation
+from orchestrator.chat_service import ChatService
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_command
 from orchestrator.health import HealthService
@@ -45,6 +46,7 @@ from orchestrator.resume import ResumeService
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunSupervisor
+from orchestrator.turns import Turns
 from providers.base import ChatModel
 from providers.local.model import CONNECTION_HEADERS, PROVIDER_NAME, LocalModel
 from providers.local.server import LocalModelServer
@@ -56,7 +58,7 @@ from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
 from state.event_log import EventLog
 from state.models import ReplicaId
-from state.postgres.listener import Listener
+from state.postgres.listener import CANCELS, EVENTS, Listener
 from state.postgres.migrate import MigrationError, migrate_when_reachable
 from state.postgres.stores import PostgresStores
 from telemetry import logs
@@ -172,7 +174,6 @@ async def assembled(
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id))
         log = EventLog(stores.events, tail_records=stream.tail_records)
-        listener = await stack.enter_async_context(Listener(dsn, log.wake))
         supervisor = RunSupervisor(
             stores.runs,
             log,
@@ -182,16 +183,21 @@ async def assembled(
             max_seconds=settings.run.max_seconds,
             hurried=hurried,
         )
+        hear = {EVENTS: log.wake, CANCELS: supervisor.cancel}
+        listener = await stack.enter_async_context(Listener(dsn, hear))
+        cancellation = Cancellation(stores.runs, supervisor, encode)
         chat = ChatService(
             catalog,
             AgentRunner(model, stores.checkpoints),
             supervisor,
             log,
+            Turns(stores.runs, log, cancellation.cancel),
             heartbeat_seconds=stream.heartbeat_seconds,
+            max_wait_seconds=settings.run.max_wait_seconds,
             decode=kept_command,
             unfinished_text=unfinished_text,
         )
-        times = settings.run.model_dump(exclude={"max_seconds"})
+        times = settings.run.model_dump(exclude={"max_seconds", "max_wait_seconds"})
         replica = await stack.enter_async_context(
             Replica(stores.leases, chat.take_up, supervisor, encode, **times)
         )

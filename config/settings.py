@@ -166,6 +166,12 @@ class RunSettings(_Group):
     """How long a run may take, and when it is taken from a process that is silent."""
 
     max_seconds: float = Field(default=3600.0, gt=0, description="longest run, seconds")
+    max_wait_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="how long a turn waits for the one before it, unless its request says, seconds",
+    )
     lease_seconds: float = Field(
         default=6.0, ge=0.5, description="a process silent for so long is taken for dead, seconds"
     )

@@ -76,7 +76,7 @@ class RunExecution:
 
     def hand_back(self) -> None:
         """Interrupt the agent and put the run back in line instead of ending it."""
-        self._handed_back = True
+        self._handed_back = self._stopped_by is None
         self.stop(DrainingError("the server is stopping"))
 
     async def execute(self, begins: RunEvent, work: Work) -> None:
@@ -145,7 +145,12 @@ class RunExecution:
     async def _finish(self, attempt: Attempt, end: RunCompleted | RunFailed) -> None:
         outcome = _outcome(end)
         last = self._journal.take(end, terminal=True)
-        await self._runs.finish(attempt, outcome, last)
+        try:
+            await self._runs.finish(attempt, outcome, last)
+        except CancelledRunError as error:  # it was asked to end while it was ending
+            end = RunFailed(error, self._journal.answer)
+            outcome, last = _outcome(end), [*last[:-1], self._journal.instead_of_last(end)]
+            await self._runs.finish(attempt, outcome, last)
         self._log.publish(self.run.run_id, last)
         logger.info(
             "run ended",

@@ -86,6 +86,11 @@ class RunJournal:
         new = [self._record(event, now, terminal and event is taken[-1]) for event in taken]
         return [*self._unwritten, *new]
 
+    def instead_of_last(self, event: RunEvent) -> Record:
+        """Another terminal record in the place of the one that was taken last."""
+        self._sequence -= 1
+        return self._record(event, datetime.now(UTC), terminal=True)
+
     def _record(self, event: RunEvent, now: datetime, terminal: bool) -> Record:
         self._sequence += 1
         if isinstance(event, TextEmitted):

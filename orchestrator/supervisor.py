@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,7 +10,13 @@ from orchestrator.events import ChunkEncoder, RunEvent, StatusChanged
 from orchestrator.execution import RunExecution, RunIdentity, Work
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
-from state.errors import DeadlineExceededError, DrainingError, LostAttemptError, OrchestratorError
+from state.errors import (
+    CancelledRunError,
+    DeadlineExceededError,
+    DrainingError,
+    LostAttemptError,
+    OrchestratorError,
+)
 from state.event_log import EventLog
 from state.models import Attempt, ClaimedRun, NewRun, Record, RunId
 from state.ports import RunStore
@@ -66,6 +72,13 @@ class RunSupervisor:
     def executing(self) -> list[RunId]:
         """The runs being executed."""
         return [execution.run.run_id for execution in self._executing.values()]
+
+    def cancel(self, run_ids: Iterable[str]) -> None:
+        """Stop those of these runs that are executed here, because somebody wants them cancelled."""
+        wanted = set(run_ids)
+        for execution in self._executing.values():
+            if execution.run.run_id in wanted:
+                execution.stop(CancelledRunError("the run was cancelled"))
 
     def begin(
         self, run: NewRun, status: StatusChanged, work: Work, *, window_seconds: float | None = None

@@ -14,12 +14,14 @@ from tests.harness.proxy import TcpProxy
 from tests.harness.service import chat_request, collect, running_service, text_of
 from tests.harness.statuses import error_info, retry_delay
 
+SHORT = {"lease_seconds": 1.0, "beat_seconds": 0.3, "reap_seconds": 0.1}
+
 
 async def test_a_stream_whose_log_cannot_be_written_ends_typed_and_frees_the_provider(
     dsn: str, provider: ScriptedProvider
 ) -> None:
     provider.enqueue(Script(tokens=("one", " two", " three"), hold_after=1))
-    async with TcpProxy.to(dsn) as proxy, running_service(proxy.dsn, provider) as service:
+    async with TcpProxy.to(dsn) as proxy, running_service(proxy.dsn, provider, run=SHORT) as service:
         chunks: list[pb.ChatChunk] = []
         stream = aiter(service.stub.StreamChat(chat_request("lost", conversation_id="c1")))
         chunks += [await anext(stream), await anext(stream)]
@@ -34,7 +36,9 @@ async def test_a_stream_whose_log_cannot_be_written_ends_typed_and_frees_the_pro
         upstream = await provider.call(1)
         assert await upstream.ended(within=2.0) in (Outcome.CLIENT_GONE, Outcome.COMPLETED)
         await proxy.restore()
-        await service.chat("again", conversation_id="c1")
+        # The lost run holds its conversation until its lease is over.
+        wait = pb.RunOptions(on_busy=pb.BUSY_BEHAVIOR_WAIT)
+        await service.chat("again", conversation_id="c1", run_options=wait)
         assert [m["content"] for m in provider.ledger[1].body["messages"][1:]] == ["again"]
 
 

@@ -43,16 +43,19 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 
 async def begin(database: Database, owner: Owner = ANN, conversation: str = "c1") -> RunThread:
-    """A committed run and its hold on a conversation."""
+    """A committed run and its hold on a conversation.
+
+    The run's own row is of another conversation: nothing but the saver keeps two runs of a thread apart here.
+    """
     run = NewRun(
-        RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId(conversation), agent_name="chat", request=b""
+        RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId(uuid4().hex), agent_name="chat", request=b""
     )
     attempt = await PostgresRunStore(database, REPLICA).begin(run, [])
 
     async def right_to_write() -> Attempt:
         return attempt
 
-    thread = thread_id(owner, run.conversation_id)
+    thread = thread_id(owner, ConversationId(conversation))
     return RunThread(owner, run.run_id, thread, right_to_write)
 
 
