@@ -172,13 +172,18 @@ async def assembled(
     catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
     stream, server = settings.stream, settings.server
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id))
-        log = EventLog(stores.events, tail_records=stream.tail_records)
+        stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
+        log = EventLog(
+            stores.events,
+            tail_records=stream.tail_records,
+            outage_seconds=settings.database.outage_seconds,
+        )
         supervisor = RunSupervisor(
             stores.runs,
             log,
             encode,
             window_seconds=stream.window_seconds,
+            buffer_characters=stream.buffer_characters,
             drain_seconds=server.drain_seconds,
             max_seconds=settings.run.max_seconds,
             hurried=hurried,
@@ -212,11 +217,15 @@ async def assembled(
         yield served.port, parts
 
 
-def stores_at(settings: Settings, dsn: str, replica_id: ReplicaId) -> PostgresStores:
+def stores_at(
+    settings: Settings, dsn: str, replica_id: ReplicaId, hurried: asyncio.Event | None
+) -> PostgresStores:
     """What this process keeps, in the schema and within the limits that the settings name."""
     database = settings.database
-    limits = database.model_dump(include={"pool_size", "acquire_seconds", "statement_seconds"})
-    return PostgresStores(dsn, replica_id, version=VERSION, schema=database.schema_name, **limits)
+    limits = database.model_dump(exclude={"schema_name", "connect_seconds"})
+    return PostgresStores(
+        dsn, replica_id, version=VERSION, schema=database.schema_name, hurried=hurried, **limits
+    )
 
 
 def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:

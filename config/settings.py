@@ -111,6 +111,12 @@ class DatabaseSettings(_Group):
         default=5.0, gt=0, description="longest wait for a free connection, seconds"
     )
     statement_seconds: float = Field(default=15.0, gt=0, description="longest a statement may take, seconds")
+    outage_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=MAX_SECONDS,
+        description="how long running answers and their readers outlast a database that is away, seconds",
+    )
     connect_seconds: float = Field(
         default=30.0,
         ge=0,
@@ -198,6 +204,11 @@ class StreamSettings(_Group):
 
     window_seconds: float = Field(
         default=0.025, ge=0, le=1, description="text that comes within this time leaves as one chunk, seconds"
+    )
+    buffer_characters: int = Field(
+        default=1 << 20,
+        ge=1,
+        description="text of a run that may wait in memory for a database that is away, characters",
     )
     tail_records: int = Field(
         default=256, ge=1, description="records of a run kept in memory for its readers"

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from agents.events import AgentEvent
 from agents.turn import Emit, TurnResult
 from orchestrator.events import RunCompleted, RunEvent, RunFailed
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
 from state.errors import (
     CancelledRunError,
+    DatabaseUnavailableError,
     DeadlineExceededError,
     DrainingError,
     OrchestratorError,
@@ -105,7 +107,12 @@ class RunExecution:
     async def _guarded(self, work: Work) -> TurnResult:
         if self._stopped_by is not None:
             raise self._stopped_by
-        return await work(self._journal.emit, self.attempt)
+        return await work(self._emit, self.attempt)
+
+    def _emit(self, event: AgentEvent) -> None:
+        self._journal.emit(event)
+        if self._journal.is_full:
+            self.stop(DatabaseUnavailableError("the database is away and the buffer is full"))
 
     async def _write_to_the_end(self, attempt: Attempt, agent: asyncio.Future[TurnResult]) -> None:
         writer = asyncio.create_task(

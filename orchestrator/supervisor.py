@@ -30,8 +30,9 @@ _LAST_WORDS_SECONDS = 5.0
 class RunSupervisor:
     """Owns every run of this process. Leaving the context drains it.
 
-    `window_seconds`: how long text is gathered into one chunk. `drain_seconds`: how long runs may go on after
-    the process was told to stop, unless `hurried` is set. `max_seconds`: how long any run may take.
+    `window_seconds`: how long text is gathered into one chunk. `buffer_characters`: how much of a run's text
+    may wait to be written. `drain_seconds`: how long runs may go on after the process was told to stop,
+    unless `hurried` is set. `max_seconds`: how long any run may take.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class RunSupervisor:
         encode: ChunkEncoder,
         *,
         window_seconds: float,
+        buffer_characters: int = 1 << 20,
         drain_seconds: float,
         max_seconds: float,
         hurried: asyncio.Event | None = None,
@@ -49,6 +51,7 @@ class RunSupervisor:
         self._log = log
         self._encode = encode
         self._window_seconds = window_seconds
+        self._buffer_characters = buffer_characters
         self._drain_seconds = drain_seconds
         self._max_seconds = max_seconds
         self._hurried = hurried or asyncio.Event()
@@ -113,7 +116,14 @@ class RunSupervisor:
         return self._launch(RunExecution(identity, self._runs, self._log, journal, start), begins, work)
 
     def _journal(self, run: RunIdentity, window: float, *, after: int) -> RunJournal:
-        return RunJournal(run.run_id, run.agent_name, self._encode, window=window, after=after)
+        return RunJournal(
+            run.run_id,
+            run.agent_name,
+            self._encode,
+            window=window,
+            after=after,
+            buffer_characters=self._buffer_characters,
+        )
 
     def _launch(self, execution: RunExecution, begins: RunEvent, work: Work) -> RunExecution:
         run_id = execution.run.run_id

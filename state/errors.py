@@ -152,10 +152,10 @@ class ConversationBusyError(OrchestratorError):
     reason = Reason.CONVERSATION_BUSY
 
     def __init__(
-        self, run_id: RunId = RunId(""), *, message: str = "another run of this conversation is active"
+        self, run_id: str = "", *, message: str = "another run of this conversation is active"
     ) -> None:
         super().__init__(message, metadata={"run_id": run_id})
-        self.run_id = run_id
+        self.run_id = RunId(run_id)
 
 
 class CancelledRunError(OrchestratorError):

@@ -26,6 +26,7 @@ from state.models import (
 from state.postgres import unattended
 from state.postgres.database import Database
 from state.postgres.fence import FENCE, fence_arguments, lost, parse_run_id
+from state.postgres.patience import Patience
 from state.postgres.unattended import COLUMNS
 
 if TYPE_CHECKING:
@@ -111,11 +112,12 @@ _LATEST = (
 
 
 class PostgresRunStore:
-    """Implements `state.ports.RunStore`."""
+    """Implements `state.ports.RunStore`. Only the end of a run waits for a database that is away."""
 
-    def __init__(self, database: Database, replica_id: ReplicaId) -> None:
+    def __init__(self, database: Database, replica_id: ReplicaId, patience: Patience | None = None) -> None:
         self._database = database
         self._replica_id = replica_id
+        self._patience = patience or Patience(0.0)
 
     async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
         async with self._database.connection() as connection:
@@ -148,6 +150,9 @@ class PostgresRunStore:
             raise lost(attempt)
 
     async def finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
+        await self._patience(lambda: self._finish(attempt, outcome, last))
+
+    async def _finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
         async with self._database.connection() as connection, connection.transaction():
             if outcome.state is RunState.CANCELLED:
                 await connection.execute(_MARK_CANCELLING, *fence_arguments(attempt))
