@@ -127,9 +127,10 @@ async def test_a_named_checkpoint_is_found_and_leads_to_its_parent(database: Dat
 
 async def test_the_newest_is_the_one_written_last_whatever_its_clock_said(database: Database) -> None:
     saver, run = PostgresSaver(database), await begin(database)
+    at = config(run)
     for name, value in (("1fff-from-the-future", 1), ("1000-from-the-past", 2)):
         checkpoint = {**empty_checkpoint(), "id": name, "channel_values": {"count": value}}
-        await saver.aput(config(run), checkpoint, {}, {})  # type: ignore[arg-type]
+        at = await saver.aput(at, checkpoint, {}, {})  # type: ignore[arg-type]
     newest = await saver.aget_tuple(config(run))
     assert newest is not None
     assert newest.checkpoint["channel_values"] == {"count": 2}

@@ -1,0 +1,57 @@
+"""Committed runs and their hold on a thread, for tests that drive a saver."""
+
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.runnables import RunnableConfig
+
+from state.models import Attempt, ConversationId, NewRun, Owner, RunId, RunKind
+from state.postgres.database import Database
+from state.postgres.runs import PostgresRunStore
+from state.threads import RUN_THREAD_KEY, RunThread, thread_id
+
+ANN, BOB = Owner("ann"), Owner("bob")
+
+
+async def begin(database: Database, owner: Owner = ANN, conversation: str = "c1") -> RunThread:
+    """A committed run and its hold on a conversation's thread.
+
+    The run's own row is of another conversation: nothing but the saver keeps two runs of a thread apart here.
+    """
+    run = NewRun(
+        RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId(uuid4().hex), agent_name="chat", request=b""
+    )
+    attempt = await PostgresRunStore(database).begin(run, [])
+
+    async def right_to_write() -> Attempt:
+        return attempt
+
+    return RunThread(owner, run.run_id, thread_id(owner, ConversationId(conversation)), right_to_write)
+
+
+async def take_away(database: Database, run: RunThread) -> None:
+    """Give the run to another attempt."""
+    async with database.connection() as connection:
+        await connection.execute("UPDATE runs SET attempt = attempt + 1 WHERE run_id = $1::uuid", run.run_id)
+
+
+def config(run: RunThread, **more: str) -> RunnableConfig:
+    values = {
+        "thread_id": run.thread_id,
+        "checkpoint_ns": "",
+        "run_id": run.run_id,
+        RUN_THREAD_KEY: run,
+        **more,
+    }
+    return {"configurable": values}
+
+
+def bare(run: RunThread, **more: str) -> RunnableConfig:
+    """The same for a saver that knows no runs."""
+    return {"configurable": {"thread_id": run.thread_id, "checkpoint_ns": "", **more}}
+
+
+async def rows(database: Database, table: str) -> list[dict[str, Any]]:
+    """A table's rows."""
+    async with database.connection() as connection:
+        return [dict(row) for row in await connection.fetch(f'SELECT * FROM "{table}"')]  # noqa: S608
