@@ -20,11 +20,11 @@ def stored(checkpoint: str, channel: str) -> str:
                 AND b.version = {checkpoint}.checkpoint -> 'channel_versions' ->> {channel}
                 AND b.type <> 'empty'
         )
-    )"""  # noqa: S608 - names of ours only
+    )"""
 
 
-# From the checkpoint's parent up, until each channel has met a stored value. The writes at the checkpoint where
-# it lies came after it. `wanted`: the channels that are still open there; `found`: those whose value lies there.
+# From the checkpoint's parent up, until each channel has met a stored value. The writes at the checkpoint
+# where it lies came after it. `wanted`: the channels still open there; `found`: those whose value lies there.
 SELECT_HISTORY = f"""
 WITH RECURSIVE walk AS (
     (

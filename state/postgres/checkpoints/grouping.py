@@ -6,19 +6,22 @@ for the group; the others wait in line for the next one.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
 from state.errors import OrchestratorError
 from state.postgres.database import Database
 
+T = TypeVar("T")
+
 _MOST_ITEMS = 64
-# A group this small leaves in one piece: were the process stopped between two, Postgres would hold the locks of
-# the first until the second came.
+# A group this small leaves in one piece: were the process stopped between two, Postgres would hold the locks
+# of the first until the second came.
 _MOST_BYTES = 65_536
 
 
@@ -33,8 +36,8 @@ class _Item:
 class GroupedStatement:
     """One statement that gives exactly one row, executed for many callers.
 
-    A group is one transaction. If Postgres refuses it, its items are executed one by one, so that only those at
-    fault fail. A caller that is cancelled while it waits in line is left out.
+    A group is one transaction. If Postgres refuses it, its items are executed one by one, so that only those
+    at fault fail. A caller that is cancelled while it waits in line is left out.
     """
 
     def __init__(self, database: Database, statement: str) -> None:
@@ -86,7 +89,7 @@ class GroupedStatement:
         if group:
             self._begin(self._fetch_many(group), partial(self._settle, group))
 
-    def _begin(self, work: Any, ended: Any) -> None:
+    def _begin(self, work: Coroutine[Any, Any, T], ended: Callable[[asyncio.Task[T]], None]) -> None:
         # In a context of its own: the task would keep that of whoever happened to come first.
         task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)

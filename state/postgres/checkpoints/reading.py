@@ -52,7 +52,7 @@ class Scope:
 class ReadingSaver(BaseCheckpointSaver[str]):
     """Reads; how a config says whose checkpoints it means is up to the subclass.
 
-    Stored bytes may build no Python object, only plain data: else whoever can write a row could run code here.
+    Stored bytes may build only plain data: else whoever can write a row could run code here.
     """
 
     def __init__(self, database: Database) -> None:
@@ -98,7 +98,7 @@ class ReadingSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """A thread's checkpoints, or all of the owner's without a config; read in pages as they are wanted."""
+        """A thread's checkpoints, all of the owner's without a config; read in pages as they are wanted."""
         scope = self._scope(config or {"configurable": {}})
         wanted = (config or {}).get("configurable", {})
         arguments = (
@@ -125,7 +125,7 @@ class ReadingSaver(BaseCheckpointSaver[str]):
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """What each channel is made of before the config's checkpoint: a stored value and the writes since."""
+        """What a channel is made of before the config's checkpoint: a stored value and the writes since."""
         scope = self._scope(config)
         async with self._database.connection() as connection:
             rows = await connection.fetch(
@@ -150,7 +150,7 @@ class ReadingSaver(BaseCheckpointSaver[str]):
 
 
 def _may_branch(scope: Scope, row: asyncpg.Record) -> None:
-    """Let the run go on from a checkpoint that it read by its id, or from its parent, as a copy of it does."""
+    """Let the run go on from a checkpoint that it read by its id, or from its parent, as a copy does."""
     if scope.run is None:
         return
     branches, namespace = scope.run.branches, row["checkpoint_ns"]

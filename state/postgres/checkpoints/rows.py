@@ -1,6 +1,6 @@
 """Checkpoints as the official schema keeps them: plain values in the checkpoint's JSON, the rest as blobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any, NamedTuple, cast
 
@@ -20,7 +20,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 
 _PENDING_SENDS_MOVED = 4
-"""Since this version of a checkpoint its pending sends are a channel; before, they are its parent's writes."""
+"""Since this version a checkpoint's pending sends are a channel; before, they are its parent's writes."""
 
 
 class Blobs(NamedTuple):
@@ -103,7 +103,7 @@ def joined_metadata(row: asyncpg.Record) -> CheckpointMetadata:
     return cast(CheckpointMetadata, orjson.loads(row["metadata"]))
 
 
-def joined_writes(serde: SerializerProtocol, rows: Sequence[Mapping[int, Any]] | None) -> list[PendingWrite]:
+def joined_writes(serde: SerializerProtocol, rows: Sequence[asyncpg.Record] | None) -> list[PendingWrite]:
     """What tasks have written to a checkpoint, in the order in which they are applied."""
     return [
         (task, channel, serde.loads_typed((kind, blob)))

@@ -30,10 +30,10 @@ class RunThreadMissingError(Exception):
 class PostgresSaver(ReadingSaver):
     """Keeps a run's checkpoints in the official schema.
 
-    Each call's `configurable` holds the run's `RunThread`. A checkpoint is written only while the run's attempt
-    owns it, and only after the checkpoint it stands on: the thread's newest, or one the run read by its id while
-    nothing came since. So no turn that was written is ever lost from the thread, whatever clocks, paused
-    processes or other runs do.
+    Each call's `configurable` holds the run's `RunThread`. A checkpoint is written only while the run's
+    attempt owns it, and only after the checkpoint it stands on: the thread's newest, or one the run read by
+    its id while nothing came since. So no turn that was written is ever lost from the thread, whatever
+    clocks, paused processes or other runs do.
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The savers' statements for single checkpoints; the text of each is a constant, every write of a run is fenced."""
+"""The savers' statements for single checkpoints: each a constant, every write of a run fenced."""
 
 from langgraph.checkpoint.serde.types import TASKS
 
@@ -50,7 +50,7 @@ FROM checkpoints c WHERE {MINE} AND c.thread_id = $2 AND c.checkpoint_ns = $3 AN
 """  # noqa: S608 - a constant
 
 # $7 is the checkpoint before which to look, in whatever namespace it is: a replay asks for a subgraph's
-# checkpoint before one of the graph around it. Where it is not stored any more its id, which is a time, decides.
+# checkpoint before one of the graph around it. Where it is not stored any more its id, a time, decides.
 _LIST = f"""
 SELECT {_COLUMNS}, c.thread_id, ({_HEAD}) AS head
 FROM checkpoints c
@@ -77,8 +77,8 @@ DO UPDATE SET checkpoint = excluded.checkpoint, metadata = excluded.metadata
 WHERE c.owner = excluded.owner OR c.owner IS NULL
 """
 
-# The common way: a checkpoint goes on from the newest one. Writing the newest one again changes nothing but its
-# content.
+# The common way: a checkpoint goes on from the newest one. Writing the newest one again changes nothing but
+# its content.
 _AFTER_THE_NEWEST = """
 place AS (
     SELECT fence.owner, coalesce(head.position, 0) AS follows
@@ -111,7 +111,8 @@ WITH {FENCE}, head AS (
 ), {place}, blobs AS (
     INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob, owner)
     SELECT $4, $5, b.channel, b.version, b.type, b.blob, place.owner
-    FROM place, unnest($10::text[], $11::text[], $12::text[], $13::bytea[]) AS b (channel, version, type, blob)
+    FROM place,
+        unnest($10::text[], $11::text[], $12::text[], $13::bytea[]) AS b (channel, version, type, blob)
     ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO NOTHING
 ), written AS (
     INSERT INTO checkpoints AS c

@@ -1,4 +1,4 @@
-"""Stored checkpoints may build no Python object of their choice: LangGraph has to know before it is imported."""
+"""Stored checkpoints may build no Python object of their choice: LangGraph must be told before its import."""
 
 import os
 import sys
@@ -6,25 +6,25 @@ import sys
 VARIABLE = "LANGGRAPH_STRICT_MSGPACK"
 _ON = ("1", "true", "yes")
 _READ_BY = "langgraph.checkpoint.serde._msgpack"
-
-
-class StrictMsgpackError(Exception):
-    """LangGraph would run constructors that it finds in stored bytes; the message says how to mend it."""
+_WRONG_SETTING = 2
 
 
 def force_strict_msgpack() -> None:
-    """Set LANGGRAPH_STRICT_MSGPACK for this process and its children.
+    """Set LANGGRAPH_STRICT_MSGPACK for this process and its children, or end the process with a line.
 
-    Raises:
-        StrictMsgpackError: It is set to something else, or LangGraph has read it already.
+    It ends when the variable is set to something else, and when LangGraph has been imported without it: it
+    would run constructors that it finds in stored bytes.
     """
     value = os.environ.get(VARIABLE, "")
     if value and value.lower() not in _ON:
-        raise StrictMsgpackError(
-            f"{VARIABLE}={value} lets whoever can write a checkpoint run code here: unset it or set it to true"
-        )
+        _refuse(f"{VARIABLE}={value} lets whoever can write a checkpoint run code here: set it to true")
     reader = sys.modules.get(_READ_BY)
-    read_as_on = getattr(reader, "STRICT_MSGPACK_ENABLED", bool(value))
-    if not read_as_on and any(name.partition(".")[0] == "langgraph" for name in sys.modules):
-        raise StrictMsgpackError(f"langgraph was imported before {VARIABLE} was set: force it first")
+    strict = getattr(reader, "STRICT_MSGPACK_ENABLED", bool(value))
+    if not strict and any(name.partition(".")[0] == "langgraph" for name in sys.modules):
+        _refuse(f"langgraph was imported before {VARIABLE} was set: set it to true in the environment")
     os.environ[VARIABLE] = "true"
+
+
+def _refuse(reason: str) -> None:
+    print(f"llm-orchestrator: {reason}", file=sys.stderr)  # noqa: T201 - nothing else is running yet
+    sys.exit(_WRONG_SETTING)

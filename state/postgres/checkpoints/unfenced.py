@@ -33,7 +33,7 @@ class DeltaHistoryError(Exception):
 
 
 class UnfencedPostgresSaver(ReadingSaver):
-    """Reads and writes the threads of one owner with no run to vouch for it, so nobody else may write to them.
+    """Reads and writes threads of one owner with no run to vouch for it, so nobody else may write to them.
 
     `keep_latest` is the exception: a thread may be pruned while its runs write.
     """
@@ -125,8 +125,8 @@ class UnfencedPostgresSaver(ReadingSaver):
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete threads, or all of them but the newest checkpoint of each namespace and what that one needs.
 
-        With `keep_latest` each thread is a transaction of its own. A checkpoint whose delta channels are rebuilt
-        from its ancestors keeps these, up to the channels' last snapshot.
+        With `keep_latest` each thread is a transaction of its own. A checkpoint whose delta channels are
+        rebuilt from its ancestors keeps these, up to the channels' last snapshot.
         """
         if isinstance(thread_ids, str):
             raise TypeError("thread_ids must be a sequence of thread ids, not one of them")
@@ -141,6 +141,6 @@ class UnfencedPostgresSaver(ReadingSaver):
                 # Only a statement that begins once the rows are locked sees every branch that began before.
                 await connection.fetchval(upkeep_sql.KEEP_LATEST, self._owner, thread_id)
 
-    async def _execute(self, statement: str, *arguments: Any) -> None:
+    async def _execute(self, statement: str, *arguments: object) -> None:
         async with self._database.connection() as connection:
             await connection.execute(statement, self._owner, *arguments)

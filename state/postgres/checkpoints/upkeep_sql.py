@@ -34,8 +34,8 @@ WITH free AS (
 SELECT EXISTS (SELECT FROM free) AS free, EXISTS (SELECT FROM copied) AS copied
 """  # noqa: S608 - a constant
 
-# What goes with the checkpoints that are `gone`: their writes, their children's link to them, and the blobs that
-# no checkpoint `staying` in the namespace uses.
+# What goes with the checkpoints that are `gone`: their writes, their children's link to them, and the blobs
+# that no checkpoint `staying` in the namespace uses.
 _CLEAN_UP = """
 unused AS (
     SELECT g.thread_id, g.checkpoint_ns, v.key AS channel, v.value AS version
@@ -60,12 +60,12 @@ unused AS (
 )
 """
 
-# Always in this order, so that two prunes wait for each other and do not deadlock. A branch that begins at one
-# of these rows waits too, and then finds it gone.
+# Always in this order, so that two prunes wait for each other and do not deadlock. A branch that begins at
+# one of these rows waits too, and then finds it gone.
 LOCK_THREAD = f"""
 SELECT FROM checkpoints c WHERE {MINE} AND c.thread_id = $2
 ORDER BY c.checkpoint_ns, c.checkpoint_id FOR UPDATE
-"""  # noqa: S608 - a constant
+"""
 
 # A channel whose value a checkpoint does not hold is rebuilt from its ancestors: those stay, up to the value.
 _DELTA_CHANNELS = f"""
@@ -80,15 +80,15 @@ JOIN checkpoint_blobs b ON b.thread_id = c.thread_id AND b.checkpoint_ns = c.che
 WHERE {MINE} AND c.thread_id = $2 AND v.value = 'true'
 """  # noqa: S608 - a constant
 
-# A subgraph's call has a namespace of its own, named by its task after a colon. It is over when the checkpoint
-# of the outermost graph that it began at is no longer the newest there.
+# A subgraph's call has a namespace of its own, named by its task after a colon. It is over when the
+# checkpoint of the outermost graph that it began at is no longer the newest there.
 _CALL_IS_OVER = """
 h.checkpoint_ns LIKE '%:%' AND EXISTS (
     SELECT FROM checkpoints r
     WHERE r.thread_id = $2 AND r.checkpoint_ns = '' AND r.checkpoint_id = h.metadata -> 'parents' ->> ''
         AND r.checkpoint_id NOT IN (SELECT checkpoint_id FROM heads WHERE checkpoint_ns = '')
 )
-"""  # noqa: S608 - a constant
+"""
 
 # `sends`: before version 4 a checkpoint's pending sends were its parent's writes.
 KEEP_LATEST = f"""

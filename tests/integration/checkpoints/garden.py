@@ -1,4 +1,4 @@
-"""A graph with everything a checkpoint can hold: delta channels, both kinds of subgraph, sends, an interrupt."""
+"""A graph with all that a checkpoint can hold: delta channels, subgraphs, sends, an interrupt."""
 
 import operator
 from collections.abc import Sequence
@@ -41,7 +41,8 @@ def build(saver: BaseCheckpointSaver[str]) -> Graph:
     """One turn: plant three seeds at once, visit, ask, note the answer."""
     graph = StateGraph(Garden)
     graph.add_node("begin", begin)
-    graph.add_node("plant", plant)
+    # A Send brings a value of its own, not the state.
+    graph.add_node("plant", plant)  # type: ignore[arg-type]
     graph.add_node("visit", _visitor(remembers=False))
     graph.add_node("revisit", _visitor(remembers=True))
     graph.add_node("ask", ask)

@@ -40,7 +40,7 @@ async def replica(dsn: str, seconds: float) -> AsyncIterator[Replica]:
     )
     try:
         yield Replica(process)
-        await process.communicate()
+        await process.communicate(b"")  # closes its input, which tells it to end
     finally:
         if process.returncode is None:
             process.kill()

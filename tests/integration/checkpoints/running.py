@@ -1,11 +1,12 @@
 """Committed runs and their hold on a thread, for tests that drive a saver."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
 
-from state.models import Attempt, ConversationId, NewRun, Owner, RunId, RunKind
+from state.models import Attempt, ConversationId, NewRun, Owner, ReplicaId, RunId, RunKind, ThreadId
 from state.postgres.database import Database
 from state.postgres.runs import PostgresRunStore
 from state.threads import RUN_THREAD_KEY, RunThread, thread_id
@@ -13,20 +14,32 @@ from state.threads import RUN_THREAD_KEY, RunThread, thread_id
 ANN, BOB = Owner("ann"), Owner("bob")
 
 
+REPLICA = ReplicaId("0" * 32)
+
+
 async def begin(database: Database, owner: Owner = ANN, conversation: str = "c1") -> RunThread:
-    """A committed run and its hold on a conversation's thread.
+    """A committed run and its hold on a conversation's thread."""
+    run = run_to_be(database, thread_id(owner, ConversationId(conversation)), owner)
+    await run.attempt()
+    return run
+
+
+def run_to_be(database: Database, thread: ThreadId, owner: Owner = ANN) -> RunThread:
+    """A run that is committed when it first writes, and its hold on a thread.
 
     The run's own row is of another conversation: nothing but the saver keeps two runs of a thread apart here.
     """
     run = NewRun(
         RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId(uuid4().hex), agent_name="chat", request=b""
     )
-    attempt = await PostgresRunStore(database).begin(run, [])
+    begun: list[asyncio.Task[Attempt]] = []
 
     async def right_to_write() -> Attempt:
-        return attempt
+        if not begun:
+            begun.append(asyncio.create_task(PostgresRunStore(database, REPLICA).begin(run, [])))
+        return await begun[0]
 
-    return RunThread(owner, run.run_id, thread_id(owner, ConversationId(conversation)), right_to_write)
+    return RunThread(owner, run.run_id, thread, right_to_write)
 
 
 async def take_away(database: Database, run: RunThread) -> None:

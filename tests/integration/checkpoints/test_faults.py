@@ -60,7 +60,9 @@ async def test_no_turn_is_lost_to_a_replica_whose_clock_is_off(
                 missing[side, ahead] = await lost(conversation, acknowledged)
     for ahead in AHEAD_SECONDS:
         assert missing[OURS, ahead] == []
-        assert missing[STOCK, ahead], "the official saver has learned it: say so where we say that it loses turns"
+        assert missing[STOCK, ahead], (
+            "the official saver has learned it: say so where we say that it loses turns"
+        )
 
 
 async def race(conversation: Conversation, round_number: int) -> list[str]:
@@ -121,12 +123,17 @@ async def test_no_turn_is_lost_when_a_paused_writer_wakes_up(
 async def test_a_paused_writer_that_still_holds_its_run_is_refused_too(
     opened: Mapping[str, Opened],
 ) -> None:
-    conversation = opened[OURS]("pause")
+    conversation, has_read, wakes = opened[OURS]("pause"), asyncio.Event(), asyncio.Event()
 
-    async def others_speak() -> None:
-        await conversation.turn("one")
-        await conversation.turn("two")
+    async def pause() -> None:
+        has_read.set()
+        await wakes.wait()
 
+    paused = asyncio.create_task(conversation.turn("paused", pause))
+    await has_read.wait()
+    await conversation.turn("one")
+    await conversation.turn("two")
+    wakes.set()
     with pytest.raises(StaleThreadError):
-        await conversation.turn("paused", others_speak)
+        await paused
     assert await conversation.said() == ["one", "two"]

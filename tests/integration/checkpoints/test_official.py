@@ -2,7 +2,6 @@
 
 import asyncio
 import operator
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -173,22 +172,23 @@ async def test_what_a_finished_task_wrote_is_not_done_again_by_the_other(
 async def test_pending_sends_of_an_old_checkpoint_are_found_at_its_parent(savers: Savers) -> None:
     official, at = await savers.at(THEIRS)
     parent = await official.aput(at, {**empty_checkpoint(), "v": 3}, {}, {})
-    await official.aput_writes(parent, [(TASKS, Send("node", {"a": 1})), (TASKS, Send("node", {"a": 2}))], "t")
+    sends = [Send("node", {"a": number}) for number in (1, 2)]
+    await official.aput_writes(parent, [(TASKS, send) for send in sends], "t")
     child = {**empty_checkpoint(), "v": 3, "channel_versions": {"said": "2", "count": "3"}}
     await official.aput(parent, child, {}, {})  # type: ignore[arg-type]
     ours, mine = await savers.at(OURS)
     found, expected = await ours.aget_tuple(mine), await official.aget_tuple(at)
     assert found is not None
-    assert found.checkpoint["channel_values"] == {TASKS: [Send("node", {"a": 1}), Send("node", {"a": 2})]}
+    assert found.checkpoint["channel_values"] == {TASKS: sends}
     assert _plain(found) == expected
 
 
 @pytest.fixture
-async def imported(database: Database, official: AsyncPostgresSaver) -> AsyncIterator[UnfencedPostgresSaver]:
+async def imported(database: Database, official: AsyncPostgresSaver) -> UnfencedPostgresSaver:
     """A saver for a thread that the official one has written."""
     run = await begin(database)
     await build(official).ainvoke({"word": "rose"}, bare(run), durability="sync")
-    yield UnfencedPostgresSaver(database, ANN)
+    return UnfencedPostgresSaver(database, ANN)
 
 
 async def test_upkeep_reaches_rows_of_the_official_saver(
