@@ -17,14 +17,18 @@ ANN, BOB = Owner("ann"), Owner("bob")
 REPLICA = ReplicaId("0" * 32)
 
 
-async def begin(database: Database, owner: Owner = ANN, conversation: str = "c1") -> RunThread:
+async def begin(
+    database: Database, owner: Owner = ANN, conversation: str = "c1", replica_id: ReplicaId = REPLICA
+) -> RunThread:
     """A committed run and its hold on a conversation's thread."""
-    run = run_to_be(database, thread_id(owner, ConversationId(conversation)), owner)
+    run = run_to_be(database, thread_id(owner, ConversationId(conversation)), owner, replica_id)
     await run.attempt()
     return run
 
 
-def run_to_be(database: Database, thread: ThreadId, owner: Owner = ANN) -> RunThread:
+def run_to_be(
+    database: Database, thread: ThreadId, owner: Owner = ANN, replica_id: ReplicaId = REPLICA
+) -> RunThread:
     """A run that is committed when it first writes, and its hold on a thread.
 
     The run's own row is of another conversation: nothing but the saver keeps two runs of a thread apart here.
@@ -36,16 +40,10 @@ def run_to_be(database: Database, thread: ThreadId, owner: Owner = ANN) -> RunTh
 
     async def right_to_write() -> Attempt:
         if not begun:
-            begun.append(asyncio.create_task(PostgresRunStore(database, REPLICA).begin(run, [])))
+            begun.append(asyncio.create_task(PostgresRunStore(database, replica_id).begin(run, [])))
         return await begun[0]
 
     return RunThread(owner, run.run_id, thread, right_to_write)
-
-
-async def take_away(database: Database, run: RunThread) -> None:
-    """Give the run to another attempt."""
-    async with database.connection() as connection:
-        await connection.execute("UPDATE runs SET attempt = attempt + 1 WHERE run_id = $1::uuid", run.run_id)
 
 
 def config(run: RunThread, **more: str) -> RunnableConfig:

@@ -1,17 +1,22 @@
-"""Three faults that make the official saver lose turns it has acknowledged, and ours none."""
+"""Three faults that make the official saver lose turns it has acknowledged, and ours none.
+
+Every replica here is a process of its own. The sizes are those of CI; `make soak` runs ten times as many.
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from uuid import UUID
 
 import pytest
 
-from state.errors import LostAttemptError
+from state.models import LostRun, Record, ReplicaId, RunId, RunOutcome, RunState
 from state.postgres.database import Database
-from state.threads import RUN_THREAD_KEY, StaleThreadError
-from tests.integration.checkpoints.replica import OURS, STOCK, replica
-from tests.integration.checkpoints.running import take_away
+from state.postgres.leases import PostgresLeases
+from tests.harness.scale import scaled
+from tests.integration.checkpoints.replica import DONE, OURS, STOCK, Replica, replica
+from tests.integration.checkpoints.running import REPLICA
 from tests.integration.checkpoints.turns import (
     Conversation,
     Opened,
@@ -19,10 +24,10 @@ from tests.integration.checkpoints.turns import (
     stock_conversations,
 )
 
-SIDES = (OURS, STOCK)
 AHEAD_SECONDS = (-30.0, 3600.0)
-RACES = 100
-PAUSES = 20
+LEASE_SECONDS = 0.2
+RACES = scaled(100)
+PAUSES = scaled(20)
 STOCK_ROUNDS = 5
 """Enough to show the loss."""
 
@@ -44,96 +49,102 @@ async def test_no_turn_is_lost_to_a_replica_whose_clock_is_off(
     dsn: str, opened: Mapping[str, Opened]
 ) -> None:
     missing: dict[tuple[str, float], list[str]] = {}
-    async with AsyncExitStack() as stack:
-        replicas = {ahead: await stack.enter_async_context(replica(dsn, ahead)) for ahead in AHEAD_SECONDS}
-        for ahead, wrong in replicas.items():
-            for side in SIDES:
-                name = f"{ahead} s"
-                conversation, acknowledged = opened[side](name), []
+    for ahead in AHEAD_SECONDS:
+        async with replica(dsn, seconds_ahead=ahead) as wrong:
+            for side in (OURS, STOCK):
+                conversation, acknowledged = opened[side](f"{ahead} s"), list[str]()
                 for number in range(3):
-                    for text in (f"right {number}", f"wrong {number}"):
-                        if text.startswith("right"):
-                            await conversation.turn(text)
-                        else:
-                            await wrong.turn(side, name, text)
-                        acknowledged.append(text)
+                    await conversation.turn(f"right {number}")
+                    assert await wrong.turn(side, f"{ahead} s", f"wrong {number}") == DONE
+                    acknowledged += [f"right {number}", f"wrong {number}"]
                 missing[side, ahead] = await lost(conversation, acknowledged)
     for ahead in AHEAD_SECONDS:
         assert missing[OURS, ahead] == []
-        assert missing[STOCK, ahead], (
-            "the official saver has learned it: say so where we say that it loses turns"
-        )
+        assert missing[STOCK, ahead], "the official saver has learned it: say so where we say otherwise"
 
 
-async def race(conversation: Conversation, round_number: int) -> list[str]:
-    """Two runs read the conversation, then both write. The one that is refused takes its turn again."""
-    both_have_read = asyncio.Barrier(2)
-
-    async def writer(text: str) -> str:
-        try:
-            await conversation.turn(text, both_have_read.wait)
-        except StaleThreadError:
-            await conversation.turn(text)
-        return text
-
-    return await asyncio.gather(*(writer(f"{name} {round_number}") for name in ("one", "two")))
+async def race(side: str, racers: list[Replica], number: int) -> list[str]:
+    """Two replicas read the conversation, then both write. The one that is refused takes its turn again."""
+    texts = [f"{name} {number}" for name in ("one", "two")]
+    for racer, text in zip(racers, texts, strict=True):
+        await racer.think(side, "race", text)
+    outcomes = await asyncio.gather(*(racer.go_on() for racer in racers))
+    assert sorted(outcomes) == ([DONE, DONE] if side == STOCK else ["StaleThreadError", DONE])
+    for racer, text, outcome in zip(racers, texts, outcomes, strict=True):
+        if outcome != DONE:
+            assert await racer.turn(side, "race", text) == DONE
+    return texts
 
 
 @pytest.mark.parametrize(("side", "rounds"), [(OURS, RACES), (STOCK, STOCK_ROUNDS)])
-async def test_no_turn_is_lost_when_two_runs_race(
-    opened: Mapping[str, Opened], side: str, rounds: int
+async def test_no_turn_is_lost_when_two_replicas_race(
+    dsn: str, opened: Mapping[str, Opened], side: str, rounds: int
 ) -> None:
-    conversation = opened[side]("race")
-    acknowledged = [text for number in range(rounds) for text in await race(conversation, number)]
-    missing = await lost(conversation, acknowledged)
+    async with AsyncExitStack() as stack:
+        racers = [await stack.enter_async_context(replica(dsn)) for _ in range(2)]
+        acknowledged = [text for number in range(rounds) for text in await race(side, racers, number)]
+    missing = await lost(opened[side]("race"), acknowledged)
     assert len(missing) == (0 if side == OURS else rounds)
 
 
+async def past_its_lease(database: Database, replica_id: ReplicaId) -> None:
+    """Return when the replica has been silent for a lease; one that is not stopped never is."""
+    silent = "SELECT beat_time < now() - make_interval(secs => $2) FROM replicas WHERE replica_id = $1"
+    while True:
+        async with database.connection() as connection:
+            if await connection.fetchval(silent, UUID(replica_id), LEASE_SECONDS):
+                return
+        await asyncio.sleep(LEASE_SECONDS / 10)
+
+
+async def taken_over(leases: PostgresLeases, run_id: RunId) -> None:
+    """Reap, and claim the run; the other runs that nobody beats for end."""
+
+    def end(run: LostRun) -> tuple[RunOutcome, Record] | None:
+        if run.run_id == run_id:
+            return None
+        return RunOutcome(RunState.FAILED), Record(run.last_sequence + 1, b"", terminal=True)
+
+    await leases.reap(LEASE_SECONDS, [], end)
+    claimed = await leases.claim()
+    assert claimed is not None
+    assert (claimed.attempt.run_id, claimed.attempt.number) == (run_id, 2)
+
+
 @pytest.mark.parametrize(("side", "rounds"), [(OURS, PAUSES), (STOCK, STOCK_ROUNDS)])
-async def test_no_turn_is_lost_when_a_paused_writer_wakes_up(
-    database: Database, opened: Mapping[str, Opened], side: str, rounds: int
+async def test_no_turn_is_lost_when_a_stopped_process_wakes_up_past_its_lease(
+    dsn: str, database: Database, opened: Mapping[str, Opened], side: str, rounds: int
 ) -> None:
     conversation, acknowledged = opened[side]("pause"), list[str]()
-    for number in range(rounds):
-        has_read, wakes = asyncio.Event(), asyncio.Event()
-
-        async def pause(has_read: asyncio.Event = has_read, wakes: asyncio.Event = wakes) -> None:
-            has_read.set()
-            await wakes.wait()
-
-        at = await conversation.begin()
-        paused = asyncio.create_task(conversation.turn(f"paused {number}", pause, at))
-        await has_read.wait()
-        if side == OURS:
-            await take_away(database, at["configurable"][RUN_THREAD_KEY])
-        for text in (f"meanwhile {number}", f"and {number}"):
-            await conversation.turn(text)
-            acknowledged.append(text)
-        wakes.set()
-        if side == OURS:
-            with pytest.raises(LostAttemptError):
-                await paused
-        else:
-            await paused
-            acknowledged.append(f"paused {number}")
+    leases = PostgresLeases(database, database, REPLICA, version="test")
+    async with replica(dsn) as paused:
+        for number in range(rounds):
+            run_id = await paused.think(side, "pause", f"paused {number}")
+            paused.stop()
+            await past_its_lease(database, paused.replica_id)
+            if side == OURS:
+                await taken_over(leases, run_id)
+            for text in (f"meanwhile {number}", f"and {number}"):
+                await conversation.turn(text)
+                acknowledged.append(text)
+            paused.wake()
+            outcome = await paused.go_on()
+            if outcome == DONE:
+                acknowledged.append(f"paused {number}")
+            assert outcome == ("LostAttemptError" if side == OURS else DONE)
     missing = await lost(conversation, acknowledged)
     assert len(missing) == (0 if side == OURS else 2 * rounds)
 
 
-async def test_a_paused_writer_that_still_holds_its_run_is_refused_too(
-    opened: Mapping[str, Opened],
+async def test_a_stopped_process_that_still_holds_its_run_is_refused_too(
+    dsn: str, opened: Mapping[str, Opened]
 ) -> None:
-    conversation, has_read, wakes = opened[OURS]("pause"), asyncio.Event(), asyncio.Event()
-
-    async def pause() -> None:
-        has_read.set()
-        await wakes.wait()
-
-    paused = asyncio.create_task(conversation.turn("paused", pause))
-    await has_read.wait()
-    await conversation.turn("one")
-    await conversation.turn("two")
-    wakes.set()
-    with pytest.raises(StaleThreadError):
-        await paused
+    conversation = opened[OURS]("pause")
+    async with replica(dsn) as paused:
+        await paused.think(OURS, "pause", "paused")
+        paused.stop()
+        for text in ("one", "two"):
+            await conversation.turn(text)
+        paused.wake()
+        assert await paused.go_on() == "StaleThreadError"
     assert await conversation.said() == ["one", "two"]

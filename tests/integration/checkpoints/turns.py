@@ -15,9 +15,10 @@ from langgraph.runtime import Runtime
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from state.models import ReplicaId
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
-from tests.integration.checkpoints.running import begin, config
+from tests.integration.checkpoints.running import REPLICA, begin, config
 
 STOCK_SCHEMA = "stock"
 
@@ -76,13 +77,13 @@ Opened = Callable[[str], Conversation]
 
 
 @asynccontextmanager
-async def our_conversations(database: Database) -> AsyncIterator[Opened]:
+async def our_conversations(database: Database, replica_id: ReplicaId = REPLICA) -> AsyncIterator[Opened]:
     """On our saver."""
     saver = PostgresSaver(database)
 
     def opened(name: str) -> Conversation:
         async def new_run() -> RunnableConfig:
-            return config(await begin(database, conversation=name))
+            return config(await begin(database, conversation=name, replica_id=replica_id))
 
         return Conversation(saver, new_run)
 
