@@ -11,6 +11,10 @@ if __name__ == "__main__":
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it has to say, an error of ours says
 
+    from state.postgres.checkpoints.strict import force_strict_msgpack
+
+    force_strict_msgpack()  # LangGraph reads the variable once, when it is imported
+
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -34,13 +38,7 @@ from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_command
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
-from orchestrator.lifecycle import (
-    PartDiedError,
-    StoppedError,
-    interruptible,
-    stop_signals,
-    until_stopped,
-)
+from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
 from orchestrator.replica import Replica
 from orchestrator.resume import ResumeService
 from orchestrator.server import AddressInUseError, ServerOptions, listening
