@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from state.models import LostRun, Record, ReplicaId, RunId, RunOutcome, RunState
+from state.models import Record, ReplicaId, RunId, RunOutcome, RunState, UnattendedRun
 from state.postgres.database import Database
 from state.postgres.leases import PostgresLeases
 from tests.harness.scale import scaled
@@ -100,7 +100,7 @@ async def past_its_lease(database: Database, replica_id: ReplicaId) -> None:
 async def taken_over(leases: PostgresLeases, run_id: RunId) -> None:
     """Reap, and claim the run; the other runs that nobody beats for end."""
 
-    def end(run: LostRun) -> tuple[RunOutcome, Record] | None:
+    def end(run: UnattendedRun) -> tuple[RunOutcome, Record] | None:
         if run.run_id == run_id:
             return None
         return RunOutcome(RunState.FAILED), Record(run.last_sequence + 1, b"", terminal=True)
