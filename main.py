@@ -36,6 +36,7 @@ from orchestrator.cancellation import Cancellation
 from orchestrator.chat_service import ChatService
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_command
+from orchestrator.conversations import ConversationService
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
@@ -189,12 +190,15 @@ async def assembled(
         hear = {EVENTS: log.wake, CANCELS: supervisor.cancel}
         listener = await stack.enter_async_context(Listener(dsn, hear))
         cancellation = Cancellation(stores.runs, supervisor, encode)
+        turns = Turns(stores.runs, log, cancellation.cancel)
+        runner = AgentRunner(model, stores.checkpoints)
         chat = ChatService(
             catalog,
-            AgentRunner(model, stores.checkpoints),
+            runner,
             supervisor,
             log,
-            Turns(stores.runs, log, cancellation.cancel),
+            turns=turns,
+            branches=stores.branches,
             heartbeat_seconds=stream.heartbeat_seconds,
             max_wait_seconds=settings.run.max_wait_seconds,
             decode=kept_command,
@@ -208,7 +212,14 @@ async def assembled(
         health = HealthService(stores.database, model, supervisor)
         about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes)
         resume = ResumeService(stores.runs, log, heartbeat_seconds=stream.heartbeat_seconds)
-        servicer = OrchestratorServicer(chat, resume, health, about)
+        conversations = ConversationService(
+            stores.conversations,
+            stores.runs,
+            turns,
+            runner.history,
+            delete_seconds=settings.run.max_wait_seconds,
+        )
+        servicer = OrchestratorServicer(chat, resume, conversations, health, about)
         guard, options = edge_of(server)
         served = await stack.enter_async_context(listening(servicer, health, supervisor, guard, options))
         parts: Deaths = {"readiness": served.died, "the listener": listener.died, "the replica": replica.died}

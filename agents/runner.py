@@ -1,6 +1,7 @@
 """Run one turn of one agent."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -8,10 +9,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agents.events import TextEmitted
 from agents.graphs import direct
+from agents.history import CheckpointView, history
 from agents.spec import AgentSpec
 from agents.turn import Emit, Turn, TurnResult
 from providers.base import ChatModel
-from state.models import FinishReason, ModelUsage, Usage
+from state.models import FinishReason, ModelUsage, Owner, ThreadId, Usage
 from state.threads import RUN_THREAD_KEY, RunThread
 
 _STEPS = 5
@@ -42,9 +44,13 @@ class AgentRunner:
         if final is not None:
             emit(TextEmitted(final["messages"][-1]["content"]))
         else:
-            context = direct.Context(spec, turn, self._model, emit)
+            # LangGraph writes its last checkpoint also when a step has failed: a branch would move the head.
+            thread.complete = False
+            context = direct.Context(
+                spec, turn, self._model, emit, partial(setattr, thread, "complete", True)
+            )
             nothing_new: direct.State = {"messages": []}
-            config = _config(thread)
+            config = _config(thread, thread.base)
             final = await self._direct.ainvoke(nothing_new, config, context=context, durability="exit")
         answer: direct.Answer = final["answer"]
         return TurnResult(
@@ -57,6 +63,12 @@ class AgentRunner:
             checkpoint_id=thread.last_checkpoint_id,
         )
 
+    async def history(
+        self, owner: Owner, thread_id: ThreadId, before: str, limit: int
+    ) -> list[CheckpointView]:
+        """As `agents.history.history`."""
+        return await history(self._direct, owner, thread_id, before=before, limit=limit)
+
     async def _answered_before(self, thread: RunThread) -> dict[str, Any] | None:
         """The conversation, when an earlier attempt completed the turn and died before it could say so."""
         if not thread.again:
@@ -66,12 +78,14 @@ class AgentRunner:
         return snapshot.values if metadata.get("run_id") == thread.run_id and not snapshot.next else None
 
 
-def _config(thread: RunThread) -> RunnableConfig:
+def _config(thread: RunThread, checkpoint_id: str = "") -> RunnableConfig:
+    at = {"checkpoint_id": checkpoint_id} if checkpoint_id else {}
     return {
         "configurable": {
             "thread_id": thread.thread_id,
             "run_id": thread.run_id,
             RUN_THREAD_KEY: thread,
+            **at,
         },
         "recursion_limit": _STEPS,
     }

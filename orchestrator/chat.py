@@ -18,13 +18,15 @@ Reading = AsyncGenerator[Record | None]
 class ChatCommand:
     """One user turn, as accepted.
 
-    An empty `conversation_id` begins a new conversation. `request` is the request as it came, to be kept with
-    the run. `window_seconds` and `heartbeat_seconds` None = the server's own.
+    An empty `conversation_id` begins a new conversation. `base_checkpoint_id` is where to go on from, if not
+    from the newest. `request` is the request as it came, to be kept with the run. `window_seconds`,
+    `heartbeat_seconds` and `max_wait_seconds` None = the server's own.
     """
 
     owner: Owner
     conversation_id: ConversationId
     agent_type: str
+    base_checkpoint_id: str
     turn: Turn
     request: bytes
     continue_on_disconnect: bool = False

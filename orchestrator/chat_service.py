@@ -8,14 +8,16 @@ from uuid import uuid4
 from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
 from agents.spec import AgentSpec
-from agents.turn import Emit, Turn, TurnResult
+from agents.turn import Emit, TurnResult
 from orchestrator.chat import Chat, ChatCommand, Reading
 from orchestrator.events import AttemptBegan, RunEvent, StatusChanged
 from orchestrator.execution import RunExecution, Work
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.turns import OnBusy, Turns
+from state.errors import ConversationNotEmptyError
 from state.event_log import EventLog
-from state.models import Attempt, ClaimedRun, ConversationId, NewRun, Owner, RunId, RunKind, RunState
+from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RunId, RunKind, RunState
+from state.ports import BranchStore
 from state.threads import RunThread, thread_id
 
 
@@ -33,8 +35,9 @@ class ChatService:
         runner: AgentRunner,
         supervisor: RunSupervisor,
         log: EventLog,
-        turns: Turns,
         *,
+        turns: Turns,
+        branches: BranchStore,
         heartbeat_seconds: float,
         max_wait_seconds: float,
         decode: Callable[[bytes], ChatCommand],
@@ -46,6 +49,7 @@ class ChatService:
         self._supervisor = supervisor
         self._log = log
         self._turns = turns
+        self._branches = branches
         self._heartbeat_seconds = heartbeat_seconds
         self._max_wait_seconds = max_wait_seconds
         self._decode = decode
@@ -59,10 +63,13 @@ class ChatService:
 
         Raises:
             InvalidRequestError: No such agent.
+            NotFoundError: No such checkpoint to go on from.
+            ConversationNotEmptyError: The checkpoint is another conversation's, and this one has turns.
             ConversationBusyError: Another run of the conversation is active, and the turn will not wait.
             DrainingError, DatabaseUnavailableError: Nothing was begun.
         """
         spec, routing_reason = self._catalog.resolve(command.agent_type)
+        await self._check_base(command)
         run = NewRun(
             run_id=RunId(self._new_id()),
             owner=command.owner,
@@ -74,8 +81,7 @@ class ChatService:
         )
         metadata = {"conversation_id": run.conversation_id, "routing_reason": routing_reason}
         status = StatusChanged(RunState.RUNNING, "Answering", metadata)
-        new = not command.conversation_id
-        work = self._work(spec, command.turn, run.run_id, run.owner, run.conversation_id, new=new)
+        work = self._work(lambda: spec, command, run.run_id, run.conversation_id)
         idle = command.heartbeat_seconds or self._heartbeat_seconds
 
         def start() -> tuple[RunExecution, Reading]:
@@ -96,30 +102,44 @@ class ChatService:
     async def take_up(self, claimed: ClaimedRun) -> None:
         """Go on with a run that another process, or this one, has left."""
         attempt = claimed.attempt
-        command = self._decode(claimed.request)
-        spec, _ = self._catalog.resolve(claimed.agent_name)
         log = await self._log.stored(attempt.owner, attempt.run_id)
         shown = self._unfinished_text(record.payload for record in log)
         begins: RunEvent = StatusChanged(RunState.RUNNING, "Answering again")
         if shown is not None:
             begins = AttemptBegan(attempt.number, shown)
-        conversation = claimed.conversation_id
-        work = self._work(spec, command.turn, attempt.run_id, attempt.owner, conversation, again=True)
+        command = self._decode(claimed.request)
+
+        def spec() -> AgentSpec:
+            return self._catalog.resolve(claimed.agent_name)[0]  # gone meanwhile: then the run fails
+
+        work = self._work(spec, command, attempt.run_id, claimed.conversation_id, again=True)
         self._supervisor.take_up(claimed, begins, work)
 
     def _work(
         self,
-        spec: AgentSpec,
-        turn: Turn,
+        spec: Callable[[], AgentSpec],
+        command: ChatCommand,
         run_id: RunId,
-        owner: Owner,
         conversation: ConversationId,
         *,
-        new: bool = False,
         again: bool = False,
     ) -> Work:
+        owner, base = command.owner, command.base_checkpoint_id
+        new = not command.conversation_id and not base and not again
+
         async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
-            thread = RunThread(owner, run_id, thread_id(owner, conversation), attempt, new=new, again=again)
-            return await self._runner.run(spec, turn, thread, emit)
+            own = thread_id(owner, conversation)
+            thread = RunThread(owner, run_id, own, attempt, new=new, again=again, base=base)
+            if base and (source := await self._branches.find(owner, base, own)) != own:
+                await self._branches.copy(await attempt(), source, base, own)
+            return await self._runner.run(spec(), command.turn, thread, emit)
 
         return work
+
+    async def _check_base(self, command: ChatCommand) -> None:
+        if not command.base_checkpoint_id:
+            return
+        own = thread_id(command.owner, command.conversation_id)
+        source = await self._branches.find(command.owner, command.base_checkpoint_id, own)
+        if command.conversation_id and source != own and not await self._branches.is_empty(own):
+            raise ConversationNotEmptyError

@@ -1,10 +1,10 @@
 """Reading a run's log again: from any position, on any replica, during the run and after it."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
-from state.errors import SequenceOutOfRangeError
+from state.errors import DatabaseUnavailableError, SequenceOutOfRangeError
 from state.event_log import EventLog
 from state.models import ConversationId, Owner, Record, Run, RunId
 from state.ports import RunStore
@@ -25,7 +25,8 @@ class ResumeCommand:
 class Resumed:
     """A run and what follows of its log; None when a heartbeat is due.
 
-    `seen_end` is the log's last record when the caller has seen it already, and nothing follows.
+    `records` raises NotFoundError when the run has been deleted. `seen_end` is the log's last record when the
+    caller has seen it already, and nothing follows.
     """
 
     run: Run
@@ -54,11 +55,23 @@ class ResumeService:
                 f"the run's log reaches to {run.last_sequence}",
                 metadata={"last_sequence": str(run.last_sequence)},
             )
-        idle = command.heartbeat_seconds or self._heartbeat_seconds
-        records = self._log.read(run.owner, run.run_id, command.after, idle_seconds=idle)
+        records = self._read(run, command.after, command.heartbeat_seconds or self._heartbeat_seconds)
         if run.state.is_terminal and command.after == run.last_sequence:
             return Resumed(run, records, await self._last(run))
         return Resumed(run, records)
+
+    async def _read(self, run: Run, after: int, idle_seconds: float) -> AsyncGenerator[Record | None]:
+        log = self._log.read(run.owner, run.run_id, after, idle_seconds=idle_seconds)
+        async with aclosing(log) as records:
+            async for record in records:
+                if record is None:
+                    await self._check_existence(run)
+                yield record
+
+    async def _check_existence(self, run: Run) -> None:
+        """A log that is silent may have been deleted with its run."""
+        with suppress(DatabaseUnavailableError):
+            await self._runs.get(run.owner, run.run_id)
 
     async def _last(self, run: Run) -> Record | None:
         async with aclosing(self._log.read(run.owner, run.run_id, run.last_sequence - 1)) as records:

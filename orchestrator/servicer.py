@@ -8,7 +8,8 @@ from typing import Any, Protocol, TypeAlias
 import grpc
 
 from orchestrator.chat_service import ChatService
-from orchestrator.codec import chunks, errors, requests
+from orchestrator.codec import checkpoints, chunks, errors, pages, requests
+from orchestrator.conversations import ConversationService
 from orchestrator.health import Health, HealthService
 from orchestrator.resume import ResumeService
 from protos import orchestrator_pb2 as pb
@@ -21,7 +22,14 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 SERVICE = pb.DESCRIPTOR.services_by_name["OrchestratorService"]
 
 
-FEATURES = ("resume_stream", "structured_chunks", "heartbeats", "on_disconnect_continue", "on_busy")
+FEATURES = (
+    "resume_stream",
+    "structured_chunks",
+    "heartbeats",
+    "on_disconnect_continue",
+    "on_busy",
+    "branching",
+)
 """What a caller may rely on beyond the six core RPCs. A feature is added in the commit that makes it work."""
 
 
@@ -38,10 +46,16 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     """Implements orchestrator.OrchestratorService. What is not built yet answers UNIMPLEMENTED."""
 
     def __init__(
-        self, chat: ChatService, resume: ResumeService, health: HealthService, about: ServerInfo
+        self,
+        chat: ChatService,
+        resume: ResumeService,
+        conversations: ConversationService,
+        health: HealthService,
+        about: ServerInfo,
     ) -> None:
         self._chat = chat
         self._resume = resume
+        self._conversations = conversations
         self._health = health
         self._about = about
 
@@ -66,6 +80,25 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         async with aclosing(_stream(resumed.run, resumed.records, options, context)) as stream:
             async for chunk in stream:
                 yield chunk
+
+    async def ListCheckpoints(
+        self, request: pb.ListCheckpointsRequest, context: Context
+    ) -> pb.ListCheckpointsResponse:
+        del context
+        owner, conversation_id = requests.conversation(request)
+        scope, size = f"checkpoints:{conversation_id}", pages.page_size(request.page_size)
+        before = pages.page_position(scope, request.page_token)
+        page = await self._conversations.checkpoints(owner, conversation_id, before=before, size=size)
+        return checkpoints.response(page, pages.page_token(scope, page.next_before))
+
+    async def DeleteConversation(
+        self, request: pb.DeleteConversationRequest, context: Context
+    ) -> pb.DeleteConversationResponse:
+        del context
+        owner, conversation_id = requests.conversation(request)
+        return pb.DeleteConversationResponse(
+            deleted_runs=await self._conversations.delete(owner, conversation_id)
+        )
 
     async def HealthCheck(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         del request, context

@@ -6,6 +6,7 @@
   - SequenceOutOfRangeError
   - UnimplementedError
   - ConversationBusyError
+  - ConversationNotEmptyError
   - CancelledRunError
   - DeadlineExceededError
   - QuotaExceededError
@@ -43,6 +44,7 @@ class Reason(StrEnum):
     SEQUENCE_OUT_OF_RANGE = "SEQUENCE_OUT_OF_RANGE"
     UNIMPLEMENTED = "UNIMPLEMENTED"
     CONVERSATION_BUSY = "CONVERSATION_BUSY"
+    CONVERSATION_NOT_EMPTY = "CONVERSATION_NOT_EMPTY"
     CANCELLED = "CANCELLED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     QUOTA = "QUOTA"
@@ -156,6 +158,16 @@ class ConversationBusyError(OrchestratorError):
     ) -> None:
         super().__init__(message, metadata={"run_id": run_id})
         self.run_id = RunId(run_id)
+
+
+class ConversationNotEmptyError(OrchestratorError):
+    """Another conversation's checkpoint can be the beginning of a conversation, and of nothing later."""
+
+    reason = Reason.CONVERSATION_NOT_EMPTY
+
+    def __init__(self, *, message: str = "the conversation has turns of its own") -> None:
+        needs = PreconditionViolation("CONVERSATION", "base_checkpoint_id", "the conversation must be empty")
+        super().__init__(message, needs)
 
 
 class CancelledRunError(OrchestratorError):

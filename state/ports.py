@@ -13,6 +13,7 @@ from state.models import (
     Run,
     RunId,
     RunOutcome,
+    ThreadId,
     UnattendedRun,
 )
 
@@ -68,6 +69,46 @@ class RunStore(Protocol):
 
         Raises:
             NotFoundError: No such conversation of this owner.
+        """
+        ...
+
+
+class BranchStore(Protocol):
+    """Earlier checkpoints to go on from. Every method raises DatabaseUnavailableError, as above."""
+
+    async def find(self, owner: Owner, checkpoint_id: str, preferred: ThreadId) -> ThreadId:
+        """The thread that holds a checkpoint, `preferred` if several do.
+
+        Raises:
+            NotFoundError: No such checkpoint of this owner.
+        """
+        ...
+
+    async def is_empty(self, thread_id: ThreadId) -> bool:
+        """Whether a thread has no checkpoint."""
+        ...
+
+    async def copy(self, attempt: Attempt, source: ThreadId, checkpoint_id: str, target: ThreadId) -> None:
+        """Copy a checkpoint and what it stands on into an empty thread.
+
+        Raises:
+            LostAttemptError: Another attempt owns the run.
+            ConversationNotEmptyError: The target has checkpoints of its own.
+            NotFoundError: The checkpoint is gone.
+        """
+        ...
+
+
+class ConversationStore(Protocol):
+    """Conversations as a whole."""
+
+    async def delete(self, owner: Owner, conversation_id: ConversationId) -> int:
+        """Delete every trace of a conversation; returns how many runs there were.
+
+        Raises:
+            NotFoundError: No such conversation of this owner.
+            ConversationBusyError: A run of it has not ended; nothing was deleted.
+            DatabaseUnavailableError: Postgres is away.
         """
         ...
 

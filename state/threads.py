@@ -19,12 +19,6 @@ class StaleThreadError(OrchestratorError):
     default_retry_after = 0.0
 
 
-class ThreadNotEmptyError(OrchestratorError):
-    """A conversation can be copied only to where there is none yet."""
-
-    reason = Reason.INVALID_REQUEST
-
-
 def thread_id(owner: Owner, conversation_id: ConversationId) -> ThreadId:
     """base64url(sha256(length-prefixed owner, conversation)), 43 characters.
 
@@ -43,9 +37,10 @@ class RunThread:
 
     `attempt` gives the right to write once the run is committed: the model is called before that. `new`: the
     conversation's name was made up for this run, so there is nothing to read. `again`: an earlier attempt of
-    the run may have come far. `branches` holds what was read by its id, by (namespace, checkpoint id): the
-    position of the namespace's newest checkpoint at that moment. The run may go on from there as long as that
-    one is still the newest.
+    the run may have come far. `base` is the checkpoint to go on from, if not the newest. While the turn is
+    not `complete` nothing is written, so that it is kept whole or not at all. `branches` holds what was read
+    by its id, by (namespace, checkpoint id): the position of the namespace's newest checkpoint at that
+    moment. The run may go on from there as long as that one is still the newest.
     """
 
     owner: Owner
@@ -54,5 +49,7 @@ class RunThread:
     attempt: Callable[[], Awaitable[Attempt]]
     new: bool = False
     again: bool = False
+    base: str = ""
+    complete: bool = True
     last_checkpoint_id: str = ""
     branches: dict[tuple[str, str | None], int] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """One model call: the conversation so far and the question in, the answer out."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
@@ -54,12 +54,13 @@ class State(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the step needs and a checkpoint must never hold."""
+    """What the step needs and a checkpoint must never hold. `complete` is called when the turn is whole."""
 
     spec: AgentSpec
     turn: Turn
     model: ChatModel
     emit: Emit
+    complete: Callable[[], None]
 
 
 Graph = CompiledStateGraph[State, Context, State, State]
@@ -81,6 +82,7 @@ async def answer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     request = _request(context, [Message(m["role"], m["content"]) for m in (*said, *new)])
     text, finished = await _stream(context, request)
     reply = StoredMessage(role="assistant", content=text)
+    context.complete()
     return {"messages": [*new, reply], "answer": _answer(request.messages, text, finished)}
 
 

@@ -32,7 +32,6 @@ _NOT_BUILT = (
     "limits",
     "allowed_tools",
     "attachments",
-    "base_checkpoint_id",
     "model.model",
     "model.fallback_models",
     "run_options.on_saturated",
@@ -51,6 +50,7 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
     _check_identity(check, request)
     check.required("query", request.query)
     check.text("query", request.query, validation.QUERY_BYTES)
+    check.characters("base_checkpoint_id", request.base_checkpoint_id, validation.ID_CHARACTERS)
     check.characters("agent_type", request.agent_type, validation.NAME_CHARACTERS)
     _check_history(check, request)
     _check_persona(check, request.persona)
@@ -62,6 +62,7 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
         owner=Owner(request.user_id),
         conversation_id=ConversationId(request.conversation_id),
         agent_type=request.agent_type,
+        base_checkpoint_id=request.base_checkpoint_id,
         turn=_turn(request, None if continues or seconds_left is None else _loop_time(seconds_left)),
         request=request.SerializeToString(),
         continue_on_disconnect=continues,
@@ -100,6 +101,22 @@ def resume_command(request: pb.ResumeStreamRequest) -> ResumeCommand:
         after=request.after_sequence,
         heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
     )
+
+
+def conversation(
+    request: pb.ListCheckpointsRequest | pb.DeleteConversationRequest,
+) -> tuple[Owner, ConversationId]:
+    """Whose conversation, and which.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+    """
+    check = Violations()
+    _check_user(check, request.user_id)
+    check.required("conversation_id", request.conversation_id)
+    check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
+    check.done()
+    return Owner(request.user_id), ConversationId(request.conversation_id)
 
 
 def reader_options(options: pb.StreamOptions) -> ReaderOptions:

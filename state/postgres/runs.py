@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from state.postgres.database import Connection
 
 # What the index runs_one_active is about; the planner finds it by this text.
-_HOLDS = """
+HOLDS = """
 (
     state IN ('running', 'cancelling')
     OR (state = 'queued' AND (kind = 'chat' OR attempt > 0))
@@ -48,7 +48,7 @@ WITH run AS (
         replica_id, survives
     )
     VALUES ($1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10)
-    ON CONFLICT (owner, conversation_id) WHERE {_HOLDS} DO NOTHING
+    ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
     RETURNING run_id, owner
 ), events AS (
     INSERT INTO run_events (run_id, sequence, owner, payload)
@@ -58,7 +58,7 @@ WITH run AS (
 SELECT run_id FROM run
 """  # noqa: S608 - a constant
 
-_HOLDER = f"SELECT run_id FROM runs WHERE owner = $1 AND conversation_id = $2 AND {_HOLDS}"  # noqa: S608
+_HOLDER = f"SELECT run_id FROM runs WHERE owner = $1 AND conversation_id = $2 AND {HOLDS}"  # noqa: S608
 
 _FINISH = f"""
 WITH {FENCE}, events AS (

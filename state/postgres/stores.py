@@ -6,7 +6,9 @@ from types import TracebackType
 from typing import Self
 
 from state.models import ReplicaId
+from state.postgres.checkpoints.branches import PostgresBranches
 from state.postgres.checkpoints.patient import PatientSaver
+from state.postgres.conversations import PostgresConversations
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
@@ -50,6 +52,8 @@ class PostgresStores:
         self.runs = PostgresRunStore(self.database, replica_id, patience)
         self.events = PostgresEventStore(self.database, patience)
         self.checkpoints = PatientSaver(self.database, patience)
+        self.branches = PostgresBranches(self.database)
+        self.conversations = PostgresConversations(self.database)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self._opened = AsyncExitStack()
 

@@ -63,6 +63,8 @@ class PostgresSaver(ReadingSaver):
         scope = self._scope(config)
         run, namespace = scope.run, config["configurable"].get("checkpoint_ns", "")
         assert run is not None
+        if not run.complete:
+            return scope.at(namespace, checkpoint["id"])
         parent = get_checkpoint_id(config)
         stored, blobs = split_checkpoint(self.serde, checkpoint, new_versions)
         attempt = await run.attempt()
@@ -111,6 +113,8 @@ class PostgresSaver(ReadingSaver):
         """
         run = self._scope(config).run
         assert run is not None
+        if not run.complete:
+            return
         columns = split_writes(self.serde, writes)
         attempt = await run.attempt()
         arguments = (

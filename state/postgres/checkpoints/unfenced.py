@@ -13,13 +13,13 @@ from langgraph.checkpoint.base import (
     get_checkpoint_id,
 )
 
-from state.errors import NotFoundError, Resource
+from state.errors import ConversationNotEmptyError, NotFoundError, Resource
 from state.models import Owner
 from state.postgres.checkpoints import sql, upkeep_sql
 from state.postgres.checkpoints.reading import ReadingSaver, Scope
 from state.postgres.checkpoints.rows import metadata_json, split_checkpoint, split_writes
 from state.postgres.database import Database
-from state.threads import RUN_THREAD_KEY, ThreadNotEmptyError
+from state.threads import RUN_THREAD_KEY
 
 _STRATEGIES = ("keep_latest", "delete")
 
@@ -94,7 +94,7 @@ class UnfencedPostgresSaver(ReadingSaver):
 
         Raises:
             NotFoundError: The owner has no such thread.
-            ThreadNotEmptyError: There is something in the target.
+            ConversationNotEmptyError: There is something in the target.
         """
         try:
             async with self._database.connection() as connection:
@@ -102,10 +102,10 @@ class UnfencedPostgresSaver(ReadingSaver):
                     upkeep_sql.COPY, self._owner, source_thread_id, target_thread_id
                 )
         except asyncpg.UniqueViolationError as error:
-            raise ThreadNotEmptyError("the target is not empty") from error
+            raise ConversationNotEmptyError from error
         assert done is not None
         if not done["free"]:
-            raise ThreadNotEmptyError("the target is not empty")
+            raise ConversationNotEmptyError
         if not done["copied"]:
             raise NotFoundError("no such thread", Resource("thread", source_thread_id))
 

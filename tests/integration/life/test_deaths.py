@@ -18,6 +18,7 @@ from orchestrator.cancellation import Cancellation
 from orchestrator.chat_service import ChatService
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_command
+from orchestrator.conversations import ConversationService
 from orchestrator.health import HealthService, Probe
 from orchestrator.resume import ResumeService
 from orchestrator.server import Listening, listening
@@ -26,7 +27,9 @@ from orchestrator.supervisor import RunSupervisor
 from orchestrator.turns import Turns
 from state.event_log import EventLog
 from state.models import ReplicaId
+from state.postgres.checkpoints.branches import PostgresBranches
 from state.postgres.checkpoints.saver import PostgresSaver
+from state.postgres.conversations import PostgresConversations
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from state.postgres.runs import PostgresRunStore
@@ -112,20 +115,27 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
         runs = PostgresRunStore(database, ReplicaId("0" * 32))
         supervisor = RunSupervisor(runs, log, encode, window_seconds=0.0, drain_seconds=1.0, max_seconds=60.0)
         runner = AgentRunner(model, PostgresSaver(database))
+        turns = Turns(runs, log, Cancellation(runs, supervisor, encode).cancel)
         chat = ChatService(
             catalog,
             runner,
             supervisor,
             log,
-            Turns(runs, log, Cancellation(runs, supervisor, encode).cancel),
+            turns=turns,
+            branches=PostgresBranches(database),
             heartbeat_seconds=60.0,
             max_wait_seconds=60.0,
             decode=kept_command,
             unfinished_text=unfinished_text,
         )
         resume = ResumeService(runs, log, heartbeat_seconds=60.0)
+        conversations = ConversationService(
+            PostgresConversations(database), runs, turns, runner.history, delete_seconds=1.0
+        )
         health = HealthService(probe, model, supervisor, fresh_seconds=0.0)
-        servicer = OrchestratorServicer(chat, resume, health, ServerInfo("0", catalog.names, 1024))
+        servicer = OrchestratorServicer(
+            chat, resume, conversations, health, ServerInfo("0", catalog.names, 1024)
+        )
         async with (
             supervisor,
             listening(servicer, health, supervisor, *edge_of(settings.server)) as running,

@@ -38,5 +38,6 @@ async def test_what_its_features_promise_is_so(service: Service) -> None:
         "heartbeats",
         "on_disconnect_continue",
         "on_busy",
+        "branching",
     ]
     assert all(chunk.WhichOneof("payload") for chunk in await service.chat())
