@@ -14,7 +14,7 @@ from orchestrator.events import AttemptBegan, RunEvent, StatusChanged
 from orchestrator.execution import RunExecution, Work
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.turns import OnBusy, Turns
-from state.errors import ConversationNotEmptyError
+from state.errors import ConversationNotEmptyError, PreconditionViolation
 from state.event_log import EventLog
 from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RunId, RunKind, RunState
 from state.ports import BranchStore
@@ -142,4 +142,5 @@ class ChatService:
         own = thread_id(command.owner, command.conversation_id)
         source = await self._branches.find(command.owner, command.base_checkpoint_id, own)
         if command.conversation_id and source != own and not await self._branches.is_empty(own):
-            raise ConversationNotEmptyError
+            must = PreconditionViolation("CONVERSATION", "conversation_id", "must be new or without a turn")
+            raise ConversationNotEmptyError("the conversation has turns of its own", must)

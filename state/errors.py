@@ -165,10 +165,6 @@ class ConversationNotEmptyError(OrchestratorError):
 
     reason = Reason.CONVERSATION_NOT_EMPTY
 
-    def __init__(self, *, message: str = "the conversation has turns of its own") -> None:
-        needs = PreconditionViolation("CONVERSATION", "base_checkpoint_id", "the conversation must be empty")
-        super().__init__(message, needs)
-
 
 class CancelledRunError(OrchestratorError):
     """The run was cancelled."""

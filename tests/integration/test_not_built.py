@@ -8,7 +8,14 @@ from tests.harness.raw import raw_stream, raw_unary
 from tests.harness.service import Service
 from tests.harness.statuses import error_info
 
-BUILT = {"StreamChat", "ResumeStream", "HealthCheck", "GetServerInfo"}
+BUILT = {
+    "StreamChat",
+    "ResumeStream",
+    "ListCheckpoints",
+    "DeleteConversation",
+    "HealthCheck",
+    "GetServerInfo",
+}
 NOT_BUILT = sorted(method.name for method in SERVICE.methods if method.name not in BUILT)
 
 

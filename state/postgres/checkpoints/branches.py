@@ -79,7 +79,7 @@ class PostgresBranches:
         if not row["owned"]:
             raise lost(attempt)
         if not row["fits"]:
-            raise ConversationNotEmptyError
+            raise ConversationNotEmptyError("the conversation has turns of its own")
         if not row["found"]:
             raise _unknown(checkpoint_id)
 

@@ -102,10 +102,10 @@ class UnfencedPostgresSaver(ReadingSaver):
                     upkeep_sql.COPY, self._owner, source_thread_id, target_thread_id
                 )
         except asyncpg.UniqueViolationError as error:
-            raise ConversationNotEmptyError from error
+            raise ConversationNotEmptyError("the conversation has turns of its own") from error
         assert done is not None
         if not done["free"]:
-            raise ConversationNotEmptyError
+            raise ConversationNotEmptyError("the conversation has turns of its own")
         if not done["copied"]:
             raise NotFoundError("no such thread", Resource("thread", source_thread_id))
 
