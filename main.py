@@ -42,6 +42,7 @@ from orchestrator.lifecycle import (
 )
 from orchestrator.replica import Replica
 from orchestrator.resume import ResumeService
+from orchestrator.retention import Retention
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunSupervisor
@@ -195,15 +196,17 @@ async def assembled(
         replica = await stack.enter_async_context(
             Replica(stores.leases, chat.take_up, supervisor, encode, **times)
         )
+        kept = settings.retention
+        retention = await stack.enter_async_context(Retention(stores.retention, **kept.model_dump()))
         await stack.enter_async_context(supervisor)
         health = HealthService(stores.database, model, supervisor)
-        about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes)
+        about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes, kept.events_seconds)
         resume = ResumeService(stores.runs, log, heartbeat_seconds=stream.heartbeat_seconds)
         servicer = OrchestratorServicer(chat, resume, health, about)
         guard, options = edge_of(server)
         served = await stack.enter_async_context(listening(servicer, health, supervisor, guard, options))
         parts: Deaths = {"readiness": served.died, "the listener": listener.died, "the replica": replica.died}
-        yield served.port, parts
+        yield served.port, parts | {"retention": retention.died}
 
 
 def stores_at(settings: Settings, dsn: str, replica_id: ReplicaId) -> PostgresStores:

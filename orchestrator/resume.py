@@ -55,13 +55,15 @@ class ResumeService:
                 metadata={"last_sequence": str(run.last_sequence)},
             )
         idle = command.heartbeat_seconds or self._heartbeat_seconds
-        records = self._log.read(run.owner, run.run_id, command.after, idle_seconds=idle)
-        if run.state.is_terminal and command.after == run.last_sequence:
+        ended = run.state.is_terminal
+        records = self._log.read(run.owner, run.run_id, command.after, idle_seconds=idle, ended=ended)
+        if ended and command.after == run.last_sequence:
             return Resumed(run, records, await self._last(run))
         return Resumed(run, records)
 
     async def _last(self, run: Run) -> Record | None:
-        async with aclosing(self._log.read(run.owner, run.run_id, run.last_sequence - 1)) as records:
+        last = self._log.read(run.owner, run.run_id, run.last_sequence - 1, ended=True)
+        async with aclosing(last) as records:
             return await anext(records)
 
     async def _find(self, command: ResumeCommand) -> Run:

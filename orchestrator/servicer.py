@@ -32,6 +32,7 @@ class ServerInfo:
     version: str
     agents: tuple[str, ...]
     max_request_bytes: int
+    event_retention_seconds: float
 
 
 class OrchestratorServicer(rpc.OrchestratorServiceServicer):
@@ -58,12 +59,15 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     async def ResumeStream(
         self, request: pb.ResumeStreamRequest, context: Context
     ) -> AsyncGenerator[pb.ChatChunk]:
-        resumed = await self._resume.resume(requests.resume_command(request))
+        command = requests.resume_command(request)
+        resumed = await self._resume.resume(command)
         options = requests.reader_options(request.stream_options)
         if resumed.seen_end is not None:
             await _end_as(chunks.decode(resumed.seen_end.payload, options), context)
             return
-        async with aclosing(_stream(resumed.run, resumed.records, options, context)) as stream:
+        async with aclosing(
+            _stream(resumed.run, resumed.records, options, context, after=command.after)
+        ) as stream:
             async for chunk in stream:
                 yield chunk
 
@@ -76,12 +80,14 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     ) -> pb.GetServerInfoResponse:
         del request, context
         about = self._about
-        return pb.GetServerInfoResponse(
+        response = pb.GetServerInfoResponse(
             version=about.version,
             features=FEATURES,
             agents=about.agents,
             max_request_bytes=about.max_request_bytes,
         )
+        response.event_retention.FromNanoseconds(int(about.event_retention_seconds * 1e9))
+        return response
 
 
 class LoggedRun(Protocol):
@@ -96,7 +102,12 @@ class LoggedRun(Protocol):
 
 
 async def _stream(
-    run: LoggedRun, log: AsyncGenerator[Record | None], options: chunks.ReaderOptions, context: Context
+    run: LoggedRun,
+    log: AsyncGenerator[Record | None],
+    options: chunks.ReaderOptions,
+    context: Context,
+    *,
+    after: int = 0,
 ) -> AsyncGenerator[pb.ChatChunk]:
     """A log as its reader wants it, and the status that its last chunk stands for."""
     await context.send_initial_metadata(
@@ -108,6 +119,9 @@ async def _stream(
             if record is None:
                 yield chunks.heartbeat(run.run_id, run.agent_name, options)
                 continue
+            if record.sequence > after + 1:  # a log has no gaps but those that retention makes
+                yield chunks.pruned(run.run_id, run.agent_name, record.sequence, options)
+            after = record.sequence
             chunk = chunks.decode(record.payload, options)
             yield chunk
     await _end_as(chunk, context)

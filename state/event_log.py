@@ -13,7 +13,7 @@ from contextlib import suppress
 from time import monotonic
 from weakref import WeakValueDictionary
 
-from state.errors import OrchestratorError
+from state.errors import NotFoundError, OrchestratorError, Resource
 from state.models import Attempt, Owner, Record, RunId
 from state.ports import EventStore
 
@@ -120,18 +120,36 @@ class EventLog:
         return self._elsewhere.setdefault(run_id[:HINT_CHARACTERS], asyncio.Event())
 
     def read(
-        self, owner: Owner, run_id: RunId, after: int = 0, *, idle_seconds: float | None = None
+        self,
+        owner: Owner,
+        run_id: RunId,
+        after: int = 0,
+        *,
+        idle_seconds: float | None = None,
+        ended: bool = False,
     ) -> AsyncGenerator[Record | None]:
         """Yield the records after a sequence, waiting for more, and end after the terminal one.
 
         Yields None whenever nothing has come for `idle_seconds`. Called while this process executes the run,
-        it learns of the run's failure whenever that comes.
+        it learns of the run's failure whenever that comes. `ended`: the run is known to have, so that its log
+        is stored whole and nothing is waited for.
 
         Raises:
             DatabaseUnavailableError: The log cannot be read, or the run's writer lost its database.
-            NotFoundError: The id can be no run's.
+            NotFoundError: The id can be no run's, or the run that has ended was deleted.
         """
+        if ended:
+            return self._read_stored(owner, run_id, after)
         return self._read(self._tails.get(run_id), owner, run_id, after, idle_seconds)
+
+    async def _read_stored(self, owner: Owner, run_id: RunId, position: int) -> AsyncGenerator[Record | None]:
+        while records := await self._store.read(owner, run_id, position, _PAGE):
+            for record in records:
+                yield record
+                position = record.sequence
+                if record.terminal:
+                    return
+        raise NotFoundError("no such run", Resource("run", run_id))
 
     async def _read(
         self, tail: _Tail | None, owner: Owner, run_id: RunId, position: int, idle_seconds: float | None

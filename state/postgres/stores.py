@@ -9,6 +9,7 @@ from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
+from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
 
 
@@ -16,7 +17,7 @@ class PostgresStores:
     """The stores of one process, open inside its context.
 
     `pool_size` connections serve callers and runs. Beats and reaping have one each, because they may wait for
-    nobody's work.
+    nobody's work; retention has one, because nobody may wait for its.
     """
 
     def __init__(
@@ -39,12 +40,13 @@ class PostgresStores:
                 statement_seconds=statement_seconds,
             )
 
-        self.database, beats, reaps = database(pool_size), database(1), database(1)
-        self._databases = (self.database, beats, reaps)
+        self.database, beats, reaps, retention = database(pool_size), database(1), database(1), database(1)
+        self._databases = (self.database, beats, reaps, retention)
         self.runs = PostgresRunStore(self.database, replica_id)
         self.events = PostgresEventStore(self.database)
         self.checkpoints = PostgresSaver(self.database)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
+        self.retention = PostgresRetention(retention)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

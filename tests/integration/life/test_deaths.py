@@ -121,7 +121,7 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
         )
         resume = ResumeService(runs, log, heartbeat_seconds=60.0)
         health = HealthService(probe, model, supervisor, fresh_seconds=0.0)
-        servicer = OrchestratorServicer(chat, resume, health, ServerInfo("0", catalog.names, 1024))
+        servicer = OrchestratorServicer(chat, resume, health, ServerInfo("0", catalog.names, 1024, 60.0))
         async with (
             supervisor,
             listening(servicer, health, supervisor, *edge_of(settings.server)) as running,
