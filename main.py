@@ -13,7 +13,7 @@ if __name__ == "__main__":
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ import uvloop
 
 from agents.loader import CatalogError, load_catalog
 from agents.runner import AgentRunner
-from config.command_line import complain, parse, say
+from config.command_line import complain, parse, say, storage_report
 from config.load import SettingsError, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
@@ -59,7 +59,7 @@ from state.event_log import EventLog
 from state.models import ReplicaId
 from state.postgres.listener import Listener
 from state.postgres.migrate import MigrationError, migrate_when_reachable
-from state.postgres.stores import PostgresStores
+from state.postgres.stores import PostgresStores, storage_at
 from telemetry import logs
 
 VERSION = "0.1.0"
@@ -254,13 +254,24 @@ async def migrate_only(settings: Settings) -> None:
     say(f"the schema is up to date: {applied} migrations applied")
 
 
+async def show_storage(settings: Settings, largest: int) -> None:
+    """Say which tables and which conversations take up how many bytes, and end."""
+    schema = settings.database.schema_name
+    async with database_of(settings, {}) as dsn, storage_at(dsn, schema=schema) as storage:
+        say(storage_report(await storage.tables(), await storage.largest(largest)))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 stopped as told, 1 no start or a part died, 2 the command line or a setting is wrong."""
-    command = parse(arguments, VERSION).command
+    parsed = parse(arguments, VERSION)
+    commands: dict[str, Callable[[Settings], Coroutine[None, None, None]]] = {
+        "migrate": migrate_only,
+        "storage": partial(show_storage, largest=parsed.largest),
+    }
     try:
         settings = load()
         logs.configure(settings.log_level)
-        uvloop.run(migrate_only(settings) if command == "migrate" else serve(settings))
+        uvloop.run(commands.get(parsed.command, serve)(settings))
     except StoppedError:
         return 0
     except SettingsError as error:

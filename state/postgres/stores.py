@@ -1,6 +1,7 @@
 """Everything one process keeps in Postgres, each kind of work with connections of its own."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +12,10 @@ from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
 from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
+from state.postgres.storage import PostgresStorage
+
+_REPORT_SECONDS = 3600.0
+"""A report reads whole tables, and whoever asked for it can stop it."""
 
 
 class PostgresStores:
@@ -60,3 +65,10 @@ class PostgresStores:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._opened.aclose()
+
+
+@asynccontextmanager
+async def storage_at(dsn: str, *, schema: str) -> AsyncIterator[PostgresStorage]:
+    """What measures the tables, beside a service or without one."""
+    async with Database(dsn, schema=schema, pool_size=1, statement_seconds=_REPORT_SECONDS) as database:
+        yield PostgresStorage(database)
