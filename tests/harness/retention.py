@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -11,6 +12,8 @@ import asyncpg
 from orchestrator.retention import Retention
 from state.postgres.database import Database
 from state.postgres.retention import PostgresRetention
+from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.harness.service import Service, running_service
 
 HOUR = 3600.0
 TABLES = ("checkpoints", "checkpoint_writes", "checkpoint_blobs", "run_events", "runs")
@@ -68,9 +71,11 @@ async def retention_store(dsn: str, **batch: int) -> AsyncIterator[PostgresReten
         yield PostgresRetention(database, **batch)
 
 
-async def delete_old(dsn: str, *, idle: float = 1e6, events: float = 1e6, runs: float = 1e6) -> None:
+async def delete_old(
+    dsn: str, *, idle: float = 1e6, events: float = 1e6, runs: float = 1e6, **batch: int
+) -> None:
     """One pass; ages in hours, by default so high that nothing is old."""
-    async with retention_store(dsn) as store:
+    async with retention_store(dsn, **batch) as store:
         job = Retention(
             store,
             interval_seconds=HOUR,
@@ -87,11 +92,13 @@ class Passes(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.deleted: list[dict[str, dict[str, int]]] = []
+        self.times: list[float] = []
         self._changed = asyncio.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.getMessage() == "retention":
             self.deleted.append(vars(record)["deleted"])
+            self.times.append(monotonic())
             self._changed.set()
 
     async def number(self, wanted: int, *, within: float = 10.0) -> None:
@@ -114,3 +121,12 @@ def heard_passes() -> Iterator[Passes]:
     finally:
         logger.removeHandler(passes)
         logger.setLevel(level)
+
+
+@asynccontextmanager
+async def settled_service(dsn: str, provider: ScriptedProvider) -> AsyncIterator[Service]:
+    """A service whose own first pass is over, so that it takes no turn from a test's."""
+    with heard_passes() as passes:
+        async with running_service(dsn, provider) as service:
+            await passes.number(1)
+            yield service

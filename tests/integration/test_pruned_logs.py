@@ -1,6 +1,7 @@
 """A reader whose next record is gone is told so before anything else."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -13,9 +14,15 @@ from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
-from tests.harness.retention import age, delete_old, retention_store
+from tests.harness.retention import age, delete_old, retention_store, settled_service
 from tests.harness.service import Service, chat_request, collect, running_service
 from tests.harness.statuses import error_info
+
+
+@pytest.fixture
+async def service(dsn: str, provider: ScriptedProvider) -> AsyncIterator[Service]:
+    async with settled_service(dsn, provider) as service:
+        yield service
 
 
 @pytest.fixture

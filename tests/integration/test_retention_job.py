@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.harness.retention import (
     delete_old,
     heard_passes,
     retention_store,
+    settled_service,
     somebody_waits,
 )
 from tests.harness.service import Service, running_service
@@ -56,6 +58,12 @@ STATEMENTS: tuple[tuple[str, tuple[object, ...]], ...] = (
     (sql.DELETE_EVENTS, (HOUR, 100, 1000)),
     (sql.DELETE_RUNS, (HOUR, 100)),
 )
+
+
+@pytest.fixture
+async def service(dsn: str, provider: ScriptedProvider) -> AsyncIterator[Service]:
+    async with settled_service(dsn, provider) as service:
+        yield service
 
 
 async def old_conversations(service: Service) -> None:
@@ -96,7 +104,7 @@ async def test_what_became_active_while_a_pass_waited_stays_whole(service: Servi
     async with connected(service.dsn) as other, retention_store(service.dsn, batch_rows=6) as store:
         transaction = other.transaction()
         await transaction.start()
-        await other.execute("SELECT FROM checkpoints FOR UPDATE")
+        await other.execute("DELETE FROM checkpoint_blobs; SELECT FROM checkpoints FOR UPDATE")
         pruning = asyncio.create_task(store.prune_checkpoints(9 * HOUR))
         await somebody_waits(service.dsn)
         await other.execute(

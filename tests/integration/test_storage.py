@@ -1,16 +1,24 @@
 """`python main.py storage`: what takes up space, and whose it is."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from config.command_line import storage_report
 from state.postgres.stores import storage_at
+from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.postgres import fresh_database
 from tests.harness.process import run_main
-from tests.harness.retention import age, delete_old
+from tests.harness.retention import age, delete_old, settled_service
 from tests.harness.service import Service
+
+
+@pytest.fixture
+async def service(dsn: str, provider: ScriptedProvider) -> AsyncIterator[Service]:
+    async with settled_service(dsn, provider) as service:
+        yield service
 
 
 async def test_the_command_lists_tables_and_the_largest_conversations_and_ends(
