@@ -26,13 +26,16 @@ idle AS (
 
 # The newest checkpoint of each namespace, where it holds everything. It does not when it counts updates since
 # a snapshot: such channels are rebuilt from the ancestors. Before version 4 the parent had the pending sends.
+# LATERAL: a join would be planned from guesses at what a thread holds, at times as a scan of the whole table.
 _KEPT = f"""
 {_IDLE}, kept AS (
-    SELECT n.thread_id, n.checkpoint_ns, h.checkpoint_id, h.checkpoint -> 'channel_versions' AS versions
-    FROM (SELECT DISTINCT c.thread_id, c.checkpoint_ns FROM idle JOIN checkpoints c USING (thread_id)) AS n
+    SELECT idle.thread_id, n.checkpoint_ns, h.checkpoint_id, h.checkpoint -> 'channel_versions' AS versions
+    FROM idle CROSS JOIN LATERAL (
+        SELECT DISTINCT c.checkpoint_ns FROM checkpoints c WHERE c.thread_id = idle.thread_id
+    ) AS n
     CROSS JOIN LATERAL (
         SELECT c.checkpoint_id, c.checkpoint, c.metadata FROM checkpoints c
-        WHERE c.thread_id = n.thread_id AND c.checkpoint_ns = n.checkpoint_ns
+        WHERE c.thread_id = idle.thread_id AND c.checkpoint_ns = n.checkpoint_ns
         ORDER BY c.position DESC LIMIT 1
     ) AS h
     WHERE NOT h.metadata ? 'counters_since_delta_snapshot' AND (h.checkpoint ->> 'v')::integer >= 4
