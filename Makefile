@@ -78,11 +78,12 @@ protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 	protos/generate.sh
 
 soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in CI
-	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life
+	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints
 
-bench: $(DEV) $(MODEL) ## Time to the first token beside the same provider asked directly; time to SERVING
+bench: $(DEV) $(MODEL) ## Time to the first token beside the provider asked directly; to SERVING; our saver beside LangGraph's
 	$(BIN)/python -m bench.first_token
 	$(BIN)/python -m bench.startup
+	$(BIN)/python -m bench.saver
 
 lock: ## Compile requirements*.in into requirements*.txt (needs uv)
 	@test -n "$(UV)" || { echo "make lock needs uv: pip install uv"; exit 1; }

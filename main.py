@@ -11,6 +11,10 @@ if __name__ == "__main__":
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it has to say, an error of ours says
 
+    from state.postgres.checkpoints.strict import force_strict_msgpack
+
+    force_strict_msgpack()  # LangGraph reads the variable once, when it is imported
+
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -28,24 +32,20 @@ from config.command_line import complain, parse, say, storage_report
 from config.load import SettingsError, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
-from orchestrator.chat import ChatService
+from orchestrator.cancellation import Cancellation
+from orchestrator.chat_service import ChatService
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_command
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
-from orchestrator.lifecycle import (
-    PartDiedError,
-    StoppedError,
-    interruptible,
-    stop_signals,
-    until_stopped,
-)
+from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
 from orchestrator.replica import Replica
 from orchestrator.resume import ResumeService
 from orchestrator.retention import Retention
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunSupervisor
+from orchestrator.turns import Turns
 from providers.base import ChatModel
 from providers.local.model import CONNECTION_HEADERS, PROVIDER_NAME, LocalModel
 from providers.local.server import LocalModelServer
@@ -57,7 +57,7 @@ from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
 from state.event_log import EventLog
 from state.models import ReplicaId
-from state.postgres.listener import Listener
+from state.postgres.listener import CANCELS, EVENTS, Listener
 from state.postgres.migrate import MigrationError, migrate_when_reachable
 from state.postgres.stores import PostgresStores, storage_at
 from telemetry import logs
@@ -171,28 +171,37 @@ async def assembled(
     catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
     stream, server = settings.stream, settings.server
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id))
-        log = EventLog(stores.events, tail_records=stream.tail_records)
-        listener = await stack.enter_async_context(Listener(dsn, log.wake))
+        stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
+        log = EventLog(
+            stores.events,
+            tail_records=stream.tail_records,
+            outage_seconds=settings.database.outage_seconds,
+        )
         supervisor = RunSupervisor(
             stores.runs,
             log,
             encode,
             window_seconds=stream.window_seconds,
+            buffer_characters=stream.buffer_characters,
             drain_seconds=server.drain_seconds,
             max_seconds=settings.run.max_seconds,
             hurried=hurried,
         )
+        hear = {EVENTS: log.wake, CANCELS: supervisor.cancel}
+        listener = await stack.enter_async_context(Listener(dsn, hear))
+        cancellation = Cancellation(stores.runs, supervisor, encode)
         chat = ChatService(
             catalog,
             AgentRunner(model, stores.checkpoints),
             supervisor,
             log,
+            Turns(stores.runs, log, cancellation.cancel),
             heartbeat_seconds=stream.heartbeat_seconds,
+            max_wait_seconds=settings.run.max_wait_seconds,
             decode=kept_command,
             unfinished_text=unfinished_text,
         )
-        times = settings.run.model_dump(exclude={"max_seconds"})
+        times = settings.run.model_dump(exclude={"max_seconds", "max_wait_seconds"})
         replica = await stack.enter_async_context(
             Replica(stores.leases, chat.take_up, supervisor, encode, **times)
         )
@@ -209,11 +218,15 @@ async def assembled(
         yield served.port, parts | {"retention": retention.died}
 
 
-def stores_at(settings: Settings, dsn: str, replica_id: ReplicaId) -> PostgresStores:
+def stores_at(
+    settings: Settings, dsn: str, replica_id: ReplicaId, hurried: asyncio.Event | None
+) -> PostgresStores:
     """What this process keeps, in the schema and within the limits that the settings name."""
     database = settings.database
-    limits = database.model_dump(include={"pool_size", "acquire_seconds", "statement_seconds"})
-    return PostgresStores(dsn, replica_id, version=VERSION, schema=database.schema_name, **limits)
+    limits = database.model_dump(exclude={"schema_name", "connect_seconds"})
+    return PostgresStores(
+        dsn, replica_id, version=VERSION, schema=database.schema_name, hurried=hurried, **limits
+    )
 
 
 def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:

@@ -106,6 +106,12 @@ class DatabaseSettings(Group):
         default=5.0, gt=0, description="longest wait for a free connection, seconds"
     )
     statement_seconds: float = Field(default=15.0, gt=0, description="longest a statement may take, seconds")
+    outage_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=MAX_SECONDS,
+        description="how long running answers and their readers outlast a database that is away, seconds",
+    )
     connect_seconds: float = Field(
         default=30.0,
         ge=0,
@@ -161,6 +167,12 @@ class RunSettings(Group):
     """How long a run may take, and when it is taken from a process that is silent."""
 
     max_seconds: float = Field(default=3600.0, gt=0, description="longest run, seconds")
+    max_wait_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="how long a turn waits for the one before it, unless its request says, seconds",
+    )
     lease_seconds: float = Field(
         default=6.0, ge=0.5, description="a process silent for so long is taken for dead, seconds"
     )
@@ -187,6 +199,11 @@ class StreamSettings(Group):
 
     window_seconds: float = Field(
         default=0.025, ge=0, le=1, description="text that comes within this time leaves as one chunk, seconds"
+    )
+    buffer_characters: int = Field(
+        default=1 << 20,
+        ge=1,
+        description="text of a run that may wait in memory for a database that is away, characters",
     )
     tail_records: int = Field(
         default=256, ge=1, description="records of a run kept in memory for its readers"

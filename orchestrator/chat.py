@@ -1,21 +1,17 @@
-"""The chat use case: begin a run for a user's turn, and read its log."""
+"""A user's turn: as it was accepted, and as the call that brought it sees it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
-from uuid import uuid4
 
-from agents.loader import AgentCatalog
-from agents.runner import AgentRunner
-from agents.spec import AgentSpec
-from agents.turn import Emit, Turn, TurnResult
-from orchestrator.events import AttemptBegan, RunEvent, StatusChanged
-from orchestrator.execution import RunExecution, RunIdentity, Work
-from orchestrator.supervisor import RunSupervisor
-from state.errors import CancelledRunError
-from state.event_log import EventLog
-from state.models import Attempt, ClaimedRun, ConversationId, NewRun, Owner, Record, RunId, RunKind, RunState
-from state.threads import RunThread, thread_id
+from agents.turn import Turn
+from orchestrator.execution import RunExecution
+from orchestrator.turns import OnBusy
+from state.errors import CancelledRunError, ConversationBusyError
+from state.models import ConversationId, NewRun, Owner, Record
+
+Reading = AsyncGenerator[Record | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,124 +28,65 @@ class ChatCommand:
     turn: Turn
     request: bytes
     continue_on_disconnect: bool = False
+    on_busy: OnBusy = OnBusy.REJECT
+    max_wait_seconds: float | None = None
     window_seconds: float | None = None
     heartbeat_seconds: float | None = None
 
 
 class Chat:
-    """A chat run that has been accepted, seen from the call that began it."""
+    """A user's turn that was accepted, seen from the call that brought it."""
 
     def __init__(
-        self, execution: RunExecution, records: AsyncGenerator[Record | None], *, continue_on_disconnect: bool
+        self,
+        run: NewRun,
+        begin: Callable[[], tuple[RunExecution, Reading]],
+        until_free: Callable[[ConversationBusyError], AsyncGenerator[None]] | None,
     ) -> None:
-        self._execution = execution
-        self._records = records
-        self._continue_on_disconnect = continue_on_disconnect
+        self.run = run
+        self._begin = begin
+        self._until_free = until_free
+        self._execution: RunExecution | None = None
+        self._records: Reading | None = None
+        self._busy: ConversationBusyError | None = None
 
-    @property
-    def run(self) -> RunIdentity:
-        return self._execution.run
+    async def begin(self) -> None:
+        """Return when the run is committed, or has to wait for the one before it.
 
-    def read(self) -> AsyncGenerator[Record | None]:
-        """The run's log from its start to its terminal record, once; None when a heartbeat is due."""
-        return self._records
+        Raises:
+            ConversationBusyError: It has to, and does not want to.
+            DrainingError, DatabaseUnavailableError: Nothing was begun.
+        """
+        self._execution, records = self._begin()
+        try:
+            await self._execution.attempt()
+            self._records = records
+        except asyncio.CancelledError:
+            self.leave()
+            raise
+        except ConversationBusyError as busy:
+            if self._until_free is None:
+                raise
+            self._busy = busy
+
+    async def read(self) -> Reading:
+        """The run's log from its start to its terminal record, once; None when a heartbeat is due.
+
+        Raises:
+            As `begin` does, should the run have had to wait.
+        """
+        while self._busy and self._until_free:
+            async with aclosing(self._until_free(self._busy)) as waiting:
+                async for beat in waiting:
+                    yield beat
+            self._busy = None
+            await self.begin()
+        assert self._records is not None
+        async with aclosing(self._records) as records:
+            async for record in records:
+                yield record
 
     def leave(self) -> None:
         """The caller is gone. Stops the run unless it was asked to continue."""
-        if not self._continue_on_disconnect:
+        if self._execution is not None and not self.run.survives:
             self._execution.stop(CancelledRunError("the caller left"))
-
-
-class ChatService:
-    """Answers user turns.
-
-    `heartbeat_seconds`: how long a stream is silent before it shows that it lives. `decode` reads a kept
-    request again, `unfinished_text` finds the first text of a log that no finished model call stands behind.
-    """
-
-    def __init__(
-        self,
-        catalog: AgentCatalog,
-        runner: AgentRunner,
-        supervisor: RunSupervisor,
-        log: EventLog,
-        *,
-        heartbeat_seconds: float,
-        decode: Callable[[bytes], ChatCommand],
-        unfinished_text: Callable[[Iterable[bytes]], int | None],
-        new_id: Callable[[], str] = lambda: uuid4().hex,
-    ) -> None:
-        self._catalog = catalog
-        self._runner = runner
-        self._supervisor = supervisor
-        self._log = log
-        self._heartbeat_seconds = heartbeat_seconds
-        self._decode = decode
-        self._unfinished_text = unfinished_text
-        self._new_id = new_id
-
-    async def begin(self, command: ChatCommand) -> Chat:
-        """Start the run and return once it is committed; the model is already being called then.
-
-        Raises:
-            InvalidRequestError: No such agent.
-            DrainingError, DatabaseUnavailableError: Nothing was begun.
-        """
-        spec, routing_reason = self._catalog.resolve(command.agent_type)
-        run = NewRun(
-            run_id=RunId(self._new_id()),
-            owner=command.owner,
-            kind=RunKind.CHAT,
-            conversation_id=command.conversation_id or ConversationId(self._new_id()),
-            agent_name=spec.name,
-            request=command.request,
-            survives=command.continue_on_disconnect,
-        )
-
-        work = self._work(
-            spec, command.turn, run.run_id, run.owner, run.conversation_id, new=not command.conversation_id
-        )
-        metadata = {"conversation_id": run.conversation_id, "routing_reason": routing_reason}
-        status = StatusChanged(RunState.RUNNING, "Answering", metadata)
-        execution = self._supervisor.begin(run, status, work, window_seconds=command.window_seconds)
-        records = self._log.read(
-            run.owner, run.run_id, idle_seconds=command.heartbeat_seconds or self._heartbeat_seconds
-        )
-        chat = Chat(execution, records, continue_on_disconnect=command.continue_on_disconnect)
-        try:
-            await execution.attempt()
-        except asyncio.CancelledError:
-            chat.leave()
-            raise
-        return chat
-
-    async def take_up(self, claimed: ClaimedRun) -> None:
-        """Go on with a run that another process, or this one, has left."""
-        attempt = claimed.attempt
-        command = self._decode(claimed.request)
-        spec, _ = self._catalog.resolve(claimed.agent_name)
-        log = await self._log.stored(attempt.owner, attempt.run_id)
-        shown = self._unfinished_text(record.payload for record in log)
-        begins: RunEvent = StatusChanged(RunState.RUNNING, "Answering again")
-        if shown is not None:
-            begins = AttemptBegan(attempt.number, shown)
-        conversation = claimed.conversation_id
-        work = self._work(spec, command.turn, attempt.run_id, attempt.owner, conversation, again=True)
-        self._supervisor.take_up(claimed, begins, work)
-
-    def _work(
-        self,
-        spec: AgentSpec,
-        turn: Turn,
-        run_id: RunId,
-        owner: Owner,
-        conversation: ConversationId,
-        *,
-        new: bool = False,
-        again: bool = False,
-    ) -> Work:
-        async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
-            thread = RunThread(owner, run_id, thread_id(owner, conversation), attempt, new=new, again=again)
-            return await self._runner.run(spec, turn, thread, emit)
-
-        return work

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from agents.events import AgentEvent
 from agents.turn import Emit, TurnResult
 from orchestrator.events import RunCompleted, RunEvent, RunFailed
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
 from state.errors import (
     CancelledRunError,
+    DatabaseUnavailableError,
     DeadlineExceededError,
     DrainingError,
     OrchestratorError,
@@ -76,7 +78,7 @@ class RunExecution:
 
     def hand_back(self) -> None:
         """Interrupt the agent and put the run back in line instead of ending it."""
-        self._handed_back = True
+        self._handed_back = self._stopped_by is None
         self.stop(DrainingError("the server is stopping"))
 
     async def execute(self, begins: RunEvent, work: Work) -> None:
@@ -105,7 +107,12 @@ class RunExecution:
     async def _guarded(self, work: Work) -> TurnResult:
         if self._stopped_by is not None:
             raise self._stopped_by
-        return await work(self._journal.emit, self.attempt)
+        return await work(self._emit, self.attempt)
+
+    def _emit(self, event: AgentEvent) -> None:
+        self._journal.emit(event)
+        if self._journal.is_full:
+            self.stop(DatabaseUnavailableError("the database is away and the buffer is full"))
 
     async def _write_to_the_end(self, attempt: Attempt, agent: asyncio.Future[TurnResult]) -> None:
         writer = asyncio.create_task(
@@ -145,7 +152,12 @@ class RunExecution:
     async def _finish(self, attempt: Attempt, end: RunCompleted | RunFailed) -> None:
         outcome = _outcome(end)
         last = self._journal.take(end, terminal=True)
-        await self._runs.finish(attempt, outcome, last)
+        try:
+            await self._runs.finish(attempt, outcome, last)
+        except CancelledRunError as error:  # it was asked to end while it was ending
+            end = RunFailed(error, self._journal.answer)
+            outcome, last = _outcome(end), [*last[:-1], self._journal.instead_of_last(end)]
+            await self._runs.finish(attempt, outcome, last)
         self._log.publish(self.run.run_id, last)
         logger.info(
             "run ended",

@@ -31,11 +31,19 @@ class LogWriter(Protocol):
 class RunJournal:
     """Gathers one run's events and commits them in order.
 
-    `window` is in seconds; `after` is the sequence that the log has reached.
+    `window` is in seconds; `after` is the sequence that the log has reached; `is_full` says that more than
+    `buffer_characters` wait to be written.
     """
 
     def __init__(
-        self, run_id: RunId, agent_name: str, encode: ChunkEncoder, *, window: float, after: int = 0
+        self,
+        run_id: RunId,
+        agent_name: str,
+        encode: ChunkEncoder,
+        *,
+        window: float,
+        after: int = 0,
+        buffer_characters: int = 1 << 20,
     ) -> None:
         self._run_id = run_id
         self._agent_name = agent_name
@@ -44,6 +52,8 @@ class RunJournal:
         self._sequence = after
         self._offsets: defaultdict[tuple[int, Channel], int] = defaultdict(int)
         self._waiting: list[RunEvent] = []
+        self._waiting_characters = 0
+        self._buffer_characters = buffer_characters
         self._unwritten: list[Record] = []
         self._answer: list[str] = []
         self._arrived = asyncio.Event()
@@ -52,6 +62,8 @@ class RunJournal:
 
     def emit(self, event: RunEvent) -> None:
         """Take an event. Text joins text of the same message that still waits."""
+        if isinstance(event, TextEmitted):
+            self._waiting_characters += len(event.text)
         last = self._waiting[-1] if self._waiting else None
         if isinstance(event, TextEmitted) and isinstance(last, TextEmitted) and _joins(event, last):
             self._waiting[-1] = replace(last, text=last.text + event.text)
@@ -60,6 +72,11 @@ class RunJournal:
         self._arrived.set()
         if not isinstance(event, TextEmitted):
             self._urgent.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits than should be kept in memory: the store is away, or far too slow."""
+        return self._waiting_characters > self._buffer_characters
 
     @property
     def answer(self) -> str:
@@ -80,11 +97,17 @@ class RunJournal:
         """
         taken = [*self._waiting, *events]
         self._waiting.clear()
+        self._waiting_characters = 0
         self._arrived.clear()
         self._urgent.clear()
         now = datetime.now(UTC)
         new = [self._record(event, now, terminal and event is taken[-1]) for event in taken]
         return [*self._unwritten, *new]
+
+    def instead_of_last(self, event: RunEvent) -> Record:
+        """Another terminal record in the place of the one that was taken last."""
+        self._sequence -= 1
+        return self._record(event, datetime.now(UTC), terminal=True)
 
     def _record(self, event: RunEvent, now: datetime, terminal: bool) -> Record:
         self._sequence += 1

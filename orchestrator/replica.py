@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
 from typing import Protocol, Self
 
-from orchestrator.events import ChunkEncoder, ChunkHeader, RunFailed
+from orchestrator.events import ChunkEncoder
+from orchestrator.unattended import Ended, ended
 from state.errors import CancelledRunError, LostAttemptError, OrchestratorError
-from state.models import ClaimedRun, LostRun, Record, RunId, RunOutcome, RunState
+from state.models import ClaimedRun, RunId, RunState, UnattendedRun
 from state.ports import LeaseStore
 
 logger = logging.getLogger(__name__)
@@ -21,10 +22,11 @@ class Worker(Protocol):
     def draining(self) -> bool: ...
     @property
     def executing(self) -> Collection[RunId]: ...
+    def cancel(self, run_ids: Collection[RunId]) -> None: ...
 
 
 class Replica:
-    """Runs three tasks inside its context. Times in seconds; `take_up` begins a claimed run.
+    """Runs its tasks inside its context. Times in seconds; `take_up` begins a claimed run.
 
     A process that cannot beat for `lease_seconds` is taken for dead: its runs end or go to another one, and
     whatever it still writes for them is refused.
@@ -56,6 +58,7 @@ class Replica:
             ("beat", self._beat_seconds, self._leases.beat),
             ("reap", self._reap_seconds, self._reap),
             ("claim", self._reap_seconds, self._claim),
+            ("cancel", self._reap_seconds, self._cancel),
         ):
             self._tasks.append(asyncio.create_task(_every(seconds, name, step), name=name))
         return self
@@ -87,18 +90,18 @@ class Replica:
         while not self._worker.draining and (claimed := await self._leases.claim()):
             await self._take_up(claimed)
 
-    def _end(self, run: LostRun) -> tuple[RunOutcome, Record] | None:
+    async def _cancel(self) -> None:
+        """Should nobody have told us: a notification is lost with its connection."""
+        self._worker.cancel(await self._leases.cancelling())
+
+    def _end(self, run: UnattendedRun) -> Ended | None:
         """How a run of a dead replica ends; None = it does not, it goes back to the line."""
         if run.state is RunState.CANCELLING:
-            return self._ended(run, RunState.CANCELLED, CancelledRunError("the run was cancelled"))
+            return ended(run, RunState.CANCELLED, CancelledRunError("the run was cancelled"), self._encode)
         if run.survives:
             return None
-        return self._ended(run, RunState.FAILED, LostAttemptError("the process that answered has died"))
-
-    def _ended(self, run: LostRun, state: RunState, error: OrchestratorError) -> tuple[RunOutcome, Record]:
-        header = ChunkHeader.now(run.run_id, run.agent_name, run.last_sequence + 1)
-        record = Record(header.sequence, self._encode(RunFailed(error), header), terminal=True)
-        return RunOutcome(state, error_reason=error.reason), record
+        died = LostAttemptError("the process that answered has died")
+        return ended(run, RunState.FAILED, died, self._encode)
 
 
 async def _every(seconds: float, name: str, step: Callable[[], Awaitable[None]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 import grpc
 
-from orchestrator.chat import ChatService
+from orchestrator.chat_service import ChatService
 from orchestrator.codec import chunks, errors, requests
 from orchestrator.health import Health, HealthService
 from orchestrator.resume import ResumeService
@@ -21,7 +21,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 SERVICE = pb.DESCRIPTOR.services_by_name["OrchestratorService"]
 
 
-FEATURES = ("resume_stream", "structured_chunks", "heartbeats", "on_disconnect_continue")
+FEATURES = ("resume_stream", "structured_chunks", "heartbeats", "on_disconnect_continue", "on_busy")
 """What a caller may rely on beyond the six core RPCs. A feature is added in the commit that makes it work."""
 
 

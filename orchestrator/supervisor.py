@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,7 +10,13 @@ from orchestrator.events import ChunkEncoder, RunEvent, StatusChanged
 from orchestrator.execution import RunExecution, RunIdentity, Work
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
-from state.errors import DeadlineExceededError, DrainingError, LostAttemptError, OrchestratorError
+from state.errors import (
+    CancelledRunError,
+    DeadlineExceededError,
+    DrainingError,
+    LostAttemptError,
+    OrchestratorError,
+)
 from state.event_log import EventLog
 from state.models import Attempt, ClaimedRun, NewRun, Record, RunId
 from state.ports import RunStore
@@ -24,8 +30,9 @@ _LAST_WORDS_SECONDS = 5.0
 class RunSupervisor:
     """Owns every run of this process. Leaving the context drains it.
 
-    `window_seconds`: how long text is gathered into one chunk. `drain_seconds`: how long runs may go on after
-    the process was told to stop, unless `hurried` is set. `max_seconds`: how long any run may take.
+    `window_seconds`: how long text is gathered into one chunk. `buffer_characters`: how much of a run's text
+    may wait to be written. `drain_seconds`: how long runs may go on after the process was told to stop,
+    unless `hurried` is set. `max_seconds`: how long any run may take.
     """
 
     def __init__(
@@ -35,6 +42,7 @@ class RunSupervisor:
         encode: ChunkEncoder,
         *,
         window_seconds: float,
+        buffer_characters: int = 1 << 20,
         drain_seconds: float,
         max_seconds: float,
         hurried: asyncio.Event | None = None,
@@ -43,6 +51,7 @@ class RunSupervisor:
         self._log = log
         self._encode = encode
         self._window_seconds = window_seconds
+        self._buffer_characters = buffer_characters
         self._drain_seconds = drain_seconds
         self._max_seconds = max_seconds
         self._hurried = hurried or asyncio.Event()
@@ -66,6 +75,13 @@ class RunSupervisor:
     def executing(self) -> list[RunId]:
         """The runs being executed."""
         return [execution.run.run_id for execution in self._executing.values()]
+
+    def cancel(self, run_ids: Iterable[str]) -> None:
+        """Stop those of these runs that are executed here, because somebody wants them cancelled."""
+        wanted = set(run_ids)
+        for execution in self._executing.values():
+            if execution.run.run_id in wanted:
+                execution.stop(CancelledRunError("the run was cancelled"))
 
     def begin(
         self, run: NewRun, status: StatusChanged, work: Work, *, window_seconds: float | None = None
@@ -100,7 +116,14 @@ class RunSupervisor:
         return self._launch(RunExecution(identity, self._runs, self._log, journal, start), begins, work)
 
     def _journal(self, run: RunIdentity, window: float, *, after: int) -> RunJournal:
-        return RunJournal(run.run_id, run.agent_name, self._encode, window=window, after=after)
+        return RunJournal(
+            run.run_id,
+            run.agent_name,
+            self._encode,
+            window=window,
+            after=after,
+            buffer_characters=self._buffer_characters,
+        )
 
     def _launch(self, execution: RunExecution, begins: RunEvent, work: Work) -> RunExecution:
         run_id = execution.run.run_id

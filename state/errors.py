@@ -5,6 +5,7 @@
   - NotFoundError
   - SequenceOutOfRangeError
   - UnimplementedError
+  - ConversationBusyError
   - CancelledRunError
   - DeadlineExceededError
   - QuotaExceededError
@@ -29,6 +30,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar
 
+from state.models import RunId
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -39,6 +42,7 @@ class Reason(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     SEQUENCE_OUT_OF_RANGE = "SEQUENCE_OUT_OF_RANGE"
     UNIMPLEMENTED = "UNIMPLEMENTED"
+    CONVERSATION_BUSY = "CONVERSATION_BUSY"
     CANCELLED = "CANCELLED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     QUOTA = "QUOTA"
@@ -140,6 +144,18 @@ class UnimplementedError(OrchestratorError):
     """The contract has this, this release has not."""
 
     reason = Reason.UNIMPLEMENTED
+
+
+class ConversationBusyError(OrchestratorError):
+    """Another run of the conversation is active. `run_id`: which."""
+
+    reason = Reason.CONVERSATION_BUSY
+
+    def __init__(
+        self, run_id: str = "", *, message: str = "another run of this conversation is active"
+    ) -> None:
+        super().__init__(message, metadata={"run_id": run_id})
+        self.run_id = RunId(run_id)
 
 
 class CancelledRunError(OrchestratorError):

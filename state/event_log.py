@@ -13,7 +13,7 @@ from contextlib import suppress
 from time import monotonic
 from weakref import WeakValueDictionary
 
-from state.errors import NotFoundError, OrchestratorError, Resource
+from state.errors import DatabaseUnavailableError, NotFoundError, OrchestratorError, Resource
 from state.models import Attempt, Owner, Record, RunId
 from state.ports import EventStore
 
@@ -62,13 +62,22 @@ class EventLog:
     """Appends to and reads the logs of runs.
 
     `tail_records` bounds what is kept in memory for a run; `poll_seconds` is how often a reader looks for
-    records that another process wrote, should nobody tell it (`wake`).
+    records that another process wrote, should nobody tell it (`wake`). A reader outlasts an outage of
+    `outage_seconds` of the store.
     """
 
-    def __init__(self, store: EventStore, *, tail_records: int = 256, poll_seconds: float = 0.5) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        tail_records: int = 256,
+        poll_seconds: float = 0.5,
+        outage_seconds: float = 0.0,
+    ) -> None:
         self._store = store
         self._tail_records = tail_records
         self._poll_seconds = poll_seconds
+        self._outage_seconds = outage_seconds
         self._tails: dict[RunId, _Tail] = {}
         # Kept alive by who waits for them, and by nobody else.
         self._elsewhere: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
@@ -138,28 +147,23 @@ class EventLog:
             DatabaseUnavailableError: The log cannot be read, or the run's writer lost its database.
             NotFoundError: The id can be no run's, or the run that has ended was deleted.
         """
-        if ended:
-            return self._read_stored(owner, run_id, after)
-        return self._read(self._tails.get(run_id), owner, run_id, after, idle_seconds)
-
-    async def _read_stored(self, owner: Owner, run_id: RunId, position: int) -> AsyncGenerator[Record | None]:
-        while records := await self._store.read(owner, run_id, position, _PAGE):
-            for record in records:
-                yield record
-                position = record.sequence
-                if record.terminal:
-                    return
-        raise NotFoundError("no such run", Resource("run", run_id))
+        stored = _PatientReader(self._store, owner, run_id, self._outage_seconds, ended=ended)
+        return self._read(None if ended else self._tails.get(run_id), stored, run_id, after, idle_seconds)
 
     async def _read(
-        self, tail: _Tail | None, owner: Owner, run_id: RunId, position: int, idle_seconds: float | None
+        self,
+        tail: _Tail | None,
+        stored: "_PatientReader",
+        run_id: RunId,
+        position: int,
+        idle_seconds: float | None,
     ) -> AsyncGenerator[Record | None]:
         quiet = _Quiet(idle_seconds)
         while True:
             changed = tail.changed if tail else self._changed_elsewhere(run_id)
             records = tail.after(position) if tail else None
             if records is None:
-                records = list(await self._store.read(owner, run_id, position, _PAGE))
+                records = await stored.after(position)
             for record in records:
                 yield record
                 position = record.sequence
@@ -173,13 +177,48 @@ class EventLog:
             if quiet.long_enough():
                 quiet.begins()
                 yield None
-            await _wait(changed, quiet.left() if tail else min(quiet.left(), self._poll_seconds))
+            looks = tail is None or stored.is_away
+            await _wait(changed, min(quiet.left(), self._poll_seconds) if looks else quiet.left())
 
 
 async def _wait(changed: asyncio.Event, most: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(None if most == math.inf else most):
             await changed.wait()
+
+
+class _PatientReader:
+    """Reads for one reader; while the store is away there is just nothing new, for `seconds` at most.
+
+    Of a run that has `ended` there is always more, up to the end, unless it was deleted.
+    """
+
+    def __init__(
+        self, store: EventStore, owner: Owner, run_id: RunId, seconds: float, *, ended: bool
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._run_id = run_id
+        self._seconds = seconds
+        self._ended = ended
+        self._since: float | None = None
+
+    @property
+    def is_away(self) -> bool:
+        return self._since is not None
+
+    async def after(self, position: int) -> list[Record]:
+        try:
+            records = list(await self._store.read(self._owner, self._run_id, position, _PAGE))
+        except DatabaseUnavailableError:
+            self._since = self._since or monotonic()
+            if monotonic() - self._since >= self._seconds:
+                raise
+            return []
+        self._since = None
+        if self._ended and not records:
+            raise NotFoundError("no such run", Resource("run", self._run_id))
+        return records
 
 
 class _Quiet:

@@ -2,7 +2,7 @@
 
 Whoever writes waits for its own outcome. While one batch is being written the next one gathers; it starts
 when the first has ended, so a quiet process writes at once and a busy one in large batches. A batch that
-fails is tried item by item, so that one bad item fails alone.
+fails is tried item by item, so that one bad item fails alone; not so a failure that is no item's.
 """
 
 import asyncio
@@ -17,11 +17,17 @@ MOST_ITEMS = 500
 class Group(Generic[T]):
     """Gathers items for `write`, which returns one outcome for each: None, or the error that its giver gets.
 
-    `write` raises when nothing at all was written, as far as it knows.
+    `write` raises when nothing at all was written, as far as it knows; a `common` error is everybody's.
     """
 
-    def __init__(self, write: Callable[[Sequence[T]], Awaitable[Sequence[Exception | None]]]) -> None:
+    def __init__(
+        self,
+        write: Callable[[Sequence[T]], Awaitable[Sequence[Exception | None]]],
+        *,
+        common: type[Exception] | tuple[type[Exception], ...] = (),
+    ) -> None:
         self._write = write
+        self._common = common
         self._waiting: list[tuple[T, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -48,11 +54,11 @@ class Group(Generic[T]):
         try:
             outcomes = await self._write([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - each giver gets its own
-            if len(batch) > 1:
+            if len(batch) > 1 and not isinstance(error, self._common):
                 for one in batch:
                     await self._settle([one])
                 return
-            outcomes = [error]
+            outcomes = [error] * len(batch)
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             if future.done():
                 continue

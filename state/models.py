@@ -123,8 +123,8 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True)
-class LostRun:
-    """A run whose replica beats no more."""
+class UnattendedRun:
+    """A run that nobody executes: in line, or lost by its replica."""
 
     run_id: RunId
     owner: Owner

@@ -8,13 +8,13 @@ from state.models import (
     ClaimedRun,
     ConversationId,
     Deleted,
-    LostRun,
     NewRun,
     Owner,
     Record,
     Run,
     RunId,
     RunOutcome,
+    UnattendedRun,
 )
 
 
@@ -22,7 +22,11 @@ class RunStore(Protocol):
     """Runs, each with its state. Every method raises DatabaseUnavailableError when Postgres is away."""
 
     async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
-        """Commit a run as RUNNING in its first attempt, together with the first records of its log."""
+        """Commit a run as RUNNING in its first attempt, together with the first records of its log.
+
+        Raises:
+            ConversationBusyError: Another run of the conversation is active; nothing was written.
+        """
         ...
 
     async def finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
@@ -30,6 +34,17 @@ class RunStore(Protocol):
 
         Raises:
             LostAttemptError: Another attempt owns the run, or it has ended.
+            CancelledRunError: It is being cancelled: no other outcome is taken any more.
+        """
+        ...
+
+    async def cancel(
+        self, owner: Owner, run_id: RunId, end: Callable[[UnattendedRun], tuple[RunOutcome, Record]]
+    ) -> None:
+        """Ask who executes the run to end it, or end it as `end` says when nobody does.
+
+        Raises:
+            NotFoundError: No such run of this owner.
         """
         ...
 
@@ -73,7 +88,7 @@ class LeaseStore(Protocol):
         self,
         lease_seconds: float,
         executing: Collection[RunId],
-        end: Callable[[LostRun], tuple[RunOutcome, Record] | None],
+        end: Callable[[UnattendedRun], tuple[RunOutcome, Record] | None],
     ) -> int:
         """Settle lost runs as `end` says; None puts a run back in line. Returns how many there were.
 
@@ -83,6 +98,10 @@ class LeaseStore(Protocol):
 
     async def claim(self) -> ClaimedRun | None:
         """Take the oldest run in line, with a new attempt; None when there is none."""
+        ...
+
+    async def cancelling(self) -> Sequence[RunId]:
+        """The runs of this replica that somebody wants to end."""
         ...
 
 

@@ -3,12 +3,26 @@
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from state.errors import OrchestratorError, Reason
 from state.models import Attempt, ConversationId, Owner, RunId, ThreadId
 
 RUN_THREAD_KEY = "__run_thread"
 """Where `configurable` holds the run's `RunThread`; the dunder keeps it out of stored metadata."""
+
+
+class StaleThreadError(OrchestratorError):
+    """The conversation went on without this run: its turn stands on an older state, and was not written."""
+
+    reason = Reason.WORKER_LOST
+    default_retry_after = 0.0
+
+
+class ThreadNotEmptyError(OrchestratorError):
+    """A conversation can be copied only to where there is none yet."""
+
+    reason = Reason.INVALID_REQUEST
 
 
 def thread_id(owner: Owner, conversation_id: ConversationId) -> ThreadId:
@@ -29,7 +43,9 @@ class RunThread:
 
     `attempt` gives the right to write once the run is committed: the model is called before that. `new`: the
     conversation's name was made up for this run, so there is nothing to read. `again`: an earlier attempt of
-    the run may have come far.
+    the run may have come far. `branches` holds what was read by its id, by (namespace, checkpoint id): the
+    position of the namespace's newest checkpoint at that moment. The run may go on from there as long as that
+    one is still the newest.
     """
 
     owner: Owner
@@ -39,3 +55,4 @@ class RunThread:
     new: bool = False
     again: bool = False
     last_checkpoint_id: str = ""
+    branches: dict[tuple[str, str | None], int] = field(default_factory=dict)

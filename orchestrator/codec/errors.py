@@ -28,6 +28,7 @@ CODES: dict[Reason, int] = {
     Reason.NOT_FOUND: code_pb2.NOT_FOUND,
     Reason.SEQUENCE_OUT_OF_RANGE: code_pb2.OUT_OF_RANGE,
     Reason.UNIMPLEMENTED: code_pb2.UNIMPLEMENTED,
+    Reason.CONVERSATION_BUSY: code_pb2.ABORTED,
     Reason.CANCELLED: code_pb2.CANCELLED,
     Reason.DEADLINE_EXCEEDED: code_pb2.DEADLINE_EXCEEDED,
     Reason.QUOTA: code_pb2.RESOURCE_EXHAUSTED,

@@ -11,11 +11,19 @@ from orchestrator.codec import validation
 from orchestrator.codec.chunks import ReaderOptions
 from orchestrator.codec.validation import Violations
 from orchestrator.resume import ResumeCommand
+from orchestrator.turns import OnBusy
 from protos import orchestrator_pb2 as pb
 from state.errors import UnimplementedError
 from state.models import ConversationId, Message, Owner, Role, RunId
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
+
+_ON_BUSY: dict[int, OnBusy] = {
+    pb.BUSY_BEHAVIOR_UNSPECIFIED: OnBusy.REJECT,
+    pb.BUSY_BEHAVIOR_REJECT: OnBusy.REJECT,
+    pb.BUSY_BEHAVIOR_WAIT: OnBusy.WAIT,
+    pb.BUSY_BEHAVIOR_INTERRUPT: OnBusy.INTERRUPT,
+}
 
 # What the contract has and this release has not: refused, because a caller who asks for a limit or a key of
 # idempotency must not get an answer without it.
@@ -28,8 +36,6 @@ _NOT_BUILT = (
     "model.model",
     "model.fallback_models",
     "run_options.on_saturated",
-    "run_options.on_busy",
-    "run_options.max_wait",
     "run_options.permission_timeout",
 )
 
@@ -59,6 +65,8 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
         turn=_turn(request, None if continues or seconds_left is None else _loop_time(seconds_left)),
         request=request.SerializeToString(),
         continue_on_disconnect=continues,
+        on_busy=_ON_BUSY[request.run_options.on_busy],
+        max_wait_seconds=_seconds(request.run_options.max_wait) or None,
         window_seconds=_seconds(request.stream_options.coalesce_window) or None,
         heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
     )
@@ -154,8 +162,12 @@ def _check_options(check: Violations, request: pb.ChatRequest) -> None:
     _check_stream_options(check, request.stream_options)
     if request.model.HasField("temperature"):
         check.between("model.temperature", request.model.temperature, 0, 2)
-    if request.run_options.on_disconnect not in pb.DisconnectBehavior.values():
+    run = request.run_options
+    if run.on_disconnect not in pb.DisconnectBehavior.values():
         check.add("run_options.on_disconnect", "is no known behaviour")
+    if run.on_busy not in _ON_BUSY:
+        check.add("run_options.on_busy", "is no known behaviour")
+    check.between("run_options.max_wait", _seconds(run.max_wait), 0, validation.MAX_WAIT_SECONDS)
 
 
 def _check_stream_options(check: Violations, options: pb.StreamOptions) -> None:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from state.errors import DatabaseUnavailableError
 from state.group_commit import Group
 from state.models import Attempt, Owner, Record, RunId
 from state.postgres.database import Database
 from state.postgres.fence import lost, parse_run_id
+from state.postgres.patience import Patience
 
 # The rows are locked in one order, so that two processes which write for the same runs cannot wait for
 # each other. What is there stays: a batch may be written again when nobody knows whether it was committed.
@@ -40,11 +42,15 @@ Append = tuple[Attempt, Sequence[Record]]
 
 
 class PostgresEventStore:
-    """Implements `state.ports.EventStore`. Appends of many runs share statements: `state.group_commit`."""
+    """Implements `state.ports.EventStore`. Appends of many runs share statements: `state.group_commit`.
 
-    def __init__(self, database: Database) -> None:
+    What is to be appended waits for a database that is away; who reads is told at once.
+    """
+
+    def __init__(self, database: Database, patience: Patience | None = None) -> None:
         self._database = database
-        self._appends: Group[Append] = Group(self._write)
+        self._patience = patience or Patience(0.0)
+        self._appends: Group[Append] = Group(self._write_patiently, common=DatabaseUnavailableError)
 
     async def append(self, attempt: Attempt, records: Sequence[Record]) -> None:
         await self._appends.commit((attempt, records))
@@ -53,6 +59,9 @@ class PostgresEventStore:
         async with self._database.connection() as connection:
             rows = await connection.fetch(_READ, parse_run_id(run_id), owner, after, limit)
         return [Record(row["sequence"], row["payload"], row["terminal"]) for row in rows]
+
+    async def _write_patiently(self, batch: Sequence[Append]) -> Sequence[Exception | None]:
+        return await self._patience(lambda: self._write(batch))
 
     async def _write(self, batch: Sequence[Append]) -> Sequence[Exception | None]:
         attempts = {_key(attempt): attempt for attempt, _ in batch}

@@ -1,28 +1,23 @@
 """Which replica executes what, by the database's clock alone."""
 
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
-
-import asyncpg
 
 from state.models import (
     Attempt,
     ClaimedRun,
     ConversationId,
-    LostRun,
     Owner,
     Record,
     ReplicaId,
     RunId,
     RunKind,
     RunOutcome,
-    RunState,
+    UnattendedRun,
 )
+from state.postgres import unattended
 from state.postgres.database import Database
-
-if TYPE_CHECKING:
-    from state.postgres.database import Connection
+from state.postgres.unattended import COLUMNS
 
 _BEAT = """
 INSERT INTO replicas (replica_id, version) VALUES ($1, $2)
@@ -32,9 +27,8 @@ _LEAVE = "DELETE FROM replicas WHERE replica_id = $1"
 
 # Lost is a run whose replica is silent, and one of ours that we do not execute: its end was not written.
 # A database that has just started, or a connection that was just made, has seen nobody beat yet.
-_LOST = """
-SELECT run_id, owner, kind, agent_name, conversation_id, state, attempt, survives,
-    (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
+_LOST = f"""
+SELECT {COLUMNS}
 FROM runs
 WHERE state IN ('running', 'cancelling')
     AND (
@@ -52,17 +46,10 @@ WHERE state IN ('running', 'cancelling')
         < now() - make_interval(secs => $1)
 ORDER BY run_id LIMIT 100
 FOR UPDATE SKIP LOCKED
-"""
-_REQUEUE = "UPDATE runs SET state = 'queued', replica_id = NULL, update_time = now() WHERE run_id = $1"
-_LAST_RECORD = """
-INSERT INTO run_events (run_id, sequence, owner, payload, terminal) VALUES ($1, $2, $3, $4, true)
-"""
-_END = """
-UPDATE runs SET state = $2, error_reason = $3, last_sequence = $4, end_time = now(), update_time = now()
-WHERE run_id = $1
-RETURNING pg_notify('run_events', left(run_id::text, 8))
-"""
+"""  # noqa: S608 - a constant
 _FORGET = "DELETE FROM replicas WHERE beat_time < now() - make_interval(secs => $1 * 10)"
+
+_CANCELLING = "SELECT run_id FROM runs WHERE replica_id = $1 AND state = 'cancelling'"
 
 _CLAIM = """
 WITH next AS (
@@ -100,16 +87,23 @@ class PostgresLeases:
         self,
         lease_seconds: float,
         executing: Collection[RunId],
-        end: Callable[[LostRun], tuple[RunOutcome, Record] | None],
+        end: Callable[[UnattendedRun], tuple[RunOutcome, Record] | None],
     ) -> int:
         ours = [UUID(run_id) for run_id in executing]
         async with self._reaps.connection() as connection, connection.transaction():
             rows = await connection.fetch(_LOST, lease_seconds, self._replica_id, ours)
-            lost = [_lost(row) for row in rows]
-            for run in lost:
-                await _settle(connection, run, end(run))
+            for run in map(unattended.unattended, rows):
+                if ended := end(run):
+                    await unattended.end(connection, run, *ended)
+                else:
+                    await unattended.requeue(connection, run)
             await connection.execute(_FORGET, lease_seconds)
-        return len(lost)
+        return len(rows)
+
+    async def cancelling(self) -> Sequence[RunId]:
+        async with self._reaps.connection() as connection:
+            rows = await connection.fetch(_CANCELLING, self._replica_id)
+        return [RunId(row["run_id"].hex) for row in rows]
 
     async def claim(self) -> ClaimedRun | None:
         async with self._reaps.connection() as connection:
@@ -125,26 +119,3 @@ class PostgresLeases:
             request=row["request"],
             last_sequence=row["last_sequence"],
         )
-
-
-async def _settle(connection: "Connection", run: LostRun, ended: tuple[RunOutcome, Record] | None) -> None:
-    run_id = UUID(run.run_id)
-    if ended is None:
-        await connection.execute(_REQUEUE, run_id)
-        return
-    outcome, record = ended
-    await connection.execute(_LAST_RECORD, run_id, record.sequence, run.owner, record.payload)
-    await connection.fetchval(_END, run_id, outcome.state, outcome.error_reason, record.sequence)
-
-
-def _lost(row: asyncpg.Record) -> LostRun:
-    return LostRun(
-        run_id=RunId(row["run_id"].hex),
-        owner=Owner(row["owner"]),
-        kind=RunKind(row["kind"]),
-        agent_name=row["agent_name"],
-        conversation_id=ConversationId(row["conversation_id"]),
-        state=RunState(row["state"]),
-        survives=row["survives"],
-        last_sequence=row["last_sequence"],
-    )

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -13,18 +13,19 @@ from state.postgres.database import translated
 
 logger = logging.getLogger(__name__)
 
-CHANNEL = "run_events"
+EVENTS = "run_events"
+CANCELS = "run_cancels"
 _RETRY_SECONDS = 0.5
 
 
 class Listener:
     """Passes notifications on, on a connection of its own, which it makes again whenever it is lost.
 
-    `hear` gets the hints of one notification. What is said while the connection is down is not heard: readers
-    look by themselves now and then.
+    `hear`, by channel, gets the words of one notification. What is said while the connection is down is not
+    heard: who must know looks by itself now and then.
     """
 
-    def __init__(self, dsn: str, hear: Callable[[Iterable[str]], None]) -> None:
+    def __init__(self, dsn: str, hear: Mapping[str, Callable[[Iterable[str]], None]]) -> None:
         self._dsn = dsn
         self._hear = hear
         self._task: asyncio.Task[None] | None = None
@@ -68,7 +69,8 @@ class Listener:
         try:
             connection.add_termination_listener(lambda _: lost.set())
             with translated():
-                await connection.add_listener(CHANNEL, self._heard)
+                for channel in self._hear:
+                    await connection.add_listener(channel, self._heard)
             self._hearing.set()
             await lost.wait()
         finally:
@@ -76,5 +78,5 @@ class Listener:
             connection.terminate()
 
     def _heard(self, connection: object, pid: int, channel: str, payload: object) -> None:
-        del connection, pid, channel
-        self._hear(str(payload).split())
+        del connection, pid
+        self._hear[channel](str(payload).split())

@@ -1,13 +1,14 @@
 """Runs in Postgres."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
 import orjson
 
-from state.errors import NotFoundError, Resource
+from state.errors import CancelledRunError, ConversationBusyError, NotFoundError, Resource
 from state.models import (
     Attempt,
     ConversationId,
@@ -20,23 +21,44 @@ from state.models import (
     RunKind,
     RunOutcome,
     RunState,
+    UnattendedRun,
 )
+from state.postgres import unattended
 from state.postgres.database import Database
 from state.postgres.fence import FENCE, fence_arguments, lost, parse_run_id
+from state.postgres.patience import Patience
+from state.postgres.unattended import COLUMNS
 
-_BEGIN = """
+if TYPE_CHECKING:
+    from state.postgres.database import Connection
+
+# What the index runs_one_active is about; the planner finds it by this text.
+_HOLDS = """
+(
+    state IN ('running', 'cancelling')
+    OR (state = 'queued' AND (kind = 'chat' OR attempt > 0))
+    OR (state = 'waiting_for_permission' AND kind = 'task')
+)
+"""
+
+_BEGIN = f"""
 WITH run AS (
     INSERT INTO runs (
         run_id, owner, kind, conversation_id, agent_name, state, attempt, request, start_time,
         replica_id, survives
     )
     VALUES ($1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10)
+    ON CONFLICT (owner, conversation_id) WHERE {_HOLDS} DO NOTHING
     RETURNING run_id, owner
+), events AS (
+    INSERT INTO run_events (run_id, sequence, owner, payload)
+    SELECT run.run_id, e.sequence, run.owner, e.payload
+    FROM run, unnest($7::bigint[], $8::bytea[]) AS e (sequence, payload)
 )
-INSERT INTO run_events (run_id, sequence, owner, payload)
-SELECT run.run_id, e.sequence, run.owner, e.payload
-FROM run, unnest($7::bigint[], $8::bytea[]) AS e (sequence, payload)
-"""
+SELECT run_id FROM run
+"""  # noqa: S608 - a constant
+
+_HOLDER = f"SELECT run_id FROM runs WHERE owner = $1 AND conversation_id = $2 AND {_HOLDS}"  # noqa: S608
 
 _FINISH = f"""
 WITH {FENCE}, events AS (
@@ -49,7 +71,7 @@ UPDATE runs SET
     state = $7, finish_reason = $8, error_reason = nullif($9, ''), result = $10, usage = $11::jsonb,
     last_sequence = $12, end_time = now(), update_time = now()
 FROM fence
-WHERE runs.run_id = $1
+WHERE runs.run_id = $1 AND (runs.state = 'running' OR $7 = 'cancelled')
 RETURNING runs.run_id, pg_notify('run_events', left(runs.run_id::text, 8))
 """  # noqa: S608 - a constant
 
@@ -67,6 +89,14 @@ UPDATE runs SET state = 'cancelling', update_time = now()
 FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
 """  # noqa: S608 - a constant
 
+_LOCK = f"SELECT {COLUMNS} FROM runs WHERE owner = $1 AND run_id = $2 FOR UPDATE"  # noqa: S608 - a constant
+_ASK_TO_END = """
+UPDATE runs SET state = 'cancelling', update_time = now() WHERE run_id = $1
+RETURNING pg_notify('run_cancels', replace(run_id::text, '-', ''))
+"""
+
+_STANDS = "SELECT state, last_sequence FROM runs WHERE run_id = $1 AND owner = $2 AND attempt = $3"
+
 _SELECT = """
 SELECT run_id, owner, kind, conversation_id, agent_name, state, attempt, create_time,
     coalesce(error_reason, '') AS error_reason,
@@ -82,28 +112,36 @@ _LATEST = (
 
 
 class PostgresRunStore:
-    """Implements `state.ports.RunStore`."""
+    """Implements `state.ports.RunStore`. Only the end of a run waits for a database that is away."""
 
-    def __init__(self, database: Database, replica_id: ReplicaId) -> None:
+    def __init__(self, database: Database, replica_id: ReplicaId, patience: Patience | None = None) -> None:
         self._database = database
         self._replica_id = replica_id
+        self._patience = patience or Patience(0.0)
 
     async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
         async with self._database.connection() as connection:
-            await connection.execute(
-                _BEGIN,
-                UUID(run.run_id),
-                run.owner,
-                run.kind,
-                run.conversation_id,
-                run.agent_name,
-                run.request,
-                [r.sequence for r in first],
-                [r.payload for r in first],
-                UUID(self._replica_id),
-                run.survives,
-            )
+            while not await self._begun(connection, run, first):
+                holder = await connection.fetchval(_HOLDER, run.owner, run.conversation_id)
+                if holder is not None:  # else it has ended between the two
+                    raise ConversationBusyError(RunId(holder.hex))
         return Attempt(run.owner, run.run_id, 1)
+
+    async def _begun(self, connection: "Connection", run: NewRun, first: Sequence[Record]) -> bool:
+        done = await connection.fetchval(
+            _BEGIN,
+            UUID(run.run_id),
+            run.owner,
+            run.kind,
+            run.conversation_id,
+            run.agent_name,
+            run.request,
+            [r.sequence for r in first],
+            [r.payload for r in first],
+            UUID(self._replica_id),
+            run.survives,
+        )
+        return done is not None
 
     async def requeue(self, attempt: Attempt) -> None:
         async with self._database.connection() as connection:
@@ -112,6 +150,9 @@ class PostgresRunStore:
             raise lost(attempt)
 
     async def finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
+        await self._patience(lambda: self._finish(attempt, outcome, last))
+
+    async def _finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
         async with self._database.connection() as connection, connection.transaction():
             if outcome.state is RunState.CANCELLED:
                 await connection.execute(_MARK_CANCELLING, *fence_arguments(attempt))
@@ -128,8 +169,21 @@ class PostgresRunStore:
                 orjson.dumps(asdict(outcome.usage)).decode(),
                 last[-1].sequence,
             )
-        if done is None:
-            raise lost(attempt)
+            if done is None:
+                await _explain(connection, attempt, outcome, last[-1].sequence)
+
+    async def cancel(
+        self, owner: Owner, run_id: RunId, end: Callable[[UnattendedRun], tuple[RunOutcome, Record]]
+    ) -> None:
+        async with self._database.connection() as connection, connection.transaction():
+            row = await connection.fetchrow(_LOCK, owner, parse_run_id(run_id))
+            if row is None:
+                raise NotFoundError("no such run", Resource("run", run_id))
+            run = unattended.unattended(row)
+            if run.state is RunState.RUNNING:
+                await connection.fetchval(_ASK_TO_END, row["run_id"])
+            elif run.state in (RunState.QUEUED, RunState.WAITING_FOR_PERMISSION):
+                await unattended.end(connection, run, *end(run))
 
     async def get(self, owner: Owner, run_id: RunId) -> Run:
         async with self._database.connection() as connection:
@@ -144,6 +198,15 @@ class PostgresRunStore:
         if row is None:
             raise NotFoundError("no such conversation", Resource("conversation", conversation_id))
         return _run(row)
+
+
+async def _explain(connection: "Connection", attempt: Attempt, outcome: RunOutcome, sequence: int) -> None:
+    """Say why a run could not be finished, unless it was by us: an answer may be lost on its way."""
+    row = await connection.fetchrow(_STANDS, *fence_arguments(attempt))
+    if row is None or (row["state"], row["last_sequence"]) != (outcome.state, sequence):
+        if row is not None and row["state"] == RunState.CANCELLING:
+            raise CancelledRunError("the run was cancelled")
+        raise lost(attempt)
 
 
 def _run(row: asyncpg.Record) -> Run:

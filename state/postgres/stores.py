@@ -1,15 +1,17 @@
 """Everything one process keeps in Postgres, each kind of work with connections of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
 from state.models import ReplicaId
-from state.postgres.checkpoints.saver import PostgresSaver
+from state.postgres.checkpoints.patient import PatientSaver
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
+from state.postgres.patience import Patience
 from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
 from state.postgres.storage import PostgresStorage
@@ -22,7 +24,8 @@ class PostgresStores:
     """The stores of one process, open inside its context.
 
     `pool_size` connections serve callers and runs. Beats and reaping have one each, because they may wait for
-    nobody's work; retention has one, because nobody may wait for its.
+    nobody's work; retention has one, because nobody may wait for its. Runs outlast an outage of
+    `outage_seconds`, unless `hurried` is set.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class PostgresStores:
         pool_size: int,
         acquire_seconds: float,
         statement_seconds: float,
+        outage_seconds: float,
+        hurried: asyncio.Event | None = None,
     ) -> None:
         def database(connections: int) -> Database:
             return Database(
@@ -47,9 +52,10 @@ class PostgresStores:
 
         self.database, beats, reaps, retention = database(pool_size), database(1), database(1), database(1)
         self._databases = (self.database, beats, reaps, retention)
-        self.runs = PostgresRunStore(self.database, replica_id)
-        self.events = PostgresEventStore(self.database)
-        self.checkpoints = PostgresSaver(self.database)
+        patience = Patience(outage_seconds, hurried)
+        self.runs = PostgresRunStore(self.database, replica_id, patience)
+        self.events = PostgresEventStore(self.database, patience)
+        self.checkpoints = PatientSaver(self.database, patience)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self.retention = PostgresRetention(retention)
         self._opened = AsyncExitStack()

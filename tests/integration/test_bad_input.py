@@ -88,7 +88,7 @@ async def test_every_bad_field_is_named_at_once(service: Service) -> None:
         {"attachments": [pb.Attachment(name="a")]},
         {"base_checkpoint_id": "1ef"},
         {"model": pb.ModelOptions(model="gpt")},
-        {"run_options": pb.RunOptions(on_busy=pb.BUSY_BEHAVIOR_WAIT)},
+        {"run_options": pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_WAIT)},
         {"run_options": pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)},
     ],
 )

@@ -49,3 +49,16 @@ async def test_startup_shows_the_cold_and_the_warm_start(tmp_path: Path) -> None
     assert len(results["warm_seconds"]) == 1
     assert min(results["cold_seconds"], results["import_seconds"], *results["warm_seconds"]) > 0
     assert results["verdict"] in ("pass", "MISSED")
+
+
+async def test_saver_shows_ours_beside_the_official_one(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    output = await bench("saver", "--quick", "--json", str(wanted))
+    assert output.count("\n  official, pool of 4 ") == output.count("\n  official, 1 connection ") == 5
+    assert output.count("\n  no checkpoints ") == 2
+    assert output.count("goal, ") == 4
+    assert "load average" in output
+    results = json.loads(wanted.read_bytes())
+    assert set(results["goals"].values()) <= {"pass", "MISSED"}
+    for one in results["series"]:
+        assert min(min(rate) for rates in one["rates"].values() for rate in rates) > 0

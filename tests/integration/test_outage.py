@@ -1,6 +1,7 @@
 """The database goes away in the middle of a run."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import asyncpg
 import grpc
@@ -14,15 +15,79 @@ from tests.harness.proxy import TcpProxy
 from tests.harness.service import chat_request, collect, running_service, text_of
 from tests.harness.statuses import error_info, retry_delay
 
+BEATS = {"heartbeat_seconds": 0.1}
+SHORT = {"lease_seconds": 1.0, "beat_seconds": 0.3, "reap_seconds": 0.1}
+
+
+async def until_text(stream: AsyncIterator[pb.ChatChunk]) -> list[pb.ChatChunk]:
+    """The chunks up to the first with text."""
+    chunks = [await anext(stream)]
+    while not chunks[-1].content.text:
+        chunks.append(await anext(stream))
+    return chunks
+
+
+async def test_a_stream_pauses_with_heartbeats_while_the_database_is_away_and_then_goes_on(
+    dsn: str, provider: ScriptedProvider
+) -> None:
+    provider.enqueue(Script(tokens=("one", " two", " three"), hold_after=1))
+    async with TcpProxy.to(dsn) as proxy, running_service(proxy.dsn, provider, stream=BEATS) as service:
+        stream = aiter(service.stub.StreamChat(chat_request("kept", conversation_id="c1")))
+        chunks = await until_text(stream)
+        await proxy.cut()
+        provider.release()
+        assert await provider.ledger[0].ended() is Outcome.COMPLETED
+        for _ in range(3):
+            assert (await anext(stream)).WhichOneof("payload") == "heartbeat"
+        await proxy.restore()
+        chunks += [chunk async for chunk in stream if not chunk.HasField("heartbeat")]
+        assert [chunk.sequence for chunk in chunks] == list(range(1, len(chunks) + 1))
+        assert text_of(chunks) == chunks[-1].complete.final_text == "one two three"
+        await service.chat("again", conversation_id="c1")
+    assert [m["content"] for m in provider.ledger[1].body["messages"][1:]] == [
+        "kept",
+        "one two three",
+        "again",
+    ]
+
+
+async def test_a_reader_elsewhere_outlasts_an_outage_of_its_database(
+    dsn: str, provider: ScriptedProvider
+) -> None:
+    provider.enqueue(Script(tokens=("one", " two", " three"), hold_after=1))
+    async with (
+        TcpProxy.to(dsn) as proxy,
+        running_service(dsn, provider) as here,
+        running_service(proxy.dsn, provider, stream=BEATS) as elsewhere,
+    ):
+        writing = aiter(here.stub.StreamChat(chat_request()))
+        chunks = await until_text(writing)
+        request = pb.ResumeStreamRequest(user_id="ann", run_id=chunks[0].run_id)
+        stream = aiter(elsewhere.stub.ResumeStream(request))
+        seen = await until_text(stream)
+        await proxy.cut()
+        provider.release()
+        chunks += [chunk async for chunk in writing]
+        assert (await anext(stream)).WhichOneof("payload") == "heartbeat"
+        await proxy.restore()
+        seen += [chunk async for chunk in stream if not chunk.HasField("heartbeat")]
+    assert seen == chunks
+
+
+LONG = Script(tokens=("one", *[" more"] * 100), hold_after=1, token_interval=0.05)
+
 
 async def test_a_stream_whose_log_cannot_be_written_ends_typed_and_frees_the_provider(
     dsn: str, provider: ScriptedProvider
 ) -> None:
-    provider.enqueue(Script(tokens=("one", " two", " three"), hold_after=1))
-    async with TcpProxy.to(dsn) as proxy, running_service(proxy.dsn, provider) as service:
-        chunks: list[pb.ChatChunk] = []
+    provider.enqueue(LONG)
+    brief = {"outage_seconds": 0.5}
+    async with (
+        TcpProxy.to(dsn) as proxy,
+        running_service(proxy.dsn, provider, run=SHORT, database=brief) as service,
+    ):
         stream = aiter(service.stub.StreamChat(chat_request("lost", conversation_id="c1")))
-        chunks += [await anext(stream), await anext(stream)]
+        chunks = await until_text(stream)
         await proxy.cut()
         provider.release()
         with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -31,11 +96,31 @@ async def test_a_stream_whose_log_cannot_be_written_ends_typed_and_frees_the_pro
         assert error_info(raised.value).reason == "DATABASE_UNAVAILABLE"
         assert retry_delay(raised.value) is not None
         assert text_of(chunks) == "one"
-        upstream = await provider.call(1)
-        assert await upstream.ended(within=2.0) in (Outcome.CLIENT_GONE, Outcome.COMPLETED)
+        assert await provider.ledger[0].ended(within=2.0) is Outcome.CLIENT_GONE
         await proxy.restore()
-        await service.chat("again", conversation_id="c1")
+        # The lost run holds its conversation until its lease is over.
+        wait = pb.RunOptions(on_busy=pb.BUSY_BEHAVIOR_WAIT)
+        await service.chat("again", conversation_id="c1", run_options=wait)
         assert [m["content"] for m in provider.ledger[1].body["messages"][1:]] == ["again"]
+
+
+async def test_no_more_of_an_answer_is_read_than_may_wait_in_memory(
+    dsn: str, provider: ScriptedProvider
+) -> None:
+    provider.enqueue(LONG)
+    small = {"buffer_characters": 20}
+    async with TcpProxy.to(dsn) as proxy, running_service(proxy.dsn, provider, stream=small) as service:
+        stream = aiter(service.stub.StreamChat(chat_request()))
+        chunks = await until_text(stream)
+        await proxy.cut()
+        provider.release()
+        assert await provider.ledger[0].ended(within=3.0) is Outcome.CLIENT_GONE
+        await proxy.restore()
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await collect(stream, chunks)
+    assert error_info(raised.value).reason == chunks[-1].error.reason == "DATABASE_UNAVAILABLE"
+    assert chunks[-1].metadata["partial"] == "true"
+    assert len(text_of(chunks)) < 100
 
 
 async def test_a_run_that_cannot_be_committed_is_refused_and_its_model_call_given_up(
@@ -77,13 +162,24 @@ CREATE TRIGGER fail_third BEFORE INSERT ON orchestrator.run_events
 """
 
 
-async def test_an_append_that_fails_leaves_no_gap_and_keeps_the_partial_answer(
+async def test_an_append_that_failed_once_is_written_again_without_a_gap(
     dsn: str, provider: ScriptedProvider
 ) -> None:
-    """One statement fails while the database lives: what it should have written is written with the end."""
     provider.enqueue(Script(tokens=("one", " two", " three"), token_interval=0.2))
     await _execute(dsn, FAIL_THE_THIRD_INSERT)
     async with running_service(dsn, provider) as service:
+        chunks = await service.chat()
+    assert [chunk.sequence for chunk in chunks] == list(range(1, len(chunks) + 1))
+    assert text_of(chunks) == chunks[-1].complete.final_text == "one two three"
+
+
+async def test_an_append_that_fails_leaves_no_gap_and_keeps_the_partial_answer(
+    dsn: str, provider: ScriptedProvider
+) -> None:
+    """Without patience, what one statement should have written is written with the end."""
+    provider.enqueue(Script(tokens=("one", " two", " three"), token_interval=0.2))
+    await _execute(dsn, FAIL_THE_THIRD_INSERT)
+    async with running_service(dsn, provider, database={"outage_seconds": 0.0}) as service:
         chunks: list[pb.ChatChunk] = []
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await collect(service.stub.StreamChat(chat_request()), chunks)

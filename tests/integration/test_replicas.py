@@ -159,7 +159,7 @@ async def test_an_answer_that_was_complete_is_not_asked_for_again(
     """Writing the end fails once, after the conversation was kept; the next attempt finds the answer."""
     await _execute(dsn, FAIL_THE_FIRST_END)
     provider.enqueue(WHOLE)
-    async with running_service(dsn, provider, run=SHORT) as service:
+    async with running_service(dsn, provider, run=SHORT, database={"outage_seconds": 0.0}) as service:
         call = service.stub.StreamChat(chat_request("hello", conversation_id="c1", run_options=CONTINUE))
         run_id = await first_text(call)
         with pytest.raises(grpc.aio.AioRpcError):

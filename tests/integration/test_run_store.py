@@ -8,7 +8,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from state.errors import DatabaseUnavailableError, LostAttemptError, NotFoundError
+from state.errors import (
+    CancelledRunError,
+    ConversationBusyError,
+    DatabaseUnavailableError,
+    LostAttemptError,
+    NotFoundError,
+)
 from state.event_log import EventLog
 from state.models import (
     Attempt,
@@ -23,10 +29,11 @@ from state.models import (
     RunKind,
     RunOutcome,
     RunState,
+    UnattendedRun,
 )
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
-from state.postgres.listener import Listener
+from state.postgres.listener import EVENTS, Listener
 from state.postgres.runs import PostgresRunStore
 from tests.harness.proxy import TcpProxy
 
@@ -42,8 +49,12 @@ async def database(dsn: str) -> AsyncIterator[Database]:
         yield database
 
 
-def new_run(owner: Owner = ANN) -> NewRun:
-    return NewRun(RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId("c1"), "chat", b"request")
+def new_run(owner: Owner = ANN, conversation: str = "") -> NewRun:
+    """Of a conversation of its own, unless told."""
+    run_id = uuid4().hex
+    return NewRun(
+        RunId(run_id), owner, RunKind.CHAT, ConversationId(conversation or run_id), "chat", b"request"
+    )
 
 
 def records(*sequences: int) -> list[Record]:
@@ -86,6 +97,50 @@ async def test_a_terminal_state_never_changes(database: Database, first: RunOutc
         with pytest.raises(LostAttemptError):
             await runs.finish(attempt, outcome, last(2))
     assert (await stored(database, attempt)).state is first.state
+
+
+def never(run: UnattendedRun) -> tuple[RunOutcome, Record]:
+    raise AssertionError(f"{run.run_id} is attended")
+
+
+async def test_a_run_that_is_being_cancelled_can_end_in_no_other_way(database: Database) -> None:
+    runs, events = PostgresRunStore(database, REPLICA), PostgresEventStore(database)
+    attempt = await runs.begin(new_run(), records(1))
+    await runs.cancel(ANN, attempt.run_id, never)
+    with pytest.raises(CancelledRunError):
+        await runs.finish(attempt, SUCCEEDED, last(2))
+    assert await events.read(ANN, attempt.run_id, 0, 100) == records(1)
+    await runs.finish(attempt, CANCELLED, last(2))
+    assert (await stored(database, attempt)).state is RunState.CANCELLED
+
+
+async def test_an_end_may_be_written_again_when_its_answer_was_lost(database: Database) -> None:
+    runs = PostgresRunStore(database, REPLICA)
+    attempt = await runs.begin(new_run(), [])
+    for _ in range(2):
+        await runs.finish(attempt, SUCCEEDED, last(1))
+    with pytest.raises(LostAttemptError):
+        await runs.finish(attempt, CANCELLED, last(1))
+
+
+async def test_cancelling_changes_nothing_for_an_ended_run_and_finds_nobody_elses(database: Database) -> None:
+    runs = PostgresRunStore(database, REPLICA)
+    attempt = await runs.begin(new_run(), [])
+    with pytest.raises(NotFoundError):
+        await runs.cancel(Owner("bob"), attempt.run_id, never)
+    await runs.finish(attempt, SUCCEEDED, last(1))
+    await runs.cancel(ANN, attempt.run_id, never)
+    assert (await stored(database, attempt)).state is RunState.SUCCEEDED
+
+
+async def test_a_conversation_has_one_active_run(database: Database) -> None:
+    runs = PostgresRunStore(database, REPLICA)
+    first = await runs.begin(new_run(ANN, "c1"), [])
+    with pytest.raises(ConversationBusyError) as busy:
+        await runs.begin(new_run(ANN, "c1"), records(1))
+    assert busy.value.run_id == first.run_id
+    await runs.finish(first, SUCCEEDED, last(1))
+    await runs.begin(new_run(ANN, "c1"), [])
 
 
 async def test_another_attempt_number_can_neither_append_nor_finish(database: Database) -> None:
@@ -248,7 +303,7 @@ async def test_a_reader_in_another_process_is_told_and_need_not_ask(dsn: str, da
     runs, theirs = PostgresRunStore(database, REPLICA), EventLog(PostgresEventStore(database))
     ours = EventLog(PostgresEventStore(database), poll_seconds=60)
     attempt = await runs.begin(new_run(), records(1))
-    async with Listener(dsn, ours.wake) as listener:
+    async with Listener(dsn, {EVENTS: ours.wake}) as listener:
         await listener.hearing()
         async with asyncio.timeout(5), aclosing(ours.read(ANN, attempt.run_id)) as read:
             assert (await anext(read)) == records(1)[0]
@@ -268,7 +323,7 @@ async def test_a_listener_hears_again_after_its_connection_was_lost(dsn: str, da
     attempt = await runs.begin(new_run(), [])
     async with (
         TcpProxy.to(dsn) as proxy,
-        Listener(proxy.dsn, lambda h: heard.put_nowait(list(h))) as listener,
+        Listener(proxy.dsn, {EVENTS: lambda h: heard.put_nowait(list(h))}) as listener,
     ):
         await listener.hearing()
         await proxy.cut()

@@ -43,16 +43,19 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 
 async def begin(database: Database, owner: Owner = ANN, conversation: str = "c1") -> RunThread:
-    """A committed run and its hold on a conversation."""
+    """A committed run and its hold on a conversation.
+
+    The run's own row is of another conversation: nothing but the saver keeps two runs of a thread apart here.
+    """
     run = NewRun(
-        RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId(conversation), agent_name="chat", request=b""
+        RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId(uuid4().hex), agent_name="chat", request=b""
     )
     attempt = await PostgresRunStore(database, REPLICA).begin(run, [])
 
     async def right_to_write() -> Attempt:
         return attempt
 
-    thread = thread_id(owner, run.conversation_id)
+    thread = thread_id(owner, ConversationId(conversation))
     return RunThread(owner, run.run_id, thread, right_to_write)
 
 
@@ -127,9 +130,10 @@ async def test_a_named_checkpoint_is_found_and_leads_to_its_parent(database: Dat
 
 async def test_the_newest_is_the_one_written_last_whatever_its_clock_said(database: Database) -> None:
     saver, run = PostgresSaver(database), await begin(database)
+    at = config(run)
     for name, value in (("1fff-from-the-future", 1), ("1000-from-the-past", 2)):
         checkpoint = {**empty_checkpoint(), "id": name, "channel_values": {"count": value}}
-        await saver.aput(config(run), checkpoint, {}, {})  # type: ignore[arg-type]
+        at = await saver.aput(at, checkpoint, {}, {})  # type: ignore[arg-type]
     newest = await saver.aget_tuple(config(run))
     assert newest is not None
     assert newest.checkpoint["channel_values"] == {"count": 2}
@@ -201,7 +205,7 @@ async def test_bytes_that_would_run_code_on_loading_build_nothing(database: Data
     """A msgpack extension names a module, a function and its arguments: the permissive default calls it."""
     marker = tmp_path / "owned"
     call = ormsgpack.packb(("os", "system", (f"touch {marker}",)))
-    crafted = ormsgpack.packb(ormsgpack.Ext(0, call))
+    crafted = ormsgpack.packb(ormsgpack.Ext(1, call))
     saver, run = PostgresSaver(database), await begin(database)
     checkpoint = {**empty_checkpoint(), "channel_versions": {"said": "1"}, "channel_values": {"said": ["x"]}}
     await saver.aput(config(run), checkpoint, {}, {"said": "1"})  # type: ignore[arg-type]
@@ -209,6 +213,8 @@ async def test_bytes_that_would_run_code_on_loading_build_nothing(database: Data
         await connection.execute("UPDATE checkpoint_blobs SET type = 'msgpack', blob = $1", crafted)
     await saver.aget_tuple(config(run))
     assert not marker.exists()
+    JsonPlusSerializer(allowed_msgpack_modules=True).loads_typed(("msgpack", crafted))
+    assert marker.exists(), "the bytes do nothing in any saver: the test shows nothing"
 
 
 async def test_the_official_saver_reads_our_rows_and_we_read_its(database: Database, dsn: str) -> None:

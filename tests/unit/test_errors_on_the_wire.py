@@ -47,6 +47,7 @@ ROWS: dict[Reason, tuple[type[OrchestratorError], int, float | None]] = {
     Reason.NOT_FOUND: (errors.NotFoundError, code_pb2.NOT_FOUND, None),
     Reason.SEQUENCE_OUT_OF_RANGE: (errors.SequenceOutOfRangeError, code_pb2.OUT_OF_RANGE, None),
     Reason.UNIMPLEMENTED: (errors.UnimplementedError, code_pb2.UNIMPLEMENTED, None),
+    Reason.CONVERSATION_BUSY: (errors.ConversationBusyError, code_pb2.ABORTED, None),
     Reason.CANCELLED: (errors.CancelledRunError, code_pb2.CANCELLED, None),
     Reason.DEADLINE_EXCEEDED: (errors.DeadlineExceededError, code_pb2.DEADLINE_EXCEEDED, None),
     Reason.QUOTA: (errors.QuotaExceededError, code_pb2.RESOURCE_EXHAUSTED, 1.0),

@@ -55,6 +55,14 @@ async def test_a_refused_item_fails_its_own_giver_only() -> None:
     assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, type(None)]
 
 
+async def test_a_failure_that_is_no_items_is_everybodys_and_is_not_looked_for() -> None:
+    sink = Sink(poison=1)
+    group = Group(sink.write, common=ConnectionError)
+    outcomes = await asyncio.gather(*(group.commit(item) for item in range(3)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ConnectionError] * 3
+    assert sink.batches == [[0, 1, 2]]
+
+
 async def test_a_batch_that_fails_is_tried_item_by_item() -> None:
     sink = Sink(poison=1)
     group = Group(sink.write)

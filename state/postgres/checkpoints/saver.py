@@ -1,64 +1,51 @@
 """LangGraph's checkpointer on asyncpg: one statement for each operation, fenced by the run's attempt."""
 
-import random
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import asyncpg
-import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
-    CheckpointTuple,
     get_checkpoint_id,
-    get_serializable_checkpoint_metadata,
-    writes_sort_key,
 )
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from state.models import Attempt
 from state.postgres.checkpoints import sql
+from state.postgres.checkpoints.grouping import GroupedStatement
+from state.postgres.checkpoints.reading import ReadingSaver, Scope
+from state.postgres.checkpoints.rows import metadata_json, split_checkpoint, split_writes
 from state.postgres.database import Database
 from state.postgres.fence import fence_arguments, lost
-from state.threads import RUN_THREAD_KEY, RunThread
-
-_INLINE = (str, int, float, bool, type(None))
+from state.threads import RUN_THREAD_KEY, RunThread, StaleThreadError
 
 
-class PostgresSaver(BaseCheckpointSaver[str]):
-    """Keeps checkpoints in the official schema; the newest is the one written last, whatever any clock says.
+class RunThreadMissingError(Exception):
+    """A graph was run without saying for which run: nothing is read or written then."""
 
-    Each call's `configurable` holds the run's `RunThread`. Stored bytes may build no Python object, only
-    plain data: else whoever can write a row could run code here.
+
+class PostgresSaver(ReadingSaver):
+    """Keeps a run's checkpoints in the official schema.
+
+    Each call's `configurable` holds the run's `RunThread`. A checkpoint is written only while the run's
+    attempt owns it, and only after the checkpoint it stands on: the thread's newest, or one the run read by
+    its id while nothing came since. So no turn that was written is ever lost from the thread, whatever
+    clocks, paused processes or other runs do.
     """
 
     def __init__(self, database: Database) -> None:
-        super().__init__(serde=JsonPlusSerializer(allowed_msgpack_modules=None))
-        self._database = database
+        super().__init__(database)
+        self._put = GroupedStatement(database, sql.PUT)
+        self._put_writes = GroupedStatement(database, sql.PUT_WRITES_ONCE)
 
-    def get_next_version(self, current: str | None, channel: None) -> str:
-        """A version greater than `current`, in the official saver's form: number, point, random tail."""
-        del channel
-        number = int(str(current).partition(".")[0]) if current is not None else 0
-        return f"{number + 1:032}.{random.random():016}"  # not a secret: keeps branches' versions apart
-
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint named by the config, else the thread's newest; None when there is none."""
-        run = _run_thread(config)
-        if run.new and not run.last_checkpoint_id:
-            return None
-        namespace = config["configurable"].get("checkpoint_ns", "")
-        arguments = [run.thread_id, namespace, run.owner]
-        statement = sql.SELECT_NEWEST
-        if wanted := get_checkpoint_id(config):
-            statement = sql.SELECT_ONE
-            arguments.append(wanted)
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(statement, *arguments)
-        return None if row is None else self._tuple(config, row)
+    def _scope(self, config: RunnableConfig) -> Scope:
+        run = config["configurable"].get(RUN_THREAD_KEY)
+        if not isinstance(run, RunThread):
+            raise RunThreadMissingError("a run's checkpoints need its RunThread in the config")
+        return Scope(run.owner, run.thread_id, run)
 
     async def aput(
         self,
@@ -71,30 +58,48 @@ class PostgresSaver(BaseCheckpointSaver[str]):
 
         Raises:
             LostAttemptError: Another attempt owns the run.
+            StaleThreadError: The thread has gone on since the run read it.
         """
-        run = _run_thread(config)
-        namespace = config["configurable"].get("checkpoint_ns", "")
-        values = checkpoint["channel_values"]
-        inline = {name: value for name, value in values.items() if isinstance(value, _INLINE)}
-        blobs = self._blobs(values, new_versions)
-        stored = orjson.dumps({**checkpoint, "channel_values": inline}).decode()
+        scope = self._scope(config)
+        run, namespace = scope.run, config["configurable"].get("checkpoint_ns", "")
+        assert run is not None
+        parent = get_checkpoint_id(config)
+        stored, blobs = split_checkpoint(self.serde, checkpoint, new_versions)
         attempt = await run.attempt()
-        async with self._database.connection() as connection:
-            written = await connection.fetchval(
-                sql.PUT,
-                *fence_arguments(attempt),
+        row = await self._place(
+            attempt,
+            run.branches.get((namespace, parent)),
+            (
                 run.thread_id,
                 namespace,
-                *blobs,
                 checkpoint["id"],
-                get_checkpoint_id(config),
+                parent,
                 stored,
-                orjson.dumps(get_serializable_checkpoint_metadata(config, metadata)).decode(),
-            )
-        if written is None:
+                metadata_json(config, metadata),
+                *blobs,
+            ),
+            len(stored) + sum(map(len, blobs.blobs)),
+        )
+        if not row["owned"]:
             raise lost(attempt)
+        if not row["placed"]:
+            raise _stale()
         run.last_checkpoint_id = checkpoint["id"]
-        return _at(config, checkpoint["id"])
+        return scope.at(namespace, checkpoint["id"])
+
+    async def _place(
+        self, attempt: Attempt, newest: int | None, values: tuple[Any, ...], size: int
+    ) -> asyncpg.Record:
+        arguments = (*fence_arguments(attempt), *values)
+        try:
+            if newest is None:
+                return await self._put.fetch(arguments, run_id=attempt.run_id, size=size)
+            async with self._database.connection() as connection:
+                row = await connection.fetchrow(sql.PUT_BRANCH, *arguments, newest)
+        except asyncpg.UniqueViolationError as error:
+            raise _stale() from error  # somebody took the same place in this very moment
+        assert row is not None
+        return row
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -104,76 +109,29 @@ class PostgresSaver(BaseCheckpointSaver[str]):
         Raises:
             LostAttemptError: Another attempt owns the run.
         """
-        run = _run_thread(config)
-        special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        dumped = [self.serde.dumps_typed(value) for _, value in writes]
+        run = self._scope(config).run
+        assert run is not None
+        columns = split_writes(self.serde, writes)
         attempt = await run.attempt()
-        async with self._database.connection() as connection:
-            owned = await connection.fetchval(
-                sql.PUT_WRITES_AGAIN if special else sql.PUT_WRITES_ONCE,
-                *fence_arguments(attempt),
-                run.thread_id,
-                config["configurable"].get("checkpoint_ns", ""),
-                config["configurable"]["checkpoint_id"],
-                task_id,
-                task_path,
-                [WRITES_IDX_MAP.get(channel, index) for index, (channel, _) in enumerate(writes)],
-                [channel for channel, _ in writes],
-                [kind for kind, _ in dumped],
-                [blob for _, blob in dumped],
-            )
-        if owned is None:
+        arguments = (
+            *fence_arguments(attempt),
+            run.thread_id,
+            config["configurable"].get("checkpoint_ns", ""),
+            config["configurable"]["checkpoint_id"],
+            task_id,
+            task_path,
+            *columns,
+        )
+        if all(channel in WRITES_IDX_MAP for channel in columns.channels):
+            async with self._database.connection() as connection:
+                owned = await connection.fetchval(sql.PUT_WRITES_AGAIN, *arguments)
+        else:
+            size = sum(map(len, columns.blobs))
+            row = await self._put_writes.fetch(arguments, run_id=attempt.run_id, size=size)
+            owned = row["owned"]
+        if not owned:
             raise lost(attempt)
 
-    def _blobs(
-        self, values: Mapping[str, Any], new_versions: ChannelVersions
-    ) -> tuple[list[str], list[str], list[str], list[bytes | None]]:
-        channels, versions, kinds, blobs = [], [], [], []
-        for channel, version in new_versions.items():
-            if channel in values and isinstance(values[channel], _INLINE):
-                continue
-            kind, blob = self.serde.dumps_typed(values[channel]) if channel in values else ("empty", None)
-            channels.append(channel)
-            versions.append(str(version))
-            kinds.append(kind)
-            blobs.append(blob)
-        return channels, versions, kinds, blobs
 
-    def _tuple(self, config: RunnableConfig, row: asyncpg.Record) -> CheckpointTuple:
-        checkpoint = orjson.loads(row["checkpoint"])
-        checkpoint["channel_values"] = {
-            **(checkpoint.get("channel_values") or {}),
-            **{
-                channel: self.serde.loads_typed((kind, blob))
-                for channel, kind, blob in row["blobs"] or ()
-                if kind != "empty"
-            },
-        }
-        ordered = sorted(row["writes"] or (), key=lambda w: writes_sort_key(w[4], w[0], w[5]))
-        parent = row["parent_checkpoint_id"]
-        return CheckpointTuple(
-            config=_at(config, row["checkpoint_id"]),
-            checkpoint=cast(Checkpoint, checkpoint),
-            metadata=cast(CheckpointMetadata, orjson.loads(row["metadata"])),
-            parent_config=_at(config, parent) if parent else None,
-            pending_writes=[
-                (task, channel, self.serde.loads_typed((kind, blob)))
-                for task, channel, kind, blob, _, _ in ordered
-            ],
-        )
-
-
-def _run_thread(config: RunnableConfig) -> RunThread:
-    return cast(RunThread, config["configurable"][RUN_THREAD_KEY])
-
-
-def _at(config: RunnableConfig, checkpoint_id: str) -> RunnableConfig:
-    run = _run_thread(config)
-    return {
-        "configurable": {
-            "thread_id": run.thread_id,
-            "checkpoint_ns": config["configurable"].get("checkpoint_ns", ""),
-            "checkpoint_id": checkpoint_id,
-            RUN_THREAD_KEY: run,
-        }
-    }
+def _stale() -> StaleThreadError:
+    return StaleThreadError("the conversation went on meanwhile: this turn was not kept")

@@ -222,7 +222,8 @@ async def test_a_run_whose_database_is_cut_off_says_so_in_its_status_and_in_no_c
 ) -> None:
     """What cannot be written is not shown: whoever reads the log later would miss that chunk."""
     provider.enqueue(HELD)
-    async with TcpProxy.to(dsn) as proxy, running_service(proxy.dsn, provider) as service:
+    brief = {"outage_seconds": 0.3}
+    async with TcpProxy.to(dsn) as proxy, running_service(proxy.dsn, provider, database=brief) as service:
         stream = aiter(service.stub.StreamChat(chat_request()))
         chunks = [await anext(stream), await anext(stream)]
         await proxy.cut()

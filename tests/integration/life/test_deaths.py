@@ -14,7 +14,8 @@ import pytest
 from agents.loader import load_catalog
 from agents.runner import AgentRunner
 from main import CATALOG, edge_of
-from orchestrator.chat import ChatService
+from orchestrator.cancellation import Cancellation
+from orchestrator.chat_service import ChatService
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_command
 from orchestrator.health import HealthService, Probe
@@ -22,6 +23,7 @@ from orchestrator.resume import ResumeService
 from orchestrator.server import Listening, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunSupervisor
+from orchestrator.turns import Turns
 from state.event_log import EventLog
 from state.models import ReplicaId
 from state.postgres.checkpoints.saver import PostgresSaver
@@ -115,7 +117,9 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
             runner,
             supervisor,
             log,
+            Turns(runs, log, Cancellation(runs, supervisor, encode).cancel),
             heartbeat_seconds=60.0,
+            max_wait_seconds=60.0,
             decode=kept_command,
             unfinished_text=unfinished_text,
         )

@@ -37,5 +37,6 @@ async def test_what_its_features_promise_is_so(service: Service) -> None:
         "structured_chunks",
         "heartbeats",
         "on_disconnect_continue",
+        "on_busy",
     ]
     assert all(chunk.WhichOneof("payload") for chunk in await service.chat())

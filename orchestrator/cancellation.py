@@ -1,0 +1,39 @@
+"""Cancelling a run, wherever it is executed."""
+
+from collections.abc import Collection
+from functools import partial
+from typing import Protocol
+
+from orchestrator.events import ChunkEncoder
+from orchestrator.unattended import Ended, ended
+from state.errors import CancelledRunError
+from state.models import Owner, RunId, RunState, UnattendedRun
+from state.ports import RunStore
+
+
+class Executor(Protocol):
+    """What executes runs in this process."""
+
+    def cancel(self, run_ids: Collection[RunId]) -> None: ...
+
+
+class Cancellation:
+    """Asks runs to end: here at once, elsewhere by notification, with a look at the table behind it."""
+
+    def __init__(self, runs: RunStore, executor: Executor, encode: ChunkEncoder) -> None:
+        self._runs = runs
+        self._executor = executor
+        self._end = partial(_cancelled, encode=encode)
+
+    async def cancel(self, owner: Owner, run_id: RunId) -> None:
+        """Return when the wish is committed; a run in line has ended then. Changes nothing for an ended one.
+
+        Raises:
+            NotFoundError: No such run of this owner.
+        """
+        await self._runs.cancel(owner, run_id, self._end)
+        self._executor.cancel([run_id])
+
+
+def _cancelled(run: UnattendedRun, *, encode: ChunkEncoder) -> Ended:
+    return ended(run, RunState.CANCELLED, CancelledRunError("the run was cancelled"), encode)

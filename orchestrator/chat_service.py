@@ -1,0 +1,125 @@
+"""The chat use case: begin a run for a user's turn, and take up one that was left."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from time import monotonic
+from uuid import uuid4
+
+from agents.loader import AgentCatalog
+from agents.runner import AgentRunner
+from agents.spec import AgentSpec
+from agents.turn import Emit, Turn, TurnResult
+from orchestrator.chat import Chat, ChatCommand, Reading
+from orchestrator.events import AttemptBegan, RunEvent, StatusChanged
+from orchestrator.execution import RunExecution, Work
+from orchestrator.supervisor import RunSupervisor
+from orchestrator.turns import OnBusy, Turns
+from state.event_log import EventLog
+from state.models import Attempt, ClaimedRun, ConversationId, NewRun, Owner, RunId, RunKind, RunState
+from state.threads import RunThread, thread_id
+
+
+class ChatService:
+    """Answers user turns.
+
+    `heartbeat_seconds`: how long a stream is silent before it shows that it lives. `max_wait_seconds`: how
+    long a turn waits for the one before it. `decode` reads a kept request again, `unfinished_text` finds the
+    first text of a log that no finished model call stands behind.
+    """
+
+    def __init__(
+        self,
+        catalog: AgentCatalog,
+        runner: AgentRunner,
+        supervisor: RunSupervisor,
+        log: EventLog,
+        turns: Turns,
+        *,
+        heartbeat_seconds: float,
+        max_wait_seconds: float,
+        decode: Callable[[bytes], ChatCommand],
+        unfinished_text: Callable[[Iterable[bytes]], int | None],
+        new_id: Callable[[], str] = lambda: uuid4().hex,
+    ) -> None:
+        self._catalog = catalog
+        self._runner = runner
+        self._supervisor = supervisor
+        self._log = log
+        self._turns = turns
+        self._heartbeat_seconds = heartbeat_seconds
+        self._max_wait_seconds = max_wait_seconds
+        self._decode = decode
+        self._unfinished_text = unfinished_text
+        self._new_id = new_id
+
+    async def begin(self, command: ChatCommand) -> Chat:
+        """Start the run and return once it is committed, or has to wait for the one before it.
+
+        In a new conversation the model is being called then; in another one it is called from then on.
+
+        Raises:
+            InvalidRequestError: No such agent.
+            ConversationBusyError: Another run of the conversation is active, and the turn will not wait.
+            DrainingError, DatabaseUnavailableError: Nothing was begun.
+        """
+        spec, routing_reason = self._catalog.resolve(command.agent_type)
+        run = NewRun(
+            run_id=RunId(self._new_id()),
+            owner=command.owner,
+            kind=RunKind.CHAT,
+            conversation_id=command.conversation_id or ConversationId(self._new_id()),
+            agent_name=spec.name,
+            request=command.request,
+            survives=command.continue_on_disconnect,
+        )
+        metadata = {"conversation_id": run.conversation_id, "routing_reason": routing_reason}
+        status = StatusChanged(RunState.RUNNING, "Answering", metadata)
+        new = not command.conversation_id
+        work = self._work(spec, command.turn, run.run_id, run.owner, run.conversation_id, new=new)
+        idle = command.heartbeat_seconds or self._heartbeat_seconds
+
+        def start() -> tuple[RunExecution, Reading]:
+            execution = self._supervisor.begin(run, status, work, window_seconds=command.window_seconds)
+            return execution, self._log.read(run.owner, run.run_id, idle_seconds=idle)
+
+        until_free = partial(
+            self._turns.until_free,
+            run.owner,
+            on_busy=command.on_busy,
+            until=monotonic() + (command.max_wait_seconds or self._max_wait_seconds),
+            idle_seconds=idle,
+        )
+        chat = Chat(run, start, None if command.on_busy is OnBusy.REJECT else until_free)
+        await chat.begin()
+        return chat
+
+    async def take_up(self, claimed: ClaimedRun) -> None:
+        """Go on with a run that another process, or this one, has left."""
+        attempt = claimed.attempt
+        command = self._decode(claimed.request)
+        spec, _ = self._catalog.resolve(claimed.agent_name)
+        log = await self._log.stored(attempt.owner, attempt.run_id)
+        shown = self._unfinished_text(record.payload for record in log)
+        begins: RunEvent = StatusChanged(RunState.RUNNING, "Answering again")
+        if shown is not None:
+            begins = AttemptBegan(attempt.number, shown)
+        conversation = claimed.conversation_id
+        work = self._work(spec, command.turn, attempt.run_id, attempt.owner, conversation, again=True)
+        self._supervisor.take_up(claimed, begins, work)
+
+    def _work(
+        self,
+        spec: AgentSpec,
+        turn: Turn,
+        run_id: RunId,
+        owner: Owner,
+        conversation: ConversationId,
+        *,
+        new: bool = False,
+        again: bool = False,
+    ) -> Work:
+        async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
+            thread = RunThread(owner, run_id, thread_id(owner, conversation), attempt, new=new, again=again)
+            return await self._runner.run(spec, turn, thread, emit)
+
+        return work

@@ -1,0 +1,55 @@
+"""Settling runs that no attempt writes for: the lost ones, and those cancelled while nobody executes them.
+
+Whoever settles has locked the run's row, and takes the next sequence there.
+"""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import asyncpg
+
+from state.models import ConversationId, Owner, Record, RunId, RunKind, RunOutcome, RunState, UnattendedRun
+
+if TYPE_CHECKING:
+    from state.postgres.database import Connection
+
+COLUMNS = """
+run_id, owner, kind, agent_name, conversation_id, state, survives,
+(SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
+"""
+
+_REQUEUE = "UPDATE runs SET state = 'queued', replica_id = NULL, update_time = now() WHERE run_id = $1"
+_LAST_RECORD = """
+INSERT INTO run_events (run_id, sequence, owner, payload, terminal) VALUES ($1, $2, $3, $4, true)
+"""
+_END = """
+UPDATE runs SET state = $2, error_reason = $3, last_sequence = $4, end_time = now(), update_time = now()
+WHERE run_id = $1
+RETURNING pg_notify('run_events', left(run_id::text, 8))
+"""
+
+
+def unattended(row: asyncpg.Record) -> UnattendedRun:
+    """A row of COLUMNS."""
+    return UnattendedRun(
+        run_id=RunId(row["run_id"].hex),
+        owner=Owner(row["owner"]),
+        kind=RunKind(row["kind"]),
+        agent_name=row["agent_name"],
+        conversation_id=ConversationId(row["conversation_id"]),
+        state=RunState(row["state"]),
+        survives=row["survives"],
+        last_sequence=row["last_sequence"],
+    )
+
+
+async def requeue(connection: "Connection", run: UnattendedRun) -> None:
+    """Put it back in line."""
+    await connection.execute(_REQUEUE, UUID(run.run_id))
+
+
+async def end(connection: "Connection", run: UnattendedRun, outcome: RunOutcome, record: Record) -> None:
+    """Write its last record and its terminal state."""
+    run_id = UUID(run.run_id)
+    await connection.execute(_LAST_RECORD, run_id, record.sequence, run.owner, record.payload)
+    await connection.fetchval(_END, run_id, outcome.state, outcome.error_reason, record.sequence)
