@@ -21,7 +21,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes $(2)
 endif
 
-.PHONY: help run serve chat model migrate test test-fast check format lint types imports contract deploy-check image-check protos soak bench lock clean
+.PHONY: help run serve chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ chat: $(RUNTIME) ## Talk to the running service in the terminal, or ask one thin
 model: $(MODEL) ## Install the model that answers when no provider key is set
 migrate: $(RUNTIME) ## Bring the database schema up to date and end
 	@$(BIN)/python main.py migrate
+
+storage: $(RUNTIME) ## Show which tables and conversations take up how many bytes
+	@$(BIN)/python main.py storage
 
 test: $(DEV) $(MODEL) $(PROTOS) ## Install what is missing and run all tests
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal

@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -28,24 +28,21 @@ import uvloop
 
 from agents.loader import CatalogError, load_catalog
 from agents.runner import AgentRunner
-from config.command_line import complain, parse, say
+from config.command_line import complain, parse, say, storage_report
 from config.load import SettingsError, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
-from orchestrator.cancellation import Cancellation
-from orchestrator.chat_service import ChatService
+from orchestrator.application import Application, Codec, Limits
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_command
-from orchestrator.conversations import ConversationService
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
-from orchestrator.replica import Replica
-from orchestrator.resume import ResumeService
+from orchestrator.replica import LeaseTimes
+from orchestrator.retention import RetentionTimes
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
-from orchestrator.supervisor import RunSupervisor
-from orchestrator.turns import Turns
+from orchestrator.supervisor import RunLimits
 from providers.base import ChatModel
 from providers.local.model import CONNECTION_HEADERS, PROVIDER_NAME, LocalModel
 from providers.local.server import LocalModelServer
@@ -55,11 +52,10 @@ from providers.openai_compatible.timeouts import ProviderTimeouts
 from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
-from state.event_log import EventLog
 from state.models import ReplicaId
 from state.postgres.listener import CANCELS, EVENTS, Listener
 from state.postgres.migrate import MigrationError, migrate_when_reachable
-from state.postgres.stores import PostgresStores
+from state.postgres.stores import PostgresStores, storage_at
 from telemetry import logs
 
 VERSION = "0.1.0"
@@ -169,61 +165,40 @@ async def assembled(
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """The whole service on a database that is up to date: its port, and what must not die."""
     catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
-    stream, server = settings.stream, settings.server
+    codec = Codec(encode, kept_command, unfinished_text)
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
-        log = EventLog(
-            stores.events,
-            tail_records=stream.tail_records,
-            outage_seconds=settings.database.outage_seconds,
-        )
-        supervisor = RunSupervisor(
-            stores.runs,
-            log,
-            encode,
+        runner = AgentRunner(model, stores.checkpoints)
+        app = Application(stores, catalog, runner, codec, limits_of(settings), hurried=hurried)
+        hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel}
+        listener = await stack.enter_async_context(Listener(dsn, hear))
+        await stack.enter_async_context(app)
+        server, kept = settings.server, settings.retention
+        about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes, kept.events_seconds)
+        health = HealthService(stores.database, model, app.supervisor)
+        servicer = OrchestratorServicer(app, health, about)
+        guard, options = edge_of(server)
+        served = await stack.enter_async_context(listening(servicer, health, app.supervisor, guard, options))
+        yield served.port, {"readiness": served.died, "the listener": listener.died, **app.deaths}
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What the settings say of runs, their readers and what is left of them."""
+    run, stream = settings.run, settings.stream
+    return Limits(
+        runs=RunLimits(
             window_seconds=stream.window_seconds,
             buffer_characters=stream.buffer_characters,
-            drain_seconds=server.drain_seconds,
-            max_seconds=settings.run.max_seconds,
-            hurried=hurried,
-        )
-        hear = {EVENTS: log.wake, CANCELS: supervisor.cancel}
-        listener = await stack.enter_async_context(Listener(dsn, hear))
-        cancellation = Cancellation(stores.runs, supervisor, encode)
-        turns = Turns(stores.runs, log, cancellation.cancel)
-        runner = AgentRunner(model, stores.checkpoints)
-        chat = ChatService(
-            catalog,
-            runner,
-            supervisor,
-            log,
-            turns=turns,
-            branches=stores.branches,
-            heartbeat_seconds=stream.heartbeat_seconds,
-            max_wait_seconds=settings.run.max_wait_seconds,
-            decode=kept_command,
-            unfinished_text=unfinished_text,
-        )
-        times = settings.run.model_dump(exclude={"max_seconds", "max_wait_seconds"})
-        replica = await stack.enter_async_context(
-            Replica(stores.leases, chat.take_up, supervisor, encode, **times)
-        )
-        await stack.enter_async_context(supervisor)
-        health = HealthService(stores.database, model, supervisor)
-        about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes)
-        resume = ResumeService(stores.runs, log, heartbeat_seconds=stream.heartbeat_seconds)
-        conversations = ConversationService(
-            stores.conversations,
-            stores.runs,
-            turns,
-            runner.history,
-            delete_seconds=settings.run.max_wait_seconds,
-        )
-        servicer = OrchestratorServicer(chat, resume, conversations, health, about)
-        guard, options = edge_of(server)
-        served = await stack.enter_async_context(listening(servicer, health, supervisor, guard, options))
-        parts: Deaths = {"readiness": served.died, "the listener": listener.died, "the replica": replica.died}
-        yield served.port, parts
+            drain_seconds=settings.server.drain_seconds,
+            max_seconds=run.max_seconds,
+        ),
+        leases=picked(LeaseTimes, run),
+        retention=picked(RetentionTimes, settings.retention),
+        max_wait_seconds=run.max_wait_seconds,
+        heartbeat_seconds=stream.heartbeat_seconds,
+        tail_records=stream.tail_records,
+        outage_seconds=settings.database.outage_seconds,
+    )
 
 
 def stores_at(
@@ -275,13 +250,24 @@ async def migrate_only(settings: Settings) -> None:
     say(f"the schema is up to date: {applied} migrations applied")
 
 
+async def show_storage(settings: Settings, largest: int) -> None:
+    """Say which tables and which conversations take up how many bytes, and end."""
+    schema = settings.database.schema_name
+    async with database_of(settings, {}) as dsn, storage_at(dsn, schema=schema) as storage:
+        say(storage_report(await storage.tables(), await storage.largest(largest)))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 stopped as told, 1 no start or a part died, 2 the command line or a setting is wrong."""
-    command = parse(arguments, VERSION).command
+    parsed = parse(arguments, VERSION)
+    commands: dict[str, Callable[[Settings], Coroutine[None, None, None]]] = {
+        "migrate": migrate_only,
+        "storage": partial(show_storage, largest=parsed.largest),
+    }
     try:
         settings = load()
         logs.configure(settings.log_level)
-        uvloop.run(migrate_only(settings) if command == "migrate" else serve(settings))
+        uvloop.run(commands.get(parsed.command, serve)(settings))
     except StoppedError:
         return 0
     except SettingsError as error:

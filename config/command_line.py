@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+_MOST = 1_000_000
+
 
 def parse(arguments: Sequence[str] | None, version: str) -> argparse.Namespace:
     """The command line; ends the process with code 2 when it is wrong."""
@@ -16,7 +18,16 @@ def parse(arguments: Sequence[str] | None, version: str) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve until SIGTERM or SIGINT (what happens without a command)")
     commands.add_parser("migrate", help="bring the database schema up to date, and end")
+    storage = commands.add_parser("storage", help="show what takes up space, and end")
+    storage.add_argument("--largest", type=_count, metavar="N", help="how many conversations to list (10)")
+    parser.set_defaults(largest=10)
     return parser.parse_args(arguments)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) > _MOST:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to {_MOST}")
+    return int(text)
 
 
 def say(line: str) -> None:
@@ -29,3 +40,32 @@ def complain(lines: Sequence[str], code: int) -> int:
     for line in lines:
         print(f"llm-orchestrator: {line}", file=sys.stderr)  # noqa: T201
     return code
+
+
+def storage_report(
+    tables: Sequence[tuple[str, int]], conversations: Sequence[tuple[str, str, int, int]]
+) -> str:
+    """What takes up space: tables by name and bytes, conversations by owner, name, checkpoints and log."""
+    total = ("total", sum(size for _, size in tables))
+    lines = _table(("TABLE", "BYTES"), [*tables, total])
+    if conversations:
+        lines += ["", *_table(("OWNER", "CONVERSATION", "CHECKPOINT BYTES", "LOG BYTES"), conversations)]
+    return "\n".join(lines)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str | int]]) -> list[str]:
+    cells = [[f"{cell:,}" if isinstance(cell, int) else _printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    numeric = [isinstance(cell, int) for cell in rows[0]]
+    return [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        )
+        for line in (header, *cells)
+    ]
+
+
+def _printable(text: str) -> str:
+    """Names are their users' own: a terminal must not obey them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

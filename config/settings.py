@@ -4,15 +4,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from config.group import MAX_BYTES, MAX_SECONDS, Group
+from config.retention import RetentionSettings
 
 PREFIX = "ORCHESTRATOR_"
 DELIMITER = "__"
-
-# What gRPC can hold: milliseconds and bytes in 31 bits.
-MAX_SECONDS = 7 * 24 * 3600
-MAX_BYTES = 2**31 - 1
 
 
 def _is_loopback(address: str) -> bool:
@@ -27,11 +26,7 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")  # config.names finds what is misspelt
-
-
-class ServerSettings(_Group):
+class ServerSettings(Group):
     """The gRPC server."""
 
     address: str = Field(default="127.0.0.1:50051", description="host:port to listen on")
@@ -98,7 +93,7 @@ class ServerSettings(_Group):
         return self
 
 
-class DatabaseSettings(_Group):
+class DatabaseSettings(Group):
     """How Postgres is used."""
 
     schema_name: str = Field(
@@ -131,13 +126,13 @@ class DatabaseSettings(_Group):
         return name
 
 
-class EmbeddedSettings(_Group):
+class EmbeddedSettings(Group):
     """What runs without anything being configured."""
 
     folder: Path = Field(default=Path(".data"), description="where the embedded Postgres keeps its data")
 
 
-class ProviderSettings(_Group):
+class ProviderSettings(Group):
     """The model behind OPENAI_* or ANTHROPIC_*."""
 
     model: str = Field(
@@ -154,7 +149,7 @@ class ProviderSettings(_Group):
     total_seconds: float = Field(default=600.0, gt=0, description="longest answer, seconds")
 
 
-class LocalModelSettings(_Group):
+class LocalModelSettings(Group):
     """The model that answers when no provider key is set."""
 
     threads: int = Field(
@@ -168,7 +163,7 @@ class LocalModelSettings(_Group):
     )
 
 
-class RunSettings(_Group):
+class RunSettings(Group):
     """How long a run may take, and when it is taken from a process that is silent."""
 
     max_seconds: float = Field(default=3600.0, gt=0, description="longest run, seconds")
@@ -195,7 +190,7 @@ class RunSettings(_Group):
         return self
 
 
-class StreamSettings(_Group):
+class StreamSettings(Group):
     """How tokens become chunks."""
 
     heartbeat_seconds: float = Field(
@@ -262,6 +257,7 @@ class Settings(BaseSettings):
     provider: ProviderSettings = ProviderSettings()
     local_model: LocalModelSettings = LocalModelSettings()
     run: RunSettings = RunSettings()
+    retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
 
     @field_validator("database_url")

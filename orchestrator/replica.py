@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -25,12 +26,21 @@ class Worker(Protocol):
     def cancel(self, run_ids: Collection[RunId]) -> None: ...
 
 
-class Replica:
-    """Runs its tasks inside its context. Times in seconds; `take_up` begins a claimed run.
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """In seconds.
 
     A process that cannot beat for `lease_seconds` is taken for dead: its runs end or go to another one, and
     whatever it still writes for them is refused.
     """
+
+    lease_seconds: float
+    beat_seconds: float
+    reap_seconds: float
+
+
+class Replica:
+    """Runs its tasks inside its context; `take_up` begins a claimed run."""
 
     def __init__(
         self,
@@ -38,27 +48,22 @@ class Replica:
         take_up: Callable[[ClaimedRun], Awaitable[None]],
         worker: Worker,
         encode: ChunkEncoder,
-        *,
-        lease_seconds: float,
-        beat_seconds: float,
-        reap_seconds: float,
+        times: LeaseTimes,
     ) -> None:
         self._leases = leases
         self._take_up = take_up
         self._encode = encode
-        self._lease_seconds = lease_seconds
-        self._beat_seconds = beat_seconds
-        self._reap_seconds = reap_seconds
+        self._times = times
         self._worker = worker
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         await self._leases.beat()  # before the first run, which would be nobody's
         for name, seconds, step in (
-            ("beat", self._beat_seconds, self._leases.beat),
-            ("reap", self._reap_seconds, self._reap),
-            ("claim", self._reap_seconds, self._claim),
-            ("cancel", self._reap_seconds, self._cancel),
+            ("beat", self._times.beat_seconds, self._leases.beat),
+            ("reap", self._times.reap_seconds, self._reap),
+            ("claim", self._times.reap_seconds, self._claim),
+            ("cancel", self._times.reap_seconds, self._cancel),
         ):
             self._tasks.append(asyncio.create_task(_every(seconds, name, step), name=name))
         return self
@@ -82,7 +87,7 @@ class Replica:
                 task.result()
 
     async def _reap(self) -> None:
-        reaped = await self._leases.reap(self._lease_seconds, self._worker.executing, self._end)
+        reaped = await self._leases.reap(self._times.lease_seconds, self._worker.executing, self._end)
         if reaped:
             logger.warning("runs of dead replicas settled", extra={"runs": reaped})
 

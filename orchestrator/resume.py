@@ -61,7 +61,8 @@ class ResumeService:
         return Resumed(run, records)
 
     async def _read(self, run: Run, after: int, idle_seconds: float) -> AsyncGenerator[Record | None]:
-        log = self._log.read(run.owner, run.run_id, after, idle_seconds=idle_seconds)
+        ended = run.state.is_terminal
+        log = self._log.read(run.owner, run.run_id, after, idle_seconds=idle_seconds, ended=ended)
         async with aclosing(log) as records:
             async for record in records:
                 if record is None:
@@ -74,7 +75,8 @@ class ResumeService:
             await self._runs.get(run.owner, run.run_id)
 
     async def _last(self, run: Run) -> Record | None:
-        async with aclosing(self._log.read(run.owner, run.run_id, run.last_sequence - 1)) as records:
+        last = self._log.read(run.owner, run.run_id, run.last_sequence - 1, ended=True)
+        async with aclosing(last) as records:
             return await anext(records)
 
     async def _find(self, command: ResumeCommand) -> Run:

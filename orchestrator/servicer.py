@@ -7,11 +7,9 @@ from typing import Any, Protocol, TypeAlias
 
 import grpc
 
-from orchestrator.chat_service import ChatService
+from orchestrator.application import Application
 from orchestrator.codec import checkpoints, chunks, errors, pages, requests
-from orchestrator.conversations import ConversationService
 from orchestrator.health import Health, HealthService
-from orchestrator.resume import ResumeService
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from state.errors import UnimplementedError
@@ -40,22 +38,16 @@ class ServerInfo:
     version: str
     agents: tuple[str, ...]
     max_request_bytes: int
+    event_retention_seconds: float
 
 
 class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     """Implements orchestrator.OrchestratorService. What is not built yet answers UNIMPLEMENTED."""
 
-    def __init__(
-        self,
-        chat: ChatService,
-        resume: ResumeService,
-        conversations: ConversationService,
-        health: HealthService,
-        about: ServerInfo,
-    ) -> None:
-        self._chat = chat
-        self._resume = resume
-        self._conversations = conversations
+    def __init__(self, app: Application, health: HealthService, about: ServerInfo) -> None:
+        self._chat = app.chat
+        self._resume = app.resume
+        self._conversations = app.conversations
         self._health = health
         self._about = about
 
@@ -72,12 +64,15 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     async def ResumeStream(
         self, request: pb.ResumeStreamRequest, context: Context
     ) -> AsyncGenerator[pb.ChatChunk]:
-        resumed = await self._resume.resume(requests.resume_command(request))
+        command = requests.resume_command(request)
+        resumed = await self._resume.resume(command)
         options = requests.reader_options(request.stream_options)
         if resumed.seen_end is not None:
             await _end_as(chunks.decode(resumed.seen_end.payload, options), context)
             return
-        async with aclosing(_stream(resumed.run, resumed.records, options, context)) as stream:
+        async with aclosing(
+            _stream(resumed.run, resumed.records, options, context, after=command.after)
+        ) as stream:
             async for chunk in stream:
                 yield chunk
 
@@ -109,12 +104,14 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     ) -> pb.GetServerInfoResponse:
         del request, context
         about = self._about
-        return pb.GetServerInfoResponse(
+        response = pb.GetServerInfoResponse(
             version=about.version,
             features=FEATURES,
             agents=about.agents,
             max_request_bytes=about.max_request_bytes,
         )
+        response.event_retention.FromNanoseconds(int(about.event_retention_seconds * 1e9))
+        return response
 
 
 class LoggedRun(Protocol):
@@ -129,7 +126,12 @@ class LoggedRun(Protocol):
 
 
 async def _stream(
-    run: LoggedRun, log: AsyncGenerator[Record | None], options: chunks.ReaderOptions, context: Context
+    run: LoggedRun,
+    log: AsyncGenerator[Record | None],
+    options: chunks.ReaderOptions,
+    context: Context,
+    *,
+    after: int = 0,
 ) -> AsyncGenerator[pb.ChatChunk]:
     """A log as its reader wants it, and the status that its last chunk stands for."""
     await context.send_initial_metadata(
@@ -141,6 +143,9 @@ async def _stream(
             if record is None:
                 yield chunks.heartbeat(run.run_id, run.agent_name, options)
                 continue
+            if record.sequence > after + 1:  # a log has no gaps but those that retention makes
+                yield chunks.pruned(run.run_id, run.agent_name, record.sequence, options)
+            after = record.sequence
             chunk = chunks.decode(record.payload, options)
             yield chunk
     await _end_as(chunk, context)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,33 +28,37 @@ _LAST_WORDS_SECONDS = 5.0
 """How long runs that drain cuts off may take to write their end."""
 
 
-class RunSupervisor:
-    """Owns every run of this process. Leaving the context drains it.
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """What a run may take.
 
     `window_seconds`: how long text is gathered into one chunk. `buffer_characters`: how much of a run's text
-    may wait to be written. `drain_seconds`: how long runs may go on after the process was told to stop,
-    unless `hurried` is set. `max_seconds`: how long any run may take.
+    may wait to be written. `drain_seconds`: how long runs may go on after the process was told to stop.
+    `max_seconds`: how long any run may take.
     """
+
+    window_seconds: float
+    drain_seconds: float
+    max_seconds: float
+    buffer_characters: int = 1 << 20
+
+
+class RunSupervisor:
+    """Owns every run of this process. Leaving the context drains it, at once when `hurried` is set."""
 
     def __init__(
         self,
         runs: RunStore,
         log: EventLog,
         encode: ChunkEncoder,
+        limits: RunLimits,
         *,
-        window_seconds: float,
-        buffer_characters: int = 1 << 20,
-        drain_seconds: float,
-        max_seconds: float,
         hurried: asyncio.Event | None = None,
     ) -> None:
         self._runs = runs
         self._log = log
         self._encode = encode
-        self._window_seconds = window_seconds
-        self._buffer_characters = buffer_characters
-        self._drain_seconds = drain_seconds
-        self._max_seconds = max_seconds
+        self._limits = limits
         self._hurried = hurried or asyncio.Event()
         self._executing: dict[asyncio.Task[None], RunExecution] = {}
         self.draining = False
@@ -94,7 +99,7 @@ class RunSupervisor:
         if self.draining:
             raise DrainingError("the server is stopping")
         identity = RunIdentity(run.run_id, run.owner, run.conversation_id, run.agent_name, run.survives)
-        journal = self._journal(identity, window_seconds or self._window_seconds, after=0)
+        journal = self._journal(identity, window_seconds or self._limits.window_seconds, after=0)
 
         async def start(first: Sequence[Record]) -> Attempt:
             return await self._runs.begin(run, first)
@@ -107,7 +112,7 @@ class RunSupervisor:
         identity = RunIdentity(
             attempt.run_id, attempt.owner, claimed.conversation_id, claimed.agent_name, survives=True
         )
-        journal = self._journal(identity, self._window_seconds, after=claimed.last_sequence)
+        journal = self._journal(identity, self._limits.window_seconds, after=claimed.last_sequence)
 
         async def start(first: Sequence[Record]) -> Attempt:
             await self._log.store_only(attempt, first)
@@ -122,7 +127,7 @@ class RunSupervisor:
             self._encode,
             window=window,
             after=after,
-            buffer_characters=self._buffer_characters,
+            buffer_characters=self._limits.buffer_characters,
         )
 
     def _launch(self, execution: RunExecution, begins: RunEvent, work: Work) -> RunExecution:
@@ -156,7 +161,7 @@ class RunSupervisor:
         ended = asyncio.ensure_future(asyncio.wait(self._executing))
         hurried = asyncio.ensure_future(self._hurried.wait())
         both: set[asyncio.Future[Any]] = {ended, hurried}
-        await asyncio.wait(both, timeout=self._drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, timeout=self._limits.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
         for future in both:
             await ended_after_cancel(future)
 
@@ -164,9 +169,10 @@ class RunSupervisor:
         run_id = execution.run.run_id
         failure: OrchestratorError | None = OrchestratorError("internal error")
         too_long = DeadlineExceededError(
-            f"a run may take {self._max_seconds:g} s", metadata={"seconds": f"{self._max_seconds:g}"}
+            f"a run may take {self._limits.max_seconds:g} s",
+            metadata={"seconds": f"{self._limits.max_seconds:g}"},
         )
-        limit = asyncio.get_running_loop().call_later(self._max_seconds, execution.stop, too_long)
+        limit = asyncio.get_running_loop().call_later(self._limits.max_seconds, execution.stop, too_long)
         try:
             await execution.execute(begins, work)
             failure = None

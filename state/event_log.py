@@ -13,7 +13,7 @@ from contextlib import suppress
 from time import monotonic
 from weakref import WeakValueDictionary
 
-from state.errors import DatabaseUnavailableError, OrchestratorError
+from state.errors import DatabaseUnavailableError, NotFoundError, OrchestratorError, Resource
 from state.models import Attempt, Owner, Record, RunId
 from state.ports import EventStore
 
@@ -129,29 +129,41 @@ class EventLog:
         return self._elsewhere.setdefault(run_id[:HINT_CHARACTERS], asyncio.Event())
 
     def read(
-        self, owner: Owner, run_id: RunId, after: int = 0, *, idle_seconds: float | None = None
+        self,
+        owner: Owner,
+        run_id: RunId,
+        after: int = 0,
+        *,
+        idle_seconds: float | None = None,
+        ended: bool = False,
     ) -> AsyncGenerator[Record | None]:
         """Yield the records after a sequence, waiting for more, and end after the terminal one.
 
         Yields None whenever nothing has come for `idle_seconds`. Called while this process executes the run,
-        it learns of the run's failure whenever that comes.
+        it learns of the run's failure whenever that comes. `ended`: the run is known to have, so that its log
+        is stored whole and nothing is waited for.
 
         Raises:
             DatabaseUnavailableError: The log cannot be read, or the run's writer lost its database.
-            NotFoundError: The id can be no run's.
+            NotFoundError: The id can be no run's, or the run that has ended was deleted.
         """
-        return self._read(self._tails.get(run_id), owner, run_id, after, idle_seconds)
+        stored = _PatientReader(self._store, owner, run_id, self._outage_seconds, ended=ended)
+        return self._read(None if ended else self._tails.get(run_id), stored, run_id, after, idle_seconds)
 
     async def _read(
-        self, tail: _Tail | None, owner: Owner, run_id: RunId, position: int, idle_seconds: float | None
+        self,
+        tail: _Tail | None,
+        stored: "_PatientReader",
+        run_id: RunId,
+        position: int,
+        idle_seconds: float | None,
     ) -> AsyncGenerator[Record | None]:
         quiet = _Quiet(idle_seconds)
-        store = _PatientReader(self._store, self._outage_seconds)
         while True:
             changed = tail.changed if tail else self._changed_elsewhere(run_id)
             records = tail.after(position) if tail else None
             if records is None:
-                records = await store.read(owner, run_id, position)
+                records = await stored.after(position)
             for record in records:
                 yield record
                 position = record.sequence
@@ -165,7 +177,7 @@ class EventLog:
             if quiet.long_enough():
                 quiet.begins()
                 yield None
-            looks = tail is None or store.is_away
+            looks = tail is None or stored.is_away
             await _wait(changed, min(quiet.left(), self._poll_seconds) if looks else quiet.left())
 
 
@@ -176,26 +188,36 @@ async def _wait(changed: asyncio.Event, most: float) -> None:
 
 
 class _PatientReader:
-    """Reads for one reader; while the store is away there is just nothing new, for `seconds` at most."""
+    """Reads for one reader; while the store is away there is just nothing new, for `seconds` at most.
 
-    def __init__(self, store: EventStore, seconds: float) -> None:
+    Of a run that has `ended` there is always more, up to the end, unless it was deleted.
+    """
+
+    def __init__(
+        self, store: EventStore, owner: Owner, run_id: RunId, seconds: float, *, ended: bool
+    ) -> None:
         self._store = store
+        self._owner = owner
+        self._run_id = run_id
         self._seconds = seconds
+        self._ended = ended
         self._since: float | None = None
 
     @property
     def is_away(self) -> bool:
         return self._since is not None
 
-    async def read(self, owner: Owner, run_id: RunId, after: int) -> list[Record]:
+    async def after(self, position: int) -> list[Record]:
         try:
-            records = list(await self._store.read(owner, run_id, after, _PAGE))
+            records = list(await self._store.read(self._owner, self._run_id, position, _PAGE))
         except DatabaseUnavailableError:
             self._since = self._since or monotonic()
             if monotonic() - self._since >= self._seconds:
                 raise
             return []
         self._since = None
+        if self._ended and not records:
+            raise NotFoundError("no such run", Resource("run", self._run_id))
         return records
 
 

@@ -1,5 +1,6 @@
 """Domain values shared by every layer above."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -172,3 +173,22 @@ class Run:
     last_sequence: int
     error_reason: str
     create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What one batch of retention deleted, and whether it found all that it may take."""
+
+    tables: Mapping[str, "Extent"]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a table: `bytes` as stored, compressed, of the values alone."""
+
+    rows: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Extent") -> "Extent":
+        return Extent(self.rows + other.rows, self.bytes + other.bytes)

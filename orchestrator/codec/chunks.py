@@ -89,7 +89,16 @@ def unfinished_text(payloads: Iterable[bytes]) -> int | None:
 
 def heartbeat(run_id: RunId, agent_name: str, options: ReaderOptions) -> pb.ChatChunk:
     """A chunk that is in no log: the stream lives, there is just nothing to say."""
-    chunk = pb.ChatChunk(run_id=run_id, agent_name=agent_name, heartbeat=pb.Heartbeat())
+    return _unlogged(pb.ChatChunk(run_id=run_id, agent_name=agent_name, heartbeat=pb.Heartbeat()), options)
+
+
+def pruned(run_id: RunId, agent_name: str, first: int, options: ReaderOptions) -> pb.ChatChunk:
+    """A chunk that is in no log: what comes before the sequence `first` is gone."""
+    reset = pb.StreamReset(from_sequence=first, reason=pb.RESET_REASON_PRUNED)
+    return _unlogged(pb.ChatChunk(run_id=run_id, agent_name=agent_name, reset=reset), options)
+
+
+def _unlogged(chunk: pb.ChatChunk, options: ReaderOptions) -> pb.ChatChunk:
     chunk.time.GetCurrentTime()
     if not options.structured_only:
         fill_strings(chunk)

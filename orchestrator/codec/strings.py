@@ -19,6 +19,12 @@ def _permission_resolved(chunk: pb.ChatChunk) -> str:
     return f"Permission {state.removeprefix('PERMISSION_STATE_').lower()}"
 
 
+def _reset(chunk: pb.ChatChunk) -> str:
+    if chunk.reset.reason == pb.RESET_REASON_PRUNED:
+        return "What was shown is no longer kept: what follows stands for all of it"
+    return f"Discard what was shown: attempt {chunk.reset.attempt}"
+
+
 STRINGS: dict[str, tuple[str, _Text]] = {
     "content": ("content", lambda c: c.content.text),
     "status": ("status", lambda c: c.status.text),
@@ -33,7 +39,7 @@ STRINGS: dict[str, tuple[str, _Text]] = {
     "editor_operations": ("editor_operations", lambda c: _json(c.editor_operations)),
     "title": ("title", lambda c: c.title.title),
     "permission_resolved": ("status", _permission_resolved),
-    "reset": ("status", lambda c: f"Discard what was shown: attempt {c.reset.attempt}"),
+    "reset": ("status", _reset),
     "plan": ("status", lambda _: "The plan has changed"),
     "artifact": ("status", lambda c: c.artifact.title),
 }

@@ -1,7 +1,8 @@
 """Everything one process keeps in Postgres, each kind of work with connections of its own."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -13,15 +14,20 @@ from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
 from state.postgres.patience import Patience
+from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
+from state.postgres.storage import PostgresStorage
+
+_REPORT_SECONDS = 3600.0
+"""A report reads whole tables, and whoever asked for it can stop it."""
 
 
 class PostgresStores:
     """The stores of one process, open inside its context.
 
     `pool_size` connections serve callers and runs. Beats and reaping have one each, because they may wait for
-    nobody's work. Runs outlast an outage of `outage_seconds`,
-    unless `hurried` is set.
+    nobody's work; retention has one, because nobody may wait for its. Runs outlast an outage of
+    `outage_seconds`, unless `hurried` is set.
     """
 
     def __init__(
@@ -46,8 +52,8 @@ class PostgresStores:
                 statement_seconds=statement_seconds,
             )
 
-        self.database, beats, reaps = database(pool_size), database(1), database(1)
-        self._databases = (self.database, beats, reaps)
+        self.database, beats, reaps, retention = database(pool_size), database(1), database(1), database(1)
+        self._databases = (self.database, beats, reaps, retention)
         patience = Patience(outage_seconds, hurried)
         self.runs = PostgresRunStore(self.database, replica_id, patience)
         self.events = PostgresEventStore(self.database, patience)
@@ -55,6 +61,7 @@ class PostgresStores:
         self.branches = PostgresBranches(self.database)
         self.conversations = PostgresConversations(self.database)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
+        self.retention = PostgresRetention(retention)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -68,3 +75,10 @@ class PostgresStores:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._opened.aclose()
+
+
+@asynccontextmanager
+async def storage_at(dsn: str, *, schema: str) -> AsyncIterator[PostgresStorage]:
+    """What measures the tables, beside a service or without one."""
+    async with Database(dsn, schema=schema, pool_size=1, statement_seconds=_REPORT_SECONDS) as database:
+        yield PostgresStorage(database)

@@ -21,6 +21,7 @@ from state.postgres.runs import PostgresRunStore
 from tests.fakes.scripted_provider.addresses import silent_address
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
+from tests.harness.retention import HOUR, age, counts, heard_passes
 from tests.harness.service import Service, chat_request, collect, running_service, settings_for_tests
 from tests.harness.statuses import error_info
 
@@ -161,3 +162,43 @@ async def test_the_window_gathers_text_for_as_long_as_its_setting(
             answer: list[pb.ChatChunk] = await service.chat()
         chunks[window] = len([chunk for chunk in answer if chunk.HasField("content")])
     assert chunks[1.0] <= 2 < chunks[0.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("checkpoints_idle_seconds", "checkpoints"),
+        ("events_seconds", "run_events"),
+        ("runs_seconds", "runs"),
+    ],
+)
+async def test_what_is_old_is_deleted_after_as_long_as_its_setting(
+    dsn: str, provider: ScriptedProvider, name: str, table: str
+) -> None:
+    names = ("checkpoints_idle_seconds", "events_seconds", "runs_seconds")
+    async with running_service(dsn, provider) as service:
+        for _ in range(2):
+            await service.chat(conversation_id="c1")
+    await age(dsn, hours=10)
+    before = await counts(dsn)
+    after = {}
+    for hours in (11, 9):
+        # A run may go no sooner than what tells its age by it.
+        lowered = names if name == "runs_seconds" else (name,)
+        ages = {one: (hours if one in lowered else 11) * HOUR for one in names}
+        with heard_passes() as passes:
+            async with running_service(dsn, provider, retention=ages):
+                await passes.number(1)
+        after[hours] = await counts(dsn)
+    assert after[11] == before
+    assert after[9][table] < before[table]
+
+
+async def test_retention_passes_come_as_often_as_their_setting(dsn: str, provider: ScriptedProvider) -> None:
+    between = {}
+    for interval in (1, 2):
+        with heard_passes() as passes:
+            async with running_service(dsn, provider, retention={"interval_seconds": interval}):
+                await passes.number(2)
+        between[interval] = passes.times[1] - passes.times[0]
+    assert 0.99 < between[1] < 1.99 < between[2]

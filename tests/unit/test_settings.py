@@ -35,6 +35,17 @@ def only_these(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("ORCHESTRATOR_SERVER__ADDRESS", "example.org:50051", "is not loopback"),
         ("DATABASE_URL", f"mysql://{SECRET}", "DATABASE_URL: "),
         ("OPENAI_BASE_URL", "ftp://example.org", "OPENAI_BASE_URL: "),
+        ("ORCHESTRATOR_RETENTION__INTERVAL_SECONDS", "0", "ORCHESTRATOR_RETENTION__INTERVAL_SECONDS: "),
+        ("ORCHESTRATOR_RETENTION__EVENTS_SECONDS", "0", "ORCHESTRATOR_RETENTION__EVENTS_SECONDS: "),
+        ("ORCHESTRATOR_RETENTION__RUNS_SECONDS", "0", "ORCHESTRATOR_RETENTION__RUNS_SECONDS: "),
+        ("ORCHESTRATOR_RETENTION__RUNS_SECONDS", "nan", "ORCHESTRATOR_RETENTION__RUNS_SECONDS: "),
+        ("ORCHESTRATOR_RETENTION__RUNS_SECONDS", "3600", "runs_seconds must be at least events_seconds"),
+        ("ORCHESTRATOR_RETENTION__EVENTS_SECONDS", "9e6", "runs_seconds must be at least events_seconds"),
+        (
+            "ORCHESTRATOR_RETENTION__CHECKPOINTS_IDLE_SECONDS",
+            "0",
+            "ORCHESTRATOR_RETENTION__CHECKPOINTS_IDLE_SECONDS: ",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line_in_the_environments_words(

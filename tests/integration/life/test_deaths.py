@@ -13,26 +13,14 @@ import pytest
 
 from agents.loader import load_catalog
 from agents.runner import AgentRunner
-from main import CATALOG, edge_of
-from orchestrator.cancellation import Cancellation
-from orchestrator.chat_service import ChatService
+from main import CATALOG, edge_of, limits_of, stores_at
+from orchestrator.application import Application, Codec
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_command
-from orchestrator.conversations import ConversationService
 from orchestrator.health import HealthService, Probe
-from orchestrator.resume import ResumeService
 from orchestrator.server import Listening, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
-from orchestrator.supervisor import RunSupervisor
-from orchestrator.turns import Turns
-from state.event_log import EventLog
 from state.models import ReplicaId
-from state.postgres.checkpoints.branches import PostgresBranches
-from state.postgres.checkpoints.saver import PostgresSaver
-from state.postgres.conversations import PostgresConversations
-from state.postgres.database import Database
-from state.postgres.events import PostgresEventStore
-from state.postgres.runs import PostgresRunStore
 from tests.fakes.embedded_postgres import passable_folder, postmaster_pid, processes_of
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
@@ -105,42 +93,17 @@ class BreaksOnce:
 @asynccontextmanager
 async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> AsyncIterator[Listening]:
     """The service as `main.assembled` makes it, but for what its health is asked of."""
-    settings = settings_for_tests()
-    catalog = load_catalog(CATALOG)
+    settings, catalog = settings_for_tests(), load_catalog(CATALOG)
     async with (
-        Database(dsn, schema="orchestrator", pool_size=1) as database,
+        stores_at(settings, dsn, ReplicaId("0" * 32), None) as stores,
         scripted_model(provider.base_url) as model,
     ):
-        log = EventLog(PostgresEventStore(database))
-        runs = PostgresRunStore(database, ReplicaId("0" * 32))
-        supervisor = RunSupervisor(runs, log, encode, window_seconds=0.0, drain_seconds=1.0, max_seconds=60.0)
-        runner = AgentRunner(model, PostgresSaver(database))
-        turns = Turns(runs, log, Cancellation(runs, supervisor, encode).cancel)
-        chat = ChatService(
-            catalog,
-            runner,
-            supervisor,
-            log,
-            turns=turns,
-            branches=PostgresBranches(database),
-            heartbeat_seconds=60.0,
-            max_wait_seconds=60.0,
-            decode=kept_command,
-            unfinished_text=unfinished_text,
-        )
-        resume = ResumeService(runs, log, heartbeat_seconds=60.0)
-        conversations = ConversationService(
-            PostgresConversations(database), runs, turns, runner.history, delete_seconds=1.0
-        )
-        health = HealthService(probe, model, supervisor, fresh_seconds=0.0)
-        servicer = OrchestratorServicer(
-            chat, resume, conversations, health, ServerInfo("0", catalog.names, 1024)
-        )
-        async with (
-            supervisor,
-            listening(servicer, health, supervisor, *edge_of(settings.server)) as running,
-        ):
-            yield running
+        runner, codec = AgentRunner(model, stores.checkpoints), Codec(encode, kept_command, unfinished_text)
+        async with Application(stores, catalog, runner, codec, limits_of(settings)) as app:
+            health = HealthService(probe, model, app.supervisor, fresh_seconds=0.0)
+            servicer = OrchestratorServicer(app, health, ServerInfo("0", catalog.names, 1024, 60.0))
+            async with listening(servicer, health, app.supervisor, *edge_of(settings.server)) as running:
+                yield running
 
 
 async def test_the_death_of_what_tells_readiness_is_the_death_of_a_part(

@@ -1,0 +1,89 @@
+"""What nobody needs any more is deleted: old checkpoints first, then logs, then the runs themselves."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Self
+
+from state.errors import OrchestratorError
+from state.models import Deleted, Extent
+from state.ports import RetentionStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionTimes:
+    """In seconds, by the database's clock: how often to look, and how long what has ended is kept."""
+
+    interval_seconds: float
+    checkpoints_idle_seconds: float
+    events_seconds: float
+    runs_seconds: float
+
+
+class Retention:
+    """Runs one task inside its context.
+
+    Any number of processes may do so: whoever finds another one at work leaves the pass to it. A pass that
+    failed is tried again after `retry_seconds`, or after an interval that is shorter.
+    """
+
+    def __init__(self, store: RetentionStore, times: RetentionTimes, *, retry_seconds: float = 60.0) -> None:
+        self._store = store
+        self._times = times
+        self._retry_seconds = min(retry_seconds, times.interval_seconds)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="retention")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def died(self) -> None:
+        """Complete, or raise, when the task has ended by itself."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+            if not self._task.cancelled():
+                self._task.result()
+
+    async def _run(self) -> None:
+        while True:
+            seconds = self._times.interval_seconds
+            try:
+                await self.delete_old()
+            except OrchestratorError as error:
+                logger.warning("retention failed", extra={"reason": error.reason}, exc_info=error)
+                seconds = self._retry_seconds
+            await asyncio.sleep(seconds)
+
+    async def delete_old(self) -> None:
+        """One pass over everything that is past its time.
+
+        Raises:
+            DatabaseUnavailableError: The rest is left to the next pass.
+        """
+        total: defaultdict[str, Extent] = defaultdict(Extent)
+        steps: tuple[tuple[Callable[[float], Awaitable[Deleted | None]], float], ...] = (
+            (self._store.prune_checkpoints, self._times.checkpoints_idle_seconds),
+            (self._store.prune_events, self._times.events_seconds),
+            (self._store.delete_runs, self._times.runs_seconds),
+        )
+        try:
+            for step, age in steps:
+                while batch := await step(age):
+                    for table, extent in batch.tables.items():
+                        total[table] += extent
+                    if not batch.more:
+                        break
+        finally:
+            logger.info("retention", extra={"deleted": {t: asdict(e) for t, e in total.items()}})
