@@ -62,7 +62,8 @@ UPDATE runs SET state = $2, error_reason = $3, last_sequence = $4, end_time = no
 WHERE run_id = $1
 RETURNING pg_notify('run_events', left(run_id::text, 8))
 """
-_FORGET = "DELETE FROM replicas WHERE beat_time < now() - make_interval(secs => $1 * 10)"
+# Without the cast `$1 * 10` is an integer, and a lease of half a second nothing.
+_FORGET = "DELETE FROM replicas WHERE beat_time < now() - make_interval(secs => $1::double precision * 10)"
 
 _CLAIM = """
 WITH next AS (
