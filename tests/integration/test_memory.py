@@ -1,5 +1,6 @@
 """A conversation is remembered by its checkpoint, whatever happened in between."""
 
+import asyncio
 import os
 import signal
 
@@ -13,6 +14,7 @@ from tests.fakes.scripted_provider.process import scripted_provider_process
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.harness.process import orchestrator_process
 from tests.harness.service import Service, chat_request, collect, text_of
+from tests.harness.statuses import error_info, retry_delay
 
 
 def said(body: dict[str, list[dict[str, str]]]) -> list[tuple[str, str]]:
@@ -80,6 +82,27 @@ async def test_a_cancelled_turn_leaves_the_conversation_as_it_was(service: Servi
     assert await service.run_ended(first.run_id) == "cancelled"
     await service.chat("next", conversation_id="c1")
     assert said(service.provider.ledger[1].body) == [("user", "next")]
+
+
+async def test_of_two_turns_at_once_the_one_that_ends_later_says_that_it_was_not_kept(
+    service: Service,
+) -> None:
+    service.provider.enqueue(Script(tokens=("slow", " answer"), hold_after=1), Script(tokens=("quick",)))
+    slow: list[pb.ChatChunk] = []
+    call = service.stub.StreamChat(chat_request("slow", conversation_id="c1"))
+    reader = asyncio.create_task(collect(call, slow))
+    await service.provider.call(1)
+    await service.chat("quick", conversation_id="c1")
+    service.provider.release()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await reader
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert error_info(refused.value).reason == "WORKER_LOST"
+    assert retry_delay(refused.value) is not None
+    assert slow[-1].error.reason == "WORKER_LOST"
+    await service.chat("third", conversation_id="c1")
+    expected = [("user", "quick"), ("assistant", "quick"), ("user", "third")]
+    assert said(service.provider.ledger[2].body) == expected
 
 
 async def test_the_oldest_messages_go_when_the_context_is_full(service: Service) -> None:

@@ -89,10 +89,10 @@ async def test_no_turn_is_lost_when_two_replicas_race(
 
 async def past_its_lease(database: Database, replica_id: ReplicaId) -> None:
     """Return when the replica has been silent for a lease; one that is not stopped never is."""
-    silent = "SELECT beat_time < now() - make_interval(secs => $2) FROM replicas WHERE replica_id = $1"
+    beats = "SELECT FROM replicas WHERE replica_id = $1 AND beat_time > now() - make_interval(secs => $2)"
     while True:
         async with database.connection() as connection:
-            if await connection.fetchval(silent, UUID(replica_id), LEASE_SECONDS):
+            if not await connection.fetch(beats, UUID(replica_id), LEASE_SECONDS):
                 return
         await asyncio.sleep(LEASE_SECONDS / 10)
 
