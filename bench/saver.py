@@ -127,7 +127,7 @@ def judge(rates: Rates) -> dict[str, str]:
 def main() -> int:
     """Exit code 0 when it ran, whether or not the goals are reached."""
     parser = argparse.ArgumentParser(prog="bench.saver", description=__doc__)
-    parser.add_argument("--rounds", type=count, default=5, help="of each side in turn (5)")
+    parser.add_argument("--rounds", type=count, default=3, help="of each side in turn (3)")
     parser.add_argument("--quick", action="store_true", help="only show that it runs")
     parser.add_argument("--json", type=Path, help="write the results to this file too")
     arguments = parser.parse_args()

@@ -47,7 +47,8 @@ WHERE state IN ('running', 'cancelling')
 ORDER BY run_id LIMIT 100
 FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - a constant
-_FORGET = "DELETE FROM replicas WHERE beat_time < now() - make_interval(secs => $1 * 10)"
+# Without the cast `$1 * 10` is an integer, and a lease of half a second nothing.
+_FORGET = "DELETE FROM replicas WHERE beat_time < now() - make_interval(secs => $1::double precision * 10)"
 
 _CANCELLING = "SELECT run_id FROM runs WHERE replica_id = $1 AND state = 'cancelling'"
 

@@ -14,6 +14,9 @@ import pytest
 
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
+from state.models import ReplicaId
+from state.postgres.database import Database
+from state.postgres.leases import PostgresLeases
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.process import OrchestratorProcess, orchestrator_process
@@ -203,3 +206,12 @@ async def _execute(dsn: str, statement: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute(statement)
     await connection.close()
+
+
+async def test_a_short_lease_is_no_reason_to_forget_a_replica_that_beats(dsn: str) -> None:
+    async with Database(dsn, schema="orchestrator", pool_size=1) as database:
+        leases = PostgresLeases(database, database, ReplicaId("1" * 32), version="test")
+        await leases.beat()
+        await leases.reap(0.9, [], lambda run: None)
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM replicas") == 1

@@ -89,10 +89,10 @@ async def test_no_turn_is_lost_when_two_replicas_race(
 
 async def past_its_lease(database: Database, replica_id: ReplicaId) -> None:
     """Return when the replica has been silent for a lease; one that is not stopped never is."""
-    silent = "SELECT beat_time < now() - make_interval(secs => $2) FROM replicas WHERE replica_id = $1"
+    beats = "SELECT FROM replicas WHERE replica_id = $1 AND beat_time > now() - make_interval(secs => $2)"
     while True:
         async with database.connection() as connection:
-            if await connection.fetchval(silent, UUID(replica_id), LEASE_SECONDS):
+            if not await connection.fetch(beats, UUID(replica_id), LEASE_SECONDS):
                 return
         await asyncio.sleep(LEASE_SECONDS / 10)
 
@@ -105,9 +105,9 @@ async def taken_over(leases: PostgresLeases, run_id: RunId) -> None:
             return None
         return RunOutcome(RunState.FAILED), Record(run.last_sequence + 1, b"", terminal=True)
 
-    await leases.reap(LEASE_SECONDS, [], end)
-    claimed = await leases.claim()
-    assert claimed is not None
+    # Once may be too early: a beat that was on its way when the process was stopped still counts.
+    while (claimed := await leases.claim()) is None:
+        await leases.reap(LEASE_SECONDS, [], end)
     assert (claimed.attempt.run_id, claimed.attempt.number) == (run_id, 2)
 
 

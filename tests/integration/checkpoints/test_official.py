@@ -1,6 +1,7 @@
 """Our savers and the official one on the same tables: each goes on where the other stopped."""
 
 import asyncio
+import json
 import operator
 from typing import Annotated, Any, TypedDict
 
@@ -118,6 +119,24 @@ async def test_both_rebuild_the_same_delta_channels_at_every_checkpoint(
         assert found == expected
         seeded += isinstance(found["log"].get("seed"), _DeltaSnapshot)
     assert seeded, "no snapshot was met: the test shows less than it says"
+
+
+async def test_a_snapshot_is_marked_as_the_official_saver_marks_it(
+    savers: Savers, database: Database
+) -> None:
+    marks = []
+    for which in (OURS, THEIRS):
+        for word in ("rose", "oak"):
+            saver, at = await savers.at(which)
+            paused = await build(saver).ainvoke({"word": word}, at, durability="sync")
+            await build(saver).ainvoke(Command(resume={paused["__interrupt__"][0].id: "yes"}), at)
+        values = [
+            json.loads(row["checkpoint"])["channel_values"] for row in await rows(database, "checkpoints")
+        ]
+        marks.append([value["log"] for value in values if "log" in value])
+        await UnfencedPostgresSaver(database, ANN).adelete_thread(at["configurable"]["thread_id"])
+    assert marks[0] == marks[1]
+    assert True in marks[0]
 
 
 class Parallel(TypedDict):
