@@ -31,7 +31,8 @@ from tests.integration.transport.callers import (
 SMALL_WINDOW = {"grpc.http2.lookahead_bytes": 65535, "grpc.http2.bdp_probe": 0}
 """Without it gRPC's client takes some megabytes before it leaves a server waiting."""
 
-LONG = Script(tokens=("x" * 1024,) * 600)
+LONG_AND_SLOW = Script(tokens=("x" * 1024,) * 600, token_interval=0.001)
+"""Written in many steps, most of them after its reader has stopped."""
 LONG_AND_HELD = Script(tokens=("x" * 1024,) * 600, hold_after=600)
 MEGABYTE = 1 << 20
 
@@ -88,7 +89,7 @@ async def test_a_reader_behind_a_dead_link_is_one_who_does_not_read(
 
 
 async def test_a_run_does_not_wait_for_its_reader(dsn: str, provider: ScriptedProvider) -> None:
-    provider.enqueue(LONG)
+    provider.enqueue(LONG_AND_SLOW)
     async with (
         running_service(dsn, provider, server={"slow_reader_seconds": 30.0}) as service,
         calling(service.port, SMALL_WINDOW) as caller,
