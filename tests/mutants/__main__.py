@@ -1,4 +1,4 @@
-"""Try mutants one after the other: `python -m tests.mutants [name or group ...]`. Exit code 1: one survived."""
+"""Try mutants one after the other: `python -m tests.mutants [name or group ...]`. Exit code 1: some lived."""
 
 import sys
 from collections.abc import Sequence

@@ -120,5 +120,8 @@ def _end_what_is_left(folder: Path) -> None:
     """Kill what has left pytest's process group: a server of a mutant that does not end, its Postgres."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.environ().get("TMPDIR") == str(folder / "tmp") or folder in Path(process.cwd()).parents:
+            if (
+                process.environ().get("TMPDIR") == str(folder / "tmp")
+                or folder in Path(process.cwd()).parents
+            ):
                 process.kill()

@@ -16,7 +16,7 @@ EXEMPT = sorted(exempt.test for exempt in CATALOGUE.exempt)
 MUTANT = Mutant("group", "name", "trap", "file.py", "old", "new", ("tests/test_it.py::test_it",))
 
 
-def tests_in(path: Path) -> set[str]:
+def functions_of(path: Path) -> set[str]:
     """The test functions of a file, named as pytest names them."""
     functions = (
         node
@@ -29,7 +29,7 @@ def tests_in(path: Path) -> set[str]:
 def trap_tests() -> set[str]:
     """Every test that stands for a proven trap."""
     files = [path for folder in FOLDERS for path in (ROOT / "tests/integration" / folder).glob("test_*.py")]
-    return set().union(*map(tests_in, [*files, ROOT / "tests/unit/test_errors_on_the_wire.py"]))
+    return set().union(*map(functions_of, [*files, ROOT / "tests/unit/test_errors_on_the_wire.py"]))
 
 
 def test_every_test_of_a_trap_has_a_mutant_or_a_reason_why_not() -> None:
@@ -45,7 +45,7 @@ def test_no_test_has_both_a_mutant_and_a_reason_why_not() -> None:
 def test_what_a_mutant_names_is_a_test(test: str) -> None:
     path = ROOT / test.partition("::")[0]
     assert path.is_file()
-    assert test in tests_in(path)
+    assert test in functions_of(path)
 
 
 @pytest.mark.parametrize("mutant", CATALOGUE.mutants, ids=lambda mutant: mutant.name)
@@ -68,7 +68,7 @@ def test_no_two_mutants_have_the_same_name() -> None:
 
 @pytest.mark.parametrize("text", ["", "old and old"])
 def test_a_mutant_whose_old_text_does_not_stand_there_just_once_is_refused(text: str) -> None:
-    with pytest.raises(MutantError, match="name: its old text stands [02] times in file.py"):
+    with pytest.raises(MutantError, match=r"name: its old text stands [02] times in file\.py"):
         MUTANT.applied(text)
 
 

@@ -79,6 +79,7 @@ async def leave_at_any_moment(stub: Stub, streams: int) -> None:
             match number % 4:
                 case 0:
                     await each.wait_for_connection()
+                    await asyncio.sleep(number % 16 * 0.0005)  # its run is begun, or being committed
                 case 1:
                     await each.initial_metadata()
                 case chunks:
