@@ -104,6 +104,7 @@ async def test_an_abort_of_the_handlers_own_passes_unchanged(
 
     async with guarded(handler_of(kind, aborts, first)) as server:
         end = await server.ended(kind)
+        await server.guard.idle()
     assert len(end.replies) == first
     assert end.failure.code() is grpc.StatusCode.OUT_OF_RANGE
     assert end.failure.details() == "its own words"
