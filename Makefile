@@ -78,7 +78,7 @@ protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in CI
 	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life
 
-mutants: $(DEV) $(MODEL) ## Break each trap's guard on purpose and see its test fail; some of them: make mutants ONLY="edge"
+mutants: $(DEV) $(MODEL) ## Break each trap's guard on purpose and see its test fail; some of them: make mutants ONLY="guard"
 	$(BIN)/python -m tests.mutants $(ONLY)
 
 bench: $(DEV) $(MODEL) ## Time to the first token beside the same provider asked directly; time to SERVING
