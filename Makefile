@@ -6,6 +6,7 @@ UV := $(shell command -v uv)
 BIN := .venv/bin
 WORKERS ?= 2
 Q ?=
+ONLY ?=
 
 # A stamp stands for an environment that matches its requirements file.
 RUNTIME := .venv/.runtime
@@ -21,7 +22,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes $(2)
 endif
 
-.PHONY: help run serve chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak bench lock clean
+.PHONY: help run serve chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -78,7 +79,10 @@ protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 	protos/generate.sh
 
 soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in CI
-	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints
+	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/soak -rP
+
+mutants: $(DEV) $(MODEL) ## Break each trap's guard on purpose and see its test fail; some of them: make mutants ONLY="guard"
+	$(BIN)/python -m tests.mutants $(ONLY)
 
 bench: $(DEV) $(MODEL) ## Time to the first token beside the provider asked directly; to SERVING; our saver beside LangGraph's
 	$(BIN)/python -m bench.first_token

@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 from main import assembled, edge_of
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
+from providers.openai_compatible.timeouts import ProviderTimeouts
 from telemetry import logs
 from tests.harness.service import scripted_model, settings_for_tests
 
@@ -38,6 +39,8 @@ _START_SECONDS = 30.0
 _READING_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 _SETTINGS = settings_for_tests(server={"max_streams_per_user": 1000})
+_PATIENT = ProviderTimeouts(connect=5.0, first_token=300.0, between_tokens=300.0, total=600.0)
+"""So that no run that was left ends by itself, as if it had been stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,10 @@ class _Swallowing(_Empty):
 
 @asynccontextmanager
 async def _service(dsn: str, provider_url: str) -> AsyncIterator[int]:
-    async with scripted_model(provider_url) as model, assembled(_SETTINGS, dsn, model) as (port, _):
+    async with (
+        scripted_model(provider_url, _PATIENT) as model,
+        assembled(_SETTINGS, dsn, model) as (port, _),
+    ):
         yield port
 
 

@@ -88,7 +88,9 @@ async def test_a_cancellation_our_own_code_leaks_ends_the_call_and_never_hangs_t
 
 @pytest.mark.parametrize(("kind", "first"), MOMENTS)
 @pytest.mark.parametrize("then", ["", "goes on", "fails"])
-async def test_an_abort_of_the_handlers_own_passes_unchanged(kind: Kind, first: int, then: str) -> None:
+async def test_an_abort_of_the_handlers_own_passes_unchanged(
+    kind: Kind, first: int, then: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Even where the handler's own `except Exception` takes it, as grpc's AbortError is one."""
 
     async def aborts(context: Context) -> None:
@@ -102,11 +104,15 @@ async def test_an_abort_of_the_handlers_own_passes_unchanged(kind: Kind, first: 
 
     async with guarded(handler_of(kind, aborts, first)) as server:
         end = await server.ended(kind)
+        await server.guard.idle()
     assert len(end.replies) == first
     assert end.failure.code() is grpc.StatusCode.OUT_OF_RANGE
     assert end.failure.details() == "its own words"
     assert dict(end.failure.trailing_metadata())["its-own"] == "trailer"
     assert CANARY not in everything_sent(end.failure)
+    # Only what its handler made of it is a failure of ours.
+    failures = [record for record in caplog.records if record.name.startswith("orchestrator")]
+    assert bool(failures) is (then == "fails")
 
 
 def refuses_bytes(_: bytes) -> bytes:

@@ -142,7 +142,7 @@ async def test_who_does_not_read_even_the_first_message_is_dropped_with_a_status
 
 
 async def test_who_never_reads_again_keeps_no_handler() -> None:
-    """The abort has to wait for the reader, too, and is not waited for."""
+    """Neither for its last message nor for the abort, should that wait for the reader, too."""
 
     async def check(kind: Kind, _: int) -> None:
         closed: asyncio.Queue[bool] = asyncio.Queue()

@@ -31,7 +31,8 @@ from tests.integration.transport.callers import (
 SMALL_WINDOW = {"grpc.http2.lookahead_bytes": 65535, "grpc.http2.bdp_probe": 0}
 """Without it gRPC's client takes some megabytes before it leaves a server waiting."""
 
-LONG = Script(tokens=("x" * 1024,) * 600)
+LONG_AND_SLOW = Script(tokens=("x" * 1024,) * 600, token_interval=0.001)
+"""Written in many steps, most of them after its reader has stopped."""
 LONG_AND_HELD = Script(tokens=("x" * 1024,) * 600, hold_after=600)
 MEGABYTE = 1 << 20
 
@@ -88,7 +89,7 @@ async def test_a_reader_behind_a_dead_link_is_one_who_does_not_read(
 
 
 async def test_a_run_does_not_wait_for_its_reader(dsn: str, provider: ScriptedProvider) -> None:
-    provider.enqueue(LONG)
+    provider.enqueue(LONG_AND_SLOW)
     async with (
         running_service(dsn, provider, server={"slow_reader_seconds": 30.0}) as service,
         calling(service.port, SMALL_WINDOW) as caller,
@@ -141,7 +142,7 @@ async def test_memory_stays_flat_while_nobody_reads(
     dsn: str, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
     """In a process of its own, whose memory is the service's. Reasoning, because an answer is kept whole."""
-    script = Script(reasoning=("x" * 8192,) * 2560, tokens=("done",), token_interval=0.0008)
+    script = Script(reasoning=("x" * 8192,) * 5120, tokens=("done",), token_interval=0.0008)
     environment = {
         "DATABASE_URL": dsn,
         "OPENAI_BASE_URL": provider.base_url,
@@ -158,7 +159,7 @@ async def test_memory_stays_flat_while_nobody_reads(
         before = most = memory.memory_info().rss
         stream = await one_chunk(caller, stream_options=pb.StreamOptions(include_reasoning=True))
         upstream = await provider.call(2)
-        for tokens in range(0, 2561, 128):
+        for tokens in range(0, 5121, 128):
             await upstream.sent(tokens, within=20)
             most = max(most, memory.memory_info().rss)
         assert await upstream.ended(within=20) is Outcome.COMPLETED
