@@ -1,10 +1,30 @@
 """What an agent needs from a language model."""
 
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from state.models import FinishReason, Message
+from state.models import FinishReason, Message, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool that a model may ask for; `parameters` is a JSON schema of an object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """The form of an answer that has to be JSON."""
+
+    name: str
+    schema: Mapping[str, object]
+
+
+ToolChoice = Literal["auto", "none", "required"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +39,9 @@ class ModelRequest:
     temperature: float | None = None
     seed: int | None = None
     deadline: float | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    json_schema: JsonSchema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +52,31 @@ class TokenCount:
     output_tokens: int
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RateRemaining:
+    """What a provider says is left of its limits, and in how many seconds they are full. None: unsaid."""
+
+    requests: int | None = None
+    requests_reset_seconds: float | None = None
+    tokens: int | None = None
+    tokens_reset_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallAccepted:
+    """The provider has taken the call: the first delta. `request_id` is the vendor's, if it has one."""
+
+    request_id: str = ""
+    remaining: RateRemaining | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A whole wish to use a tool, once it is complete. Its arguments are not checked here."""
+
+    call: ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +104,23 @@ class ModelFinished:
     tokens: TokenCount | None = None
 
 
-Delta = TextDelta | ReasoningDelta | ModelFinished
+Delta = CallAccepted | TextDelta | ReasoningDelta | ToolCallDelta | ModelFinished
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a caller must know of a model. `context_tokens` counts prompt and answer together."""
+    """What a caller must know of a model. `context_tokens` counts prompt and answer together.
+
+    A request may use tools, images and a JSON schema only where the model has them.
+    """
 
     provider: str
     model: str
     context_tokens: int
-    max_output_tokens: int | None = field(default=None)
+    max_output_tokens: int | None = None
+    tools: bool = True
+    images: bool = False
+    json_schema: bool = True
 
 
 class ChatModel(Protocol):
@@ -76,7 +130,7 @@ class ChatModel(Protocol):
     def info(self) -> ModelInfo: ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
-        """Yield the answer as it is written, ending with `ModelFinished`. Always a new call of the provider.
+        """Yield the answer as it is written, from `CallAccepted` to `ModelFinished`. Always a new call.
 
         Iterate it under `aclosing`; no time-out of the caller's may span a `yield`. `generation_id` is empty
         when the provider sends none.

@@ -17,15 +17,39 @@ ConversationId = NewType("ConversationId", str)
 ThreadId = NewType("ThreadId", str)
 """LangGraph's name for a conversation; see `state.threads`."""
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture in a message. `mime_type` as `image/png`."""
+
+    mime_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to use a tool. `call_id` is the provider's own; `arguments` is JSON as it wrote it."""
+
+    call_id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation."""
+    """One message of a conversation.
+
+    Only a user's message has `images`, only an assistant's `tool_calls`; a tool's message answers the call
+    `tool_call_id`.
+    """
 
     role: Role
     content: str
+    images: tuple[Image, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
 
 class RunKind(StrEnum):
@@ -53,12 +77,13 @@ class RunState(StrEnum):
 
 
 class FinishReason(StrEnum):
-    """Why a model, or a run, stopped writing."""
+    """Why a model, or a run, stopped writing. Only a model stops for `TOOL_CALLS`, only a run for `LIMIT`."""
 
     STOP = "stop"
     LENGTH = "length"
     CONTENT_FILTER = "content_filter"
     LIMIT = "limit"
+    TOOL_CALLS = "tool_calls"
 
 
 @dataclass(frozen=True, slots=True)
