@@ -25,7 +25,7 @@ _FLUSHES_PER_WINDOW = 4
 class LogWriter(Protocol):
     """Where records are committed."""
 
-    async def append(self, attempt: Attempt, records: Sequence[Record]) -> None: ...
+    async def append(self, attempt: Attempt, records: Sequence[Record], *, urgent: bool) -> None: ...
 
 
 class RunJournal:
@@ -134,7 +134,7 @@ class RunJournal:
                 return
             began = monotonic()
             self._unwritten = self.take()
-            await log.append(attempt, self._unwritten)
+            await log.append(attempt, self._unwritten, urgent=not opens_at)
             self._unwritten = []
             took = monotonic() - began
             opens_at = began + max(self._window, min(_WIDEST_SECONDS, took * _FLUSHES_PER_WINDOW))

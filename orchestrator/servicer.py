@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+from urllib.parse import quote
 
 import grpc
 
@@ -135,7 +136,7 @@ async def _stream(
 ) -> AsyncGenerator[pb.ChatChunk]:
     """A log as its reader wants it, and the status that its last chunk stands for."""
     await context.send_initial_metadata(
-        (("x-run-id", run.run_id), ("x-conversation-id", run.conversation_id))
+        (("x-run-id", run.run_id), ("x-conversation-id", _for_metadata(run.conversation_id)))
     )
     chunk = pb.ChatChunk()
     async with aclosing(log) as records:
@@ -149,6 +150,11 @@ async def _stream(
             chunk = chunks.decode(record.payload, options)
             yield chunk
     await _end_as(chunk, context)
+
+
+def _for_metadata(name: str) -> str:
+    """Metadata holds ASCII: any other name is percent-encoded. The first chunk has it as it is."""
+    return name if name.isascii() else quote(name)
 
 
 async def _end_as(chunk: pb.ChatChunk, context: Context) -> None:

@@ -92,14 +92,14 @@ class EventLog:
         if tail is not None and failure is not None:
             tail.fail(failure)
 
-    async def append(self, attempt: Attempt, records: Sequence[Record]) -> None:
-        """Commit records, then show them to readers.
+    async def append(self, attempt: Attempt, records: Sequence[Record], *, urgent: bool = False) -> None:
+        """Commit records, then show them to readers; `urgent` ones share no commit that is still to come.
 
         Raises:
             LostAttemptError: Another attempt owns the run.
             DatabaseUnavailableError: Nothing was written, as far as is known.
         """
-        await self._store.append(attempt, records)
+        await self._store.append(attempt, records, urgent=urgent)
         self.publish(attempt.run_id, records)
 
     async def store_only(self, attempt: Attempt, records: Sequence[Record]) -> None:

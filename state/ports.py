@@ -149,8 +149,8 @@ class LeaseStore(Protocol):
 class EventStore(Protocol):
     """The stored part of every run's log."""
 
-    async def append(self, attempt: Attempt, records: Sequence[Record]) -> None:
-        """Commit records; they are durable when this returns.
+    async def append(self, attempt: Attempt, records: Sequence[Record], *, urgent: bool = False) -> None:
+        """Commit records; they are durable when this returns. What is not urgent may wait to share a commit.
 
         Raises:
             LostAttemptError: Another attempt owns the run, or it has ended.

@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import pairwise
+from urllib.parse import unquote
 
 import grpc
 import pytest
@@ -39,6 +40,13 @@ async def test_initial_metadata_and_the_first_status_hold_the_ids(service: Servi
     assert metadata["x-run-id"] == first.run_id
     assert metadata["x-conversation-id"] == first.metadata["conversation_id"]
     call.cancel()
+
+
+async def test_a_conversation_may_have_any_name_and_metadata_has_it_percent_encoded(service: Service) -> None:
+    call = service.stub.StreamChat(chat_request(conversation_id="Müllers Gespräch 你好"))
+    assert unquote(str(dict(await call.initial_metadata())["x-conversation-id"])) == "Müllers Gespräch 你好"
+    chunks = [chunk async for chunk in call]
+    assert chunks[0].metadata["conversation_id"] == "Müllers Gespräch 你好"
 
 
 async def test_an_empty_conversation_id_begins_a_new_conversation_each_time(service: Service) -> None:

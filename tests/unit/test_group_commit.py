@@ -49,6 +49,18 @@ async def test_what_comes_while_a_batch_is_written_is_the_next_batch() -> None:
     assert sink.batches == [[0, 1, 2, 3, 4], [5, 6, 7]]
 
 
+async def test_batches_keep_their_distance_and_what_is_urgent_does_not_wait() -> None:
+    sink = Sink()
+    group = Group(sink.write, pace_seconds=60.0)
+    await group.commit(0)
+    waiting = [asyncio.create_task(group.commit(item)) for item in (1, 2)]
+    await asyncio.sleep(0.05)
+    assert sink.batches == [[0]]
+    await group.commit(3, urgent=True)
+    await asyncio.gather(*waiting)
+    assert sink.batches == [[0], [1, 2, 3]]
+
+
 async def test_a_refused_item_fails_its_own_giver_only() -> None:
     group = Group(Sink(refused=1).write)
     outcomes = await asyncio.gather(*(group.commit(item) for item in range(3)), return_exceptions=True)

@@ -27,8 +27,8 @@ class RecordingLog:
         self.arrived = asyncio.Semaphore(0)
         self._gate = gate
 
-    async def append(self, attempt: Attempt, records: Sequence[Record]) -> None:
-        del attempt
+    async def append(self, attempt: Attempt, records: Sequence[Record], *, urgent: bool) -> None:
+        del attempt, urgent
         self.flushes.append([record.payload.decode() for record in records])
         self.arrived.release()
         if self._gate is not None:
@@ -111,7 +111,7 @@ async def test_after_closing_what_waits_is_left_to_the_last_words() -> None:
 
 async def test_a_store_that_fails_ends_the_writing() -> None:
     class Broken:
-        async def append(self, attempt: Attempt, records: Sequence[Record]) -> None:
+        async def append(self, attempt: Attempt, records: Sequence[Record], *, urgent: bool) -> None:
             raise ConnectionError
 
     journal = journal_with(0.0)

@@ -1,0 +1,122 @@
+"""Many streams at once: every chunk arrives, and what is committed does not grow with their number."""
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import asyncpg
+import grpc
+import pytest
+
+from protos import orchestrator_pb2 as pb
+from protos import orchestrator_pb2_grpc as rpc
+from tests.fakes.scripted_provider.process import scripted_provider_process
+from tests.fakes.scripted_provider.script import Script
+from tests.harness.process import orchestrator_process
+from tests.harness.scale import SCALE, SOAK, report, scaled
+from tests.harness.service import chat_request, text_of
+
+STREAMS = scaled(200)
+TOKENS = 24 if SOAK else 40
+INTERVAL = 0.5 if SOAK else 0.2
+"""Two tokens a second in each stream: 4,000 in all at the size of the soak."""
+TEXT = "".join(f"token-{number:02} " for number in range(TOKENS))
+SCRIPT = Script(tokens=tuple(f"token-{number:02} " for number in range(TOKENS)), token_interval=INTERVAL)
+CHANNELS = 8
+MOST_GROWTH = 1.5
+COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+
+pytestmark = pytest.mark.timeout(120 * SCALE)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What so many streams took."""
+
+    streams: int
+    seconds: float
+    commits: int
+    resident_kib: int
+
+    @property
+    def commits_per_second(self) -> float:
+        return self.commits / self.seconds
+
+
+class Measured:
+    """A service in a process of its own, its database and its callers."""
+
+    def __init__(self, dsn: str, pid: int, stubs: list["rpc.OrchestratorServiceAsyncStub"]) -> None:
+        self._dsn = dsn
+        self._pid = pid
+        self._stubs = stubs
+
+    async def carry(self, streams: int) -> Load:
+        """Open so many streams, read them to their ends, and look at each."""
+        readers = [asyncio.create_task(self._read(number)) for number in range(streams)]
+        # Looks at fixed moments, while all streams are open and none begins or ends.
+        await asyncio.sleep(TOKENS * INTERVAL * 0.4)
+        commits, began = await self._commits(), monotonic()
+        await asyncio.sleep(TOKENS * INTERVAL * 0.4)
+        resident, commits, seconds = (
+            self._resident_kib(),
+            await self._commits() - commits,
+            monotonic() - began,
+        )
+        await asyncio.gather(*readers)
+        return Load(streams, seconds, commits, resident)
+
+    async def _read(self, number: int) -> None:
+        stub = self._stubs[number % len(self._stubs)]
+        request = chat_request(
+            user_id=f"user-{number}", stream_options=pb.StreamOptions(structured_only=True)
+        )
+        chunks = [chunk async for chunk in stub.StreamChat(request)]
+        logged = [chunk.sequence for chunk in chunks if chunk.sequence]
+        assert logged == list(range(1, len(logged) + 1))
+        assert chunks[-1].complete.final_text == text_of(chunks) == TEXT
+
+    async def _commits(self) -> int:
+        connection = await asyncpg.connect(self._dsn)
+        commits: int = await connection.fetchval(COMMITS)
+        await connection.close()
+        return commits
+
+    def _resident_kib(self) -> int:
+        lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+async def test_many_streams_have_no_gap_and_share_their_commits(dsn: str, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        provider = await stack.enter_async_context(scripted_provider_process())
+        await provider.set_default(SCRIPT)
+        process = await stack.enter_async_context(
+            orchestrator_process(
+                tmp_path,
+                DATABASE_URL=dsn,
+                OPENAI_BASE_URL=provider.base_url,
+                ORCHESTRATOR_SERVER__MAX_STREAMS=str(STREAMS),
+                ORCHESTRATOR_STREAM__HEARTBEAT_SECONDS="60",
+            )
+        )
+        channels = [
+            grpc.aio.insecure_channel(process.address, [("grpc.use_local_subchannel_pool", 1)])
+            for _ in range(CHANNELS)
+        ]
+        for channel in channels:
+            await stack.enter_async_context(channel)
+        measured = Measured(dsn, process.pid, [rpc.OrchestratorServiceStub(channel) for channel in channels])
+        few = await measured.carry(STREAMS // 2)
+        many = await measured.carry(STREAMS)
+    growth = many.commits_per_second / few.commits_per_second
+    per_stream = (many.resident_kib - few.resident_kib) / (many.streams - few.streams)
+    report(
+        f"{many.streams} streams, {many.streams / INTERVAL:.0f} tokens/s in all, no gap; "
+        f"{per_stream:.0f} KiB for each further stream; {many.commits_per_second:.0f} commits/s, "
+        f"{few.commits_per_second:.0f} with half as many streams (load {os.getloadavg()[0]:.1f})"
+    )
+    assert growth <= MOST_GROWTH
