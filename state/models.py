@@ -135,7 +135,7 @@ class NewRun:
     """A run about to be written down.
 
     `request` is the accepted request, encoded, opaque to the store. `survives`: it goes back to the line when
-    its replica dies.
+    its replica dies. `wants` is what a permit must serve: see `providers`.
     """
 
     run_id: RunId
@@ -145,6 +145,20 @@ class NewRun:
     agent_name: str
     request: bytes
     survives: bool = False
+    wants: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """How a run joins the line.
+
+    `wait_seconds`: how long it waits for its first model call at most. `spacing_seconds`: how far it stands
+    behind the user's run before it. `lead_seconds`: by how much its priority puts it forward.
+    """
+
+    wait_seconds: float
+    spacing_seconds: float
+    lead_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,7 @@ class UnattendedRun:
     state: RunState
     survives: bool
     last_sequence: int
+    wants: str = ""
 
 
 @dataclass(frozen=True, slots=True)

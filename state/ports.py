@@ -1,6 +1,6 @@
 """What the service needs from storage."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from state.models import (
@@ -8,6 +8,7 @@ from state.models import (
     ClaimedRun,
     ConversationId,
     Deleted,
+    Joining,
     NewRun,
     Owner,
     Record,
@@ -111,6 +112,34 @@ class ConversationStore(Protocol):
             ConversationBusyError: A run of it has not ended; nothing was deleted.
             DatabaseUnavailableError: Postgres is away.
         """
+        ...
+
+
+class LineStore(Protocol):
+    """The runs that wait for a provider. Every method raises DatabaseUnavailableError, as above."""
+
+    async def join(self, run: NewRun, joining: Joining, first: Sequence[Record]) -> None:
+        """Commit a run as QUEUED, together with the first records of its log.
+
+        Raises:
+            ConversationBusyError: Another run of the conversation is active; nothing was written.
+        """
+        ...
+
+    async def wanted(self) -> Collection[str]:
+        """What the runs in line want, each kind once."""
+        ...
+
+    async def claim(self, wants: str) -> ClaimedRun | None:
+        """Take the first run that wants this, with a new attempt; None when there is none."""
+        ...
+
+    async def places(self, run_ids: Collection[RunId]) -> Mapping[RunId, int]:
+        """Where those of these runs stand that are in line; 1 is next."""
+        ...
+
+    async def end_overdue(self, end: Callable[[UnattendedRun], tuple[RunOutcome, Record]]) -> int:
+        """End what has waited too long as `end` says; returns how many runs that were."""
         ...
 
 

@@ -54,7 +54,7 @@ _CANCELLING = "SELECT run_id FROM runs WHERE replica_id = $1 AND state = 'cancel
 
 _CLAIM = """
 WITH next AS (
-    SELECT run_id FROM runs WHERE state = 'queued' ORDER BY create_time, run_id LIMIT 1
+    SELECT run_id FROM runs WHERE state = 'queued' ORDER BY rank, run_id LIMIT 1
     FOR UPDATE SKIP LOCKED
 )
 UPDATE runs SET state = 'running', attempt = attempt + 1, replica_id = $1, update_time = now()

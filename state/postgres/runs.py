@@ -45,9 +45,9 @@ _BEGIN = f"""
 WITH run AS (
     INSERT INTO runs (
         run_id, owner, kind, conversation_id, agent_name, state, attempt, request, start_time,
-        replica_id, survives
+        replica_id, survives, wants
     )
-    VALUES ($1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10)
+    VALUES ($1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10, $11)
     ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
     RETURNING run_id, owner
 ), events AS (
@@ -58,7 +58,7 @@ WITH run AS (
 SELECT run_id FROM run
 """  # noqa: S608 - a constant
 
-_HOLDER = f"SELECT run_id FROM runs WHERE owner = $1 AND conversation_id = $2 AND {HOLDS}"  # noqa: S608
+HOLDER = f"SELECT run_id FROM runs WHERE owner = $1 AND conversation_id = $2 AND {HOLDS}"  # noqa: S608
 
 _FINISH = f"""
 WITH {FENCE}, events AS (
@@ -122,7 +122,7 @@ class PostgresRunStore:
     async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
         async with self._database.connection() as connection:
             while not await self._begun(connection, run, first):
-                holder = await connection.fetchval(_HOLDER, run.owner, run.conversation_id)
+                holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
                 if holder is not None:  # else it has ended between the two
                     raise ConversationBusyError(RunId(holder.hex))
         return Attempt(run.owner, run.run_id, 1)
@@ -140,6 +140,7 @@ class PostgresRunStore:
             [r.payload for r in first],
             UUID(self._replica_id),
             run.survives,
+            run.wants,
         )
         return done is not None
 

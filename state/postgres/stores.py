@@ -13,6 +13,7 @@ from state.postgres.conversations import PostgresConversations
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
+from state.postgres.line import PostgresLine
 from state.postgres.patience import Patience
 from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
@@ -60,6 +61,7 @@ class PostgresStores:
         self.checkpoints = PatientSaver(self.database, patience)
         self.branches = PostgresBranches(self.database)
         self.conversations = PostgresConversations(self.database)
+        self.line = PostgresLine(reaps, replica_id)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self.retention = PostgresRetention(retention)
         self._opened = AsyncExitStack()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from state.postgres.database import Connection
 
 COLUMNS = """
-run_id, owner, kind, agent_name, conversation_id, state, survives,
+run_id, owner, kind, agent_name, conversation_id, state, survives, wants,
 (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
 """
 
@@ -40,6 +40,7 @@ def unattended(row: asyncpg.Record) -> UnattendedRun:
         state=RunState(row["state"]),
         survives=row["survives"],
         last_sequence=row["last_sequence"],
+        wants=row["wants"],
     )
 
 
