@@ -38,8 +38,6 @@ class AgentRunner:
             LostAttemptError: Another attempt owns the run.
             DatabaseUnavailableError: The conversation cannot be read or written.
         """
-        if not thread.new:
-            await thread.attempt()  # until the conversation is ours, its newest turn may still be written
         final = await self._answered_before(thread)
         if final is not None:
             emit(TextEmitted(final["messages"][-1]["content"]))

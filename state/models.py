@@ -111,11 +111,16 @@ class ModelUsage:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The right to write for a run: every write of a run carries it."""
+    """The right to write for a run: every write of a run carries it.
+
+    `thread_head`: where the conversation's thread stood when the run began; None when whoever reads it now
+    reads it after that.
+    """
 
     owner: Owner
     run_id: RunId
     number: int
+    thread_head: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from state.postgres.database import Database
 from state.postgres.fence import FENCE, fence_arguments, lost, parse_run_id
 from state.postgres.patience import Patience
 from state.postgres.unattended import COLUMNS
+from state.threads import thread_id
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -55,7 +56,7 @@ WITH run AS (
     SELECT run.run_id, e.sequence, run.owner, e.payload
     FROM run, unnest($7::bigint[], $8::bytea[]) AS e (sequence, payload)
 )
-SELECT run_id FROM run
+SELECT thread_head($12) FROM run
 """  # noqa: S608 - a constant
 
 HOLDER = f"SELECT run_id FROM runs WHERE owner = $1 AND conversation_id = $2 AND {HOLDS}"  # noqa: S608
@@ -121,14 +122,15 @@ class PostgresRunStore:
 
     async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
         async with self._database.connection() as connection:
-            while not await self._begun(connection, run, first):
+            while (head := await self._begun(connection, run, first)) is None:
                 holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
                 if holder is not None:  # else it has ended between the two
                     raise ConversationBusyError(RunId(holder.hex))
-        return Attempt(run.owner, run.run_id, 1)
+        return Attempt(run.owner, run.run_id, 1, head)
 
-    async def _begun(self, connection: "Connection", run: NewRun, first: Sequence[Record]) -> bool:
-        done = await connection.fetchval(
+    async def _begun(self, connection: "Connection", run: NewRun, first: Sequence[Record]) -> int | None:
+        """Where the run's thread stands; None when somebody else holds the conversation."""
+        head: int | None = await connection.fetchval(
             _BEGIN,
             UUID(run.run_id),
             run.owner,
@@ -141,8 +143,9 @@ class PostgresRunStore:
             UUID(self._replica_id),
             run.survives,
             run.wants,
+            thread_id(run.owner, run.conversation_id),
         )
-        return done is not None
+        return head
 
     async def requeue(self, attempt: Attempt) -> None:
         async with self._database.connection() as connection:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -35,9 +35,14 @@ from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from state.postgres.listener import EVENTS, Listener
 from state.postgres.runs import PostgresRunStore
+from state.threads import thread_id
 from tests.harness.proxy import TcpProxy
 
 ANN = Owner("ann")
+WAITS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO runs%'
+"""
 REPLICA = ReplicaId("0" * 32)
 SUCCEEDED = RunOutcome(RunState.SUCCEEDED, FinishReason.STOP, result="done")
 CANCELLED = RunOutcome(RunState.CANCELLED, error_reason="CANCELLED")
@@ -141,6 +146,30 @@ async def test_a_conversation_has_one_active_run(database: Database) -> None:
     assert busy.value.run_id == first.run_id
     await runs.finish(first, SUCCEEDED, last(1))
     await runs.begin(new_run(ANN, "c1"), [])
+
+
+PUT = """
+INSERT INTO checkpoints (thread_id, checkpoint_id, checkpoint, owner) VALUES ($1, 'next', '{}', 'ann')
+RETURNING position
+"""
+
+
+async def test_a_run_knows_where_its_thread_stood_though_it_waited_for_the_run_before(
+    database: Database,
+) -> None:
+    """The one before writes its last turn and its end in the very moment in which the next one begins."""
+    runs = PostgresRunStore(database, REPLICA)
+    first = await runs.begin(new_run(ANN, "c1"), [])
+    assert first.thread_head == 0
+    async with database.connection() as connection, connection.transaction():
+        position = await connection.fetchval(PUT, thread_id(ANN, ConversationId("c1")))
+        await connection.execute("UPDATE runs SET state = 'failed' WHERE run_id = $1", UUID(first.run_id))
+        beginning = asyncio.create_task(runs.begin(new_run(ANN, "c1"), []))
+        async with asyncio.timeout(5):
+            async with database.connection() as other:
+                while not await other.fetchval(WAITS):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+    assert (await beginning).thread_head == position
 
 
 async def test_another_attempt_number_can_neither_append_nor_finish(database: Database) -> None:

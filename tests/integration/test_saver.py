@@ -1,5 +1,7 @@
 """The checkpointer on asyncpg, driven by a real graph and by hand."""
 
+import asyncio
+import dataclasses
 import operator
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -94,6 +96,26 @@ async def test_a_thread_goes_on_where_its_last_run_ended(database: Database) -> 
         run = await begin(database)
         final = await graph(saver).ainvoke({"said": [turn]}, config(run), durability="sync")
     assert final["said"] == ["one", "first 1", "second", "two", "first 4", "second"]
+
+
+async def test_a_run_that_reads_before_it_has_its_conversation_reads_again_when_that_went_on(
+    database: Database,
+) -> None:
+    """The reading overlaps with the commit that takes the conversation from the run before."""
+    saver = PostgresSaver(database)
+    await graph(saver).ainvoke({"said": ["one"]}, config(await begin(database)), durability="sync")
+    begins: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
+    run = await begin(database)
+    early = dataclasses.replace(run, attempt=lambda: asyncio.shield(begins))
+    reading = asyncio.create_task(saver.aget_tuple(config(early)))
+    before = await begin(database)
+    await graph(saver).ainvoke({"said": ["two"]}, config(before), durability="sync")
+    async with database.connection() as connection:
+        head = await connection.fetchval("SELECT thread_head($1)", run.thread_id)
+    begins.set_result(dataclasses.replace(await run.attempt(), thread_head=head))
+    read = await reading
+    assert read is not None
+    assert read.checkpoint["id"] == before.last_checkpoint_id
 
 
 async def test_a_failed_step_is_taken_again_from_its_checkpoint(database: Database) -> None:

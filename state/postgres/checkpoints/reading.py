@@ -78,9 +78,13 @@ class ReadingSaver(BaseCheckpointSaver[str]):
         if wanted := get_checkpoint_id(config):
             return await self._named(scope, namespace, wanted)
         row = await self._newest.fetch((scope.owner, scope.thread_id, namespace))
+        if scope.run is not None and not namespace and await _has_gone_on(scope.run, row["position"]):
+            row = await self._newest.fetch((scope.owner, scope.thread_id, namespace))
         return None if row["checkpoint_id"] is None else self._tuple(scope, row)
 
     async def _named(self, scope: Scope, namespace: str, checkpoint_id: str) -> CheckpointTuple | None:
+        if scope.run is not None and scope.run.base:
+            await scope.run.attempt()  # what is the newest is certain only then
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 sql.SELECT_ONE, scope.owner, scope.thread_id, namespace, checkpoint_id
@@ -147,6 +151,17 @@ class ReadingSaver(BaseCheckpointSaver[str]):
             parent_config=scope.at(namespace, parent) if parent else None,
             pending_writes=joined_writes(self.serde, row["writes"]),
         )
+
+
+async def _has_gone_on(run: RunThread, position: int | None) -> bool:
+    """Whether the thread moved while it was read: the run that held it until then was still ending.
+
+    The reading began before the run had its conversation, to overlap with the commit that takes it.
+    """
+    if run.last_checkpoint_id:
+        return False  # by this run itself
+    head = (await run.attempt()).thread_head
+    return head is not None and head != (position or 0)
 
 
 def _may_branch(scope: Scope, row: asyncpg.Record) -> None:
