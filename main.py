@@ -102,7 +102,8 @@ async def model_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ChatMode
         between_tokens=settings.provider.between_tokens_seconds,
         total=settings.provider.total_seconds,
     )
-    async with open_session() as session:
+    # A call that had to wait for a connection would look like a slow provider.
+    async with open_session(connections=2 * settings.server.max_streams) as session:
         connect = partial(
             OpenAICompatibleModel, session, timeouts=timeouts, context_tokens=settings.provider.context_tokens
         )

@@ -25,6 +25,7 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _READINESS_SECONDS = 1.0
 _LAST_CHUNKS_SECONDS = 2.0
+_MOST_PENDING = 1_000_000
 
 
 class AddressInUseError(Exception):
@@ -59,6 +60,9 @@ class ServerOptions:
             ("grpc.http2.ping_timeout_ms", timeout),  # without it a silent peer is given a minute more
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.min_ping_interval_without_data_ms", int(self.min_ping_interval_seconds * 1000)),
+            # Of what waits for a handler gRPC would cancel some as CANCELLED; we refuse, and say why.
+            ("grpc.server.max_pending_requests", _MOST_PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
             ("grpc.http2.bdp_probe", 0),  # else a reader that stands still is given megabytes first
         ]
         if self.connection_age_seconds:

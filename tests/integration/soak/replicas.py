@@ -22,6 +22,7 @@ class Replica:
         self._folder = folder
         self._environment = environment
         self._opened = AsyncExitStack()
+        self._dead: list[AsyncExitStack] = []
         self.process: OrchestratorProcess
         self.stub: Stub
 
@@ -35,12 +36,13 @@ class Replica:
 
     async def replace(self) -> None:
         await self.process.kill()
-        dead = self._opened
+        # Its channel stays open to the end: callers may be about to use it, and are refused there.
+        self._dead.append(self._opened)
         await self.start()
-        await dead.aclose()  # not before: callers may use its channel, and are refused there
 
     async def stop(self) -> None:
-        await self._opened.aclose()
+        for opened in (self._opened, *self._dead):
+            await opened.aclose()
 
 
 @asynccontextmanager

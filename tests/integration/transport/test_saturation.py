@@ -1,15 +1,19 @@
 """A server that takes no more streams still tells how it is, and one busy user slows nobody else."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import islice
 from statistics import median
 
+import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
 from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.fakes.scripted_provider.script import Script
 from tests.harness.service import Service, chat_request, running_service
 from tests.harness.statuses import error_info
 from tests.integration.test_health import SERVING, standard_check, standard_watch, watched
@@ -127,3 +131,23 @@ async def test_a_user_at_the_limit_who_goes_on_calling_does_not_slow_another(
             await rest_of(one.stream)
     assert refused > 2 * SAMPLES
     assert median(beside[True]) < 5 * median(beside[False])
+
+
+BURST = 2500
+
+
+async def test_each_of_a_burst_of_callers_is_told_why_it_is_refused(
+    dsn: str, provider: ScriptedProvider
+) -> None:
+    """Left alone, gRPC cancels some of those who wait for a handler, as if they had wanted it."""
+    async with running_service(dsn, provider, server={"max_streams": 1}) as service:
+        provider.default = Script(hold_after=0)
+        burst = [service.stub.StreamChat(chat_request(user_id=f"user-{n}")) for n in range(BURST)]
+        reads = [asyncio.create_task(call.code()) for call in burst]
+        codes: Counter[grpc.StatusCode] = Counter()
+        for ending in islice(asyncio.as_completed(reads), BURST - 1):
+            codes[await ending] += 1
+        for call in burst:
+            call.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)
+    assert codes == {grpc.StatusCode.UNAVAILABLE: BURST - 1}
