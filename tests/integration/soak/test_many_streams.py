@@ -20,7 +20,7 @@ from tests.harness.scale import SCALE, SOAK, report, scaled
 from tests.harness.service import chat_request, text_of
 
 STREAMS = scaled(200)
-TOKENS = 24 if SOAK else 40
+TOKENS = 40
 INTERVAL = 0.5 if SOAK else 0.2
 """Two tokens a second in each stream: 4,000 in all at the size of the soak."""
 TEXT = "".join(f"token-{number:02} " for number in range(TOKENS))
@@ -58,9 +58,9 @@ class Measured:
         """Open so many streams, read them to their ends, and look at each."""
         readers = [asyncio.create_task(self._read(number)) for number in range(streams)]
         # Looks at fixed moments, while all streams are open and none begins or ends.
-        await asyncio.sleep(TOKENS * INTERVAL * 0.4)
+        await asyncio.sleep(TOKENS * INTERVAL * 0.5)
         commits, began = await self._commits(), monotonic()
-        await asyncio.sleep(TOKENS * INTERVAL * 0.4)
+        await asyncio.sleep(TOKENS * INTERVAL * 0.3)
         resident, commits, seconds = (
             self._resident_kib(),
             await self._commits() - commits,
