@@ -17,14 +17,15 @@ class Answer(ABC):
     """What has arrived so far.
 
     `done`: the provider said that nothing follows. `finish_reason` is set when the answer is complete; only
-    the token count may still follow.
+    the token count may still follow. `gathered` counts the pieces of tool calls, which become deltas later.
     """
 
-    __slots__ = ("_events", "done", "finish_reason", "generation_id", "model")
+    __slots__ = ("_events", "done", "finish_reason", "gathered", "generation_id", "model")
 
     def __init__(self, model: str) -> None:
         self.done = False
         self.finish_reason: FinishReason | None = None
+        self.gathered = 0
         self.generation_id = ""
         self.model = model
         self._events = EventParser()

@@ -70,6 +70,10 @@ class HTTPChatModel(ABC):
     def _key_headers(self, key: str) -> dict[str, str]:
         """How the vendor wants its key."""
 
+    def _vendor_headers(self) -> dict[str, str]:
+        """What the vendor wants in every request besides."""
+        return {}
+
     @abstractmethod
     def _body(self, request: ModelRequest) -> object:
         """The body of a streaming call, before it becomes JSON."""
@@ -99,11 +103,11 @@ class HTTPChatModel(ABC):
                 await self._check(response)
                 yield self._accepted(response.headers)
                 while not answer.done and (received := await _receive(response, patience, answer)):
-                    began = False
+                    began, gathered = False, answer.gathered
                     for delta in answer.feed(received):
                         began = patience.started = True
                         yield delta
-                    if began:
+                    if began or answer.gathered != gathered:
                         patience.renew()
                 if not answer.complete:
                     raise BrokenStreamError("ended its stream before its answer")
@@ -150,6 +154,7 @@ class HTTPChatModel(ABC):
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
             "Content-Type": "application/json",
+            **self._vendor_headers(),
             **self._headers,
         }
         if self._api_key is not None:

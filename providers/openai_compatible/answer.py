@@ -78,6 +78,7 @@ class OpenAIAnswer(Answer):
 
     def _gather(self, fragment: Event, position: int) -> None:
         function = as_object(fragment.get("function") or {})
+        self.gathered += 1
         key = fragment.get("index", position)
         if not isinstance(key, int | None):
             raise unknown_form()

@@ -3,10 +3,9 @@
 from base64 import b64encode
 
 from providers.base import ModelRequest, ToolSpec
+from providers.http.request import Json
 from providers.http.tool_calls import portable_id
 from state.models import Image, Message, ToolCall
-
-Json = dict[str, object]
 
 
 def request_body(model: str, request: ModelRequest, *, limit_field: str) -> Json:
