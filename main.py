@@ -44,11 +44,11 @@ from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunLimits
 from providers.base import ChatModel
+from providers.http.session import open_session
+from providers.http.timeouts import ProviderTimeouts
 from providers.local.model import CONNECTION_HEADERS, PROVIDER_NAME, LocalModel
 from providers.local.server import LocalModelServer
 from providers.openai_compatible.model import OpenAICompatibleModel
-from providers.openai_compatible.session import open_session
-from providers.openai_compatible.timeouts import ProviderTimeouts
 from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError

@@ -1,170 +1,41 @@
 """A chat model behind OpenAI's HTTP interface, whoever serves it."""
 
-import asyncio
-import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 
-import aiohttp
-import orjson
-from pydantic import SecretStr
 from yarl import URL
 
-from providers.base import Delta, ModelFinished, ModelInfo, ModelRequest
-from providers.openai_compatible.failures import CALL_FAILURES, check_response, from_failure, unreachable
-from providers.openai_compatible.sse import BrokenStreamError
-from providers.openai_compatible.timeouts import Patience, ProviderTimeouts
-from providers.openai_compatible.wire import Answer, encode_request
-from state.errors import DeadlineExceededError, ProviderRejectedError
-from state.models import FinishReason
-
-ApiKey = SecretStr | Callable[[], str] | None
-"""A callable is asked at every call, so a key may change while the process runs."""
+from providers.base import CallAccepted, ModelRequest
+from providers.http.model import HTTPChatModel
+from providers.http.rates import RateHeaders, read_rates
+from providers.http.waits import duration_seconds
+from providers.openai_compatible.answer import OpenAIAnswer
+from providers.openai_compatible.request import request_body
 
 _OPENAI_HOST = "api.openai.com"
-_DRAIN_SECONDS = 0.1
+_RATES = RateHeaders(
+    requests="x-ratelimit-remaining-requests",
+    requests_reset="x-ratelimit-reset-requests",
+    tokens="x-ratelimit-remaining-tokens",
+    tokens_reset="x-ratelimit-reset-tokens",
+)
 
 
-class OpenAICompatibleModel:
-    """One model of one provider. The session stays the caller's; nothing is retried here."""
+class OpenAICompatibleModel(HTTPChatModel):
+    """One model of one provider that speaks OpenAI's chat completions."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        *,
-        provider: str,
-        base_url: str,
-        model: str,
-        api_key: ApiKey,
-        context_tokens: int,
-        timeouts: ProviderTimeouts,
-        max_output_tokens: int | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-    ) -> None:
-        url = _checked(base_url)
-        self._session = session
-        self._info = ModelInfo(provider, model, context_tokens, max_output_tokens)
-        self._url = url.joinpath("chat", "completions")
-        self._api_key = api_key
-        self._timeouts = timeouts
-        self._headers = dict(extra_headers or {})
+    def _endpoint(self, base_url: URL) -> URL:
+        return base_url.joinpath("chat", "completions")
+
+    def _key_headers(self, key: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {key}"}
+
+    def _body(self, request: ModelRequest) -> object:
         # OpenAI's reasoning models refuse the old name, most other servers know only that one.
-        self._limit_field = "max_completion_tokens" if url.host == _OPENAI_HOST else "max_tokens"
-        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        limit_field = "max_completion_tokens" if self._url.host == _OPENAI_HOST else "max_tokens"
+        return request_body(self._info.model, request, limit_field=limit_field)
 
-    @property
-    def info(self) -> ModelInfo:
-        return self._info
+    def _answer(self, request: ModelRequest) -> OpenAIAnswer:
+        return OpenAIAnswer(self._info.model)
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
-        """Yield the answer as it is written; see `ChatModel.stream`."""
-        body, headers = self._encode(request), self._request_headers()
-        patience = Patience(self._timeouts, request.deadline)
-        answer = Answer(self._info.model)
-        try:
-            # No time-out spans a yield: it would cancel the consumer instead of the wait.
-            async with asyncio.timeout_at(patience.deadline):
-                response = await self._post(body, headers)
-            async with response:
-                check_response(self._info.provider, response)
-                while not answer.done and (received := await _receive(response, patience, answer)):
-                    began = False
-                    for delta in answer.feed(received):
-                        began = patience.started = True
-                        yield delta
-                    if began:
-                        patience.renew()
-                if not answer.complete:
-                    raise BrokenStreamError("ended its stream before its answer")
-                await _drain(response)
-        except CALL_FAILURES as error:
-            if isinstance(error, TimeoutError) and patience.caller_stopped_waiting:
-                raise DeadlineExceededError("the caller's deadline has passed") from error
-            raise from_failure(self._info.provider, error, started=patience.started) from error
-        yield self._finished(answer)
-
-    async def probe(self) -> None:
-        """Connect to the provider's address and leave; see `ChatModel.probe`."""
-        try:
-            async with asyncio.timeout(self._timeouts.connect):
-                _, writer = await asyncio.open_connection(self._url.host, self._url.port, ssl=self._tls)
-        except OSError as error:
-            raise unreachable(self._info.provider) from error
-        # Not a polite close: over TLS that waits for the other side.
-        writer.transport.abort()
-
-    async def _post(self, body: bytes, headers: dict[str, str]) -> aiohttp.ClientResponse:
-        return await self._session.post(
-            self._url,
-            data=body,
-            headers=headers,
-            allow_redirects=False,
-            raise_for_status=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect),
-        )
-
-    def _encode(self, request: ModelRequest) -> bytes:
-        try:
-            return encode_request(self._info.model, request, limit_field=self._limit_field)
-        except orjson.JSONEncodeError as error:
-            raise ProviderRejectedError("the request holds text or numbers that JSON cannot carry") from error
-
-    def _request_headers(self) -> dict[str, str]:
-        # A compressed stream arrives when the compressor's block is full, not token by token.
-        headers = {
-            "Accept": "text/event-stream",
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-            **self._headers,
-        }
-        if self._api_key is not None:
-            headers["Authorization"] = f"Bearer {self._read_api_key(self._api_key)}"
-        return headers
-
-    def _read_api_key(self, source: SecretStr | Callable[[], str]) -> str:
-        key = (source.get_secret_value() if isinstance(source, SecretStr) else source()).strip()
-        if not key.isascii() or not key.isprintable():
-            name = self._info.provider
-            raise ProviderRejectedError(f"the API key of provider {name!r} cannot stand in a header")
-        return key
-
-    def _finished(self, answer: Answer) -> ModelFinished:
-        return ModelFinished(
-            finish_reason=answer.finish_reason or FinishReason.STOP,
-            generation_id=answer.generation_id,
-            provider=self._info.provider,
-            model=answer.model,
-            tokens=answer.tokens(),
-        )
-
-
-def _checked(base_url: str) -> URL:
-    try:
-        url = URL(base_url)
-    except ValueError:
-        # The cause would quote what stands before an @, which may be a password.
-        raise ValueError("base_url is not a URL") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("base_url must be an absolute http or https URL")
-    if url.user is not None or url.password is not None:
-        raise ValueError("base_url must hold no credentials: they belong in api_key or extra_headers")
-    return url
-
-
-async def _receive(response: aiohttp.ClientResponse, patience: Patience, answer: Answer) -> bytes:
-    """The next bytes, none at the end. When only the token count is missing, a failure is an end too."""
-    try:
-        async with asyncio.timeout_at(patience.deadline):
-            return await response.content.readany()
-    except (aiohttp.ClientError, OSError):
-        if answer.complete:
-            return b""
-        raise
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    # The HTTP message ends right after [DONE]; only a message read to its end leaves a reusable connection.
-    with suppress(aiohttp.ClientError, OSError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            while await response.content.readany():
-                pass
+    def _accepted(self, headers: Mapping[str, str]) -> CallAccepted:
+        return CallAccepted(headers.get("x-request-id", ""), read_rates(headers, _RATES, duration_seconds))

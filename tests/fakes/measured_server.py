@@ -27,7 +27,7 @@ from pydantic import TypeAdapter
 from main import assembled, edge_of
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
-from providers.openai_compatible.timeouts import ProviderTimeouts
+from providers.http.timeouts import ProviderTimeouts
 from telemetry import logs
 from tests.harness.service import scripted_model, settings_for_tests
 

@@ -15,9 +15,9 @@ from main import assembled
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from providers.base import ChatModel
+from providers.http.session import open_session
+from providers.http.timeouts import ProviderTimeouts
 from providers.openai_compatible.model import OpenAICompatibleModel
-from providers.openai_compatible.session import open_session
-from providers.openai_compatible.timeouts import ProviderTimeouts
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 
 TIMEOUTS = ProviderTimeouts(connect=1.0, first_token=5.0, between_tokens=5.0, total=30.0)

@@ -17,12 +17,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from providers.base import ChatModel, Delta, ModelFinished, ModelRequest, TextDelta
+from providers.base import CallAccepted, ChatModel, Delta, ModelFinished, ModelRequest, TextDelta
+from providers.http.timeouts import ProviderTimeouts
 from providers.local.model import CONNECTION_HEADERS, LocalModel
 from providers.local.server import LOG_NAME, LocalModelServer, LocalModelState
 from providers.local.weights import LocalModelError, installed_weights
 from providers.openai_compatible.model import OpenAICompatibleModel
-from providers.openai_compatible.timeouts import ProviderTimeouts
 from state.errors import ProviderBrokenError, ProviderRejectedError, ProviderUnavailableError
 from state.models import FinishReason, Message
 
@@ -124,7 +124,8 @@ async def test_answers_as_a_chat_model_again_and_again(
     # Without a pause: llama.cpp closes each connection shortly after its answer.
     for _ in range(5):
         deltas = [delta async for delta in model.stream(request(8))]
-        *pieces, end = deltas
+        accepted, *pieces, end = deltas
+        assert accepted == CallAccepted()
         assert [type(piece) for piece in pieces] == [TextDelta] * len(pieces)
         assert isinstance(end, ModelFinished)
         assert (end.finish_reason, end.provider, end.model) == (
@@ -148,7 +149,8 @@ async def test_answers_again_after_kill_9(server: LocalModelServer, http: aiohtt
     model = LocalModel(server, partial(connected, http), context_tokens=CONTEXT_TOKENS)
     first, child = server.pid, held(server)
     async with aclosing(model.stream(request(400))) as answer:
-        await anext(answer)
+        assert await anext(answer) == CallAccepted()
+        assert isinstance(await anext(answer), TextDelta)
         os.kill(first or 0, signal.SIGKILL)
         with pytest.raises(ProviderBrokenError):
             [delta async for delta in answer]

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tests.fakes.scripted_provider.ledger import Progress
 from tests.fakes.scripted_provider.script import Script
+from tests.fakes.scripted_provider.vendors.base import Event
 
 _COMMENT = b": keep-alive"
 
@@ -29,10 +30,12 @@ class Delivery:
         self._events = 0
         self._tokens = 0
 
-    async def event(self, data: bytes, *, tokens: int = 0) -> None:
+    async def event(self, event: Event, *, tokens: int = 0) -> None:
         if self._script.comments:
             self._pending += _COMMENT + self._line_end
-        self._pending += b"data: " + data + self._line_end * 2
+        if event.name:
+            self._pending += b"event: " + event.name + self._line_end
+        self._pending += b"data: " + event.data + self._line_end * 2
         self._events += 1
         self._tokens += tokens
         if self._events >= self._script.events_per_write:

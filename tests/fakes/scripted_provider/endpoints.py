@@ -1,4 +1,4 @@
-"""The HTTP face of the scripted provider: OpenAI's paths."""
+"""The HTTP face of the scripted provider: every vendor's paths."""
 
 import asyncio
 from typing import Any
@@ -6,42 +6,38 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tests.fakes.scripted_provider.completion import Completion, error_body
 from tests.fakes.scripted_provider.delivery import Delivery
 from tests.fakes.scripted_provider.ledger import Call, Outcome
 from tests.fakes.scripted_provider.performance import Performance
-from tests.fakes.scripted_provider.request_checks import RefusedRequestError, check_request
 from tests.fakes.scripted_provider.script import FaultKind, Script
 from tests.fakes.scripted_provider.state import State
+from tests.fakes.scripted_provider.vendors.base import Asked, RefusedRequestError, Vendor, VendorAnswer
 
 _JSON = "application/json"
 _HTML = "<!doctype html><html><body><h1>Welcome to nginx!</h1></body></html>"
 
 
 class Endpoints:
-    """Answers every call from the state's scripts and writes it into the state's ledger."""
+    """Answers a vendor's calls from the state's scripts and writes them into the state's ledger."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, vendor: Vendor) -> None:
         self._state = state
+        self._vendor = vendor
 
     def routes(self) -> list[web.RouteDef]:
-        return [
-            web.get("/v1/models", self.models),
-            web.post("/v1/chat/completions", self.chat_completions),
-            web.post("/v1/{path:.*}", self.unknown),
-        ]
-
-    async def models(self, _: web.Request) -> web.Response:
-        models = [{"id": name, "object": "model", "owned_by": "scripted"} for name in self._state.models]
-        return _json(200, orjson.dumps({"object": "list", "data": models}))
+        routes = [web.post(self._vendor.path, self.complete)]
+        if self._vendor.unknown_path:
+            routes.append(web.post(self._vendor.unknown_path, self.unknown))
+        return routes
 
     async def unknown(self, request: web.Request) -> web.Response:
         self._refuse(request, _parse(await request.read()))
-        return _json(404, error_body("Invalid URL", "invalid_request_error"))
+        return self._error(404, "Invalid URL")
 
-    async def chat_completions(self, request: web.Request) -> web.StreamResponse:
+    async def complete(self, request: web.Request) -> web.StreamResponse:
         body = _parse(await request.read())
-        if (refusal := self._refusal(request, body)) is not None:
+        asked = Asked(body, request.headers, request.query, request.match_info.get("model", ""))
+        if (refusal := self._refusal(asked)) is not None:
             self._refuse(request, body)
             return refusal
         script = self._state.next_script()
@@ -50,7 +46,7 @@ class Endpoints:
         call = self._begin(request, body, script.generation_id or self._state.new_generation_id())
         outcome = Outcome.FAULT
         try:
-            response, outcome = await self._answer(request, script, call)
+            response, outcome = await self._answer(request, asked, script, call)
         except (asyncio.CancelledError, ConnectionError):
             outcome = Outcome.CLIENT_GONE
             raise
@@ -67,55 +63,77 @@ class Endpoints:
             abort=transport.abort,
             path=request.path,
             body=body,
-            authorized="Authorization" in request.headers,
+            authorized=self._vendor.key(request.headers) is not None,
             header_names=tuple(sorted(name.lower() for name in request.headers)),
             peer_port=transport.get_extra_info("peername")[1],
             generation_id=generation_id,
         )
 
-    def _refusal(self, request: web.Request, body: Any) -> web.Response | None:
+    def _refusal(self, asked: Asked) -> web.Response | None:
         """What the real API answers to a wrong request, and an overloaded one to any."""
         key = self._state.api_key
-        if key is not None and request.headers.get("Authorization") != f"Bearer {key}":
-            message = error_body(
-                "Incorrect API key provided.", "invalid_request_error", code="invalid_api_key"
-            )
-            return _json(401, message)
+        if key is not None and self._vendor.key(asked.headers) != key:
+            return self._error(401, "Incorrect API key provided.")
         try:
-            check_request(body)
+            self._vendor.check(asked)
         except RefusedRequestError as error:
-            return _json(400, error_body(error.message, "invalid_request_error", param=error.param))
+            return self._error(400, error.message, param=error.param)
         if self._state.full:
-            return _json(429, error_body("Rate limit reached.", "requests"), {"Retry-After": "1"})
+            refusal = self._error(429, "Rate limit reached.")
+            refusal.headers["Retry-After"] = "1"
+            return refusal
         return None
 
     async def _answer(
-        self, request: web.Request, script: Script, call: Call
+        self, request: web.Request, asked: Asked, script: Script, call: Call
     ) -> tuple[web.StreamResponse, Outcome]:
         if script.status != 200:
-            return _status(script), Outcome.REFUSED
-        completion = Completion(script, call.body, call.generation_id)
-        kind = None if script.fault is None else script.fault.kind
-        transport = _transport(request)
-        match kind:
+            return self._status(script), Outcome.REFUSED
+        answer = self._vendor.answer(script, asked, call.generation_id)
+        match None if script.fault is None else script.fault.kind:
             case FaultKind.HANG_BEFORE_HEADERS:
                 await asyncio.Event().wait()
             case FaultKind.CUT_BEFORE_HEADERS:
-                transport.abort()
+                _transport(request).abort()
                 return web.Response(), Outcome.FAULT
             case FaultKind.HTML:
                 return web.Response(text=_HTML, content_type="text/html"), Outcome.FAULT
             case FaultKind.EMPTY_BODY:
                 return web.Response(content_type="text/event-stream"), Outcome.FAULT
-        if not call.body.get("stream"):
-            await asyncio.sleep(script.first_token_delay + script.token_interval * len(completion.pieces))
-            return _json(200, completion.whole()), Outcome.COMPLETED
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        if not self._vendor.streams(asked):
+            await asyncio.sleep(script.first_token_delay + script.token_interval * len(answer.pieces))
+            return _json(200, answer.whole()), Outcome.COMPLETED
+        return await _stream(request, script, answer, call), Outcome.COMPLETED
+
+    def _error(self, status: int, message: str, param: str | None = None) -> web.Response:
+        return _json(status, self._vendor.error(status, message, param=param))
+
+    def _status(self, script: Script) -> web.Response:
+        body = script.body
+        if body is None:
+            body = self._vendor.error(script.status, f"Scripted status {script.status}.").decode()
+        response = web.Response(status=script.status, text=body, content_type=_JSON)
         response.headers.extend(script.headers)
-        await response.prepare(request)
-        delivery = Delivery(response, transport, script, call.progress)
-        await Performance(script, completion, delivery, call).play()
-        return response, Outcome.COMPLETED
+        if script.retry_after is not None:
+            response.headers["Retry-After"] = str(script.retry_after)
+        return response
+
+
+async def list_models(_: web.Request) -> web.Response:
+    """OpenAI's list of models."""
+    models = [{"id": name, "object": "model", "owned_by": "scripted"} for name in ("scripted",)]
+    return _json(200, orjson.dumps({"object": "list", "data": models}))
+
+
+async def _stream(
+    request: web.Request, script: Script, answer: VendorAnswer, call: Call
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+    response.headers.extend(script.headers)
+    await response.prepare(request)
+    delivery = Delivery(response, _transport(request), script, call.progress)
+    await Performance(script, answer, delivery, call).play()
+    return response
 
 
 def _parse(body: bytes) -> Any:
@@ -131,16 +149,5 @@ def _transport(request: web.Request) -> asyncio.Transport:
     return request.transport
 
 
-def _json(status: int, body: bytes, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, body=body, content_type=_JSON, headers=headers)
-
-
-def _status(script: Script) -> web.Response:
-    body = script.body
-    if body is None:
-        body = error_body(f"Scripted status {script.status}.", "scripted_error").decode()
-    response = web.Response(status=script.status, text=body, content_type=_JSON)
-    response.headers.extend(script.headers)
-    if script.retry_after is not None:
-        response.headers["Retry-After"] = str(script.retry_after)
-    return response
+def _json(status: int, body: bytes) -> web.Response:
+    return web.Response(status=status, body=body, content_type=_JSON)

@@ -2,12 +2,11 @@
 
 import time
 
-from tests.fakes.scripted_provider.completion import Completion, error_body
 from tests.fakes.scripted_provider.delivery import Delivery
 from tests.fakes.scripted_provider.ledger import Call
 from tests.fakes.scripted_provider.script import FaultKind, Script
+from tests.fakes.scripted_provider.vendors.base import VendorAnswer
 
-_DONE = b"[DONE]"
 _GARBAGE = {
     FaultKind.GARBAGE_LINE: b"<html><body>upstream error</body></html>",
     FaultKind.INVALID_UTF8: b'data: {"choices":[{"index":0,"delta":{"content":"\xff\xfe"}}]}',
@@ -18,21 +17,25 @@ _GARBAGE = {
 class Performance:
     """One answer on its way out. `Call.progress.faulted` tells afterwards whether a fault was played."""
 
-    def __init__(self, script: Script, completion: Completion, delivery: Delivery, call: Call) -> None:
+    def __init__(self, script: Script, answer: VendorAnswer, delivery: Delivery, call: Call) -> None:
         self._script = script
-        self._completion = completion
+        self._answer = answer
         self._delivery = delivery
         self._progress = call.progress
         self._start = call.arrived_at + script.first_token_delay
 
     async def play(self) -> None:
-        pieces = self._completion.pieces
-        await self._delivery.event(self._completion.first_chunk())
-        for index, (field, token) in enumerate(pieces):
+        pieces = self._answer.pieces
+        for event in self._answer.opening():
+            await self._delivery.event(event)
+        for index, piece in enumerate(pieces):
             if not await self._goes_on(index, len(pieces)):
                 return
             await self._delivery.pace(self._start + index * self._script.token_interval)
-            await self._delivery.event(self._completion.piece_chunk(field, token), tokens=1)
+            *before, last = self._answer.events_of(piece)
+            for event in before:
+                await self._delivery.event(event)
+            await self._delivery.event(last, tokens=1)
         if await self._goes_on(len(pieces), len(pieces)):
             await self._finish()
 
@@ -66,18 +69,17 @@ class Performance:
                 self._delivery.cut()
             case FaultKind.RESET:
                 self._delivery.reset()
-            case FaultKind.ERROR_OBJECT:
-                await self._delivery.event(error_body("The server had an error.", "server_error"))
-                await self._delivery.event(_DONE)
+            case FaultKind.ERROR_OBJECT | FaultKind.OVERLOADED_OBJECT:
+                overloaded = kind is FaultKind.OVERLOADED_OBJECT
+                for event in self._answer.failure(overloaded=overloaded):
+                    await self._delivery.event(event)
                 await self._delivery.flush()
         return kind is FaultKind.NO_DONE
 
     async def _finish(self) -> None:
-        await self._delivery.event(self._completion.finish_chunk())
-        if (usage := self._completion.usage_chunk()) is not None:
-            await self._delivery.event(usage)
-        if self._script.fault is None or self._script.fault.kind is not FaultKind.NO_DONE:
-            await self._delivery.event(_DONE)
+        done = self._script.fault is None or self._script.fault.kind is not FaultKind.NO_DONE
+        for event in self._answer.ending(done=done):
+            await self._delivery.event(event)
         await self._delivery.flush()
         if self._script.end_delay:
             await self._delivery.pace(time.monotonic() + self._script.end_delay)

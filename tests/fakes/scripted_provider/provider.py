@@ -1,4 +1,4 @@
-"""The outside world's test double: an HTTP server that speaks OpenAI's protocol and plays scripts."""
+"""The outside world's test double: an HTTP server that plays scripts in the protocols of its vendors."""
 
 from types import TracebackType
 from typing import Self
@@ -6,10 +6,13 @@ from typing import Self
 from aiohttp import web
 
 from tests.fakes.scripted_provider.control import ControlEndpoints
-from tests.fakes.scripted_provider.endpoints import Endpoints
+from tests.fakes.scripted_provider.endpoints import Endpoints, list_models
 from tests.fakes.scripted_provider.ledger import PATIENCE_SECONDS, Call
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.scripted_provider.state import State
+from tests.fakes.scripted_provider.vendors.anthropic import Anthropic
+from tests.fakes.scripted_provider.vendors.gemini import Gemini
+from tests.fakes.scripted_provider.vendors.openai import OpenAI
 
 _MAX_REQUEST_BYTES = 64 << 20
 _BACKLOG = 1024
@@ -33,7 +36,10 @@ class ScriptedProvider:
         self._state = State(default=default, capacity=capacity, api_key=api_key)
         self._port = port
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
-        app.add_routes(Endpoints(self._state).routes())
+        app.add_routes([web.get("/v1/models", list_models)])
+        # OpenAI last: it answers every other path under /v1.
+        for vendor in (Anthropic(), Gemini(), OpenAI()):
+            app.add_routes(Endpoints(self._state, vendor).routes())
         app.add_routes(ControlEndpoints(self._state).routes())
         # Handler cancellation is how a client that leaves is noticed at once.
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
@@ -56,8 +62,13 @@ class ScriptedProvider:
 
     @property
     def base_url(self) -> str:
-        """What an adapter is configured with."""
+        """What an adapter for OpenAI or Anthropic is configured with."""
         return f"http://127.0.0.1:{self._port}/v1"
+
+    @property
+    def gemini_base_url(self) -> str:
+        """What an adapter for Gemini is configured with."""
+        return f"http://127.0.0.1:{self._port}/v1beta"
 
     @property
     def ledger(self) -> list[Call]:

@@ -24,6 +24,7 @@ class FaultKind(StrEnum):
     INVALID_UTF8 = "invalid_utf8"
     INVALID_JSON = "invalid_json"
     ERROR_OBJECT = "error_object"
+    OVERLOADED_OBJECT = "overloaded_object"
     NO_DONE = "no_done"
 
 
@@ -32,7 +33,8 @@ class Fault:
     """One fault.
 
     CUT closes the TCP connection and RESET resets it, both inside the HTTP message. SILENT_END ends the
-    message well, but without a finish chunk and [DONE]; NO_DONE only leaves out [DONE]. After a garbage line,
+    message well, but without a finish reason and [DONE]; NO_DONE only leaves out [DONE], or what a vendor has
+    for it. ERROR_OBJECT and OVERLOADED_OBJECT report an error inside the stream. After a garbage line,
     invalid UTF-8 or JSON the answer goes on as if nothing had happened, so that a lax reader is found out.
     """
 
@@ -55,20 +57,35 @@ class ScriptedUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptedToolCall:
+    """A tool call. `arguments` need not be JSON; Gemini then gives up, as the real one does."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    name: str
+    arguments: str = "{}"
+    call_id: str | None = None
+    """None: a new unique id per call, or none at all where the vendor gives none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """One answer. Delays are in seconds; "tokens" counts reasoning tokens too, which come first.
 
     Tokens follow an absolute schedule from the call's arrival, so their pace does not drift. A `status` other
-    than 200 is answered at once with `headers`, `retry_after` and `body`, or OpenAI's error body without one.
+    than 200 is answered at once with `headers`, `retry_after` and `body`, the vendor's own if that is None.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     tokens: tuple[str, ...] | None = None
-    """None: a deterministic echo of the last user message."""
+    """None: a deterministic echo of the last user message, or no text before tool calls."""
     reasoning: tuple[str, ...] = ()
+    tool_calls: tuple[ScriptedToolCall, ...] = ()
+    """Come after the text; every fragment counts as a token."""
     reasoning_field: Literal["reasoning_content", "reasoning"] = "reasoning_content"
-    finish_reason: str = "stop"
+    finish_reason: str | None = None
+    """In OpenAI's terms, what a vendor has none for as it is; None: what fits the answer."""
     usage: ScriptedUsage | Literal["counted"] | None = "counted"
     """None: no usage chunk even when asked."""
     generation_id: str | None = None

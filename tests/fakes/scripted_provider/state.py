@@ -12,7 +12,6 @@ class State:
 
     def __init__(self, *, default: Script, capacity: int | None, api_key: str | None) -> None:
         self.api_key = api_key
-        self.models = ("scripted",)
         self.ledger = Ledger()
         self.scripts: deque[Script] = deque()
         self.default = self._first_default = default

@@ -10,7 +10,7 @@ import pytest
 
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
-from providers.openai_compatible.timeouts import ProviderTimeouts
+from providers.http.timeouts import ProviderTimeouts
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.harness.proxy import TcpProxy

@@ -10,7 +10,8 @@ class ProviderTimeouts:
     """Limits of one call, in seconds.
 
     `first_token` counts from the call, so it includes `connect`; `between_tokens` from one piece of the
-    answer to the next; bytes that bring no piece, as keep-alive comments, extend neither.
+    answer to the next, pieces of tool calls included; bytes that bring no piece, as keep-alive comments,
+    extend neither.
     """
 
     connect: float

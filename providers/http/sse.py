@@ -7,7 +7,14 @@ _SILENT_FIELDS = frozenset((b"event", b"id", b"retry"))
 
 
 class BrokenStreamError(Exception):
-    """The provider did not keep to the protocol. The text is ours: it quotes nothing received."""
+    """The provider did not keep to the protocol, or reported an error inside its answer.
+
+    The text is ours: it quotes nothing received. `saturated`: the reported error was that it has no room.
+    """
+
+    def __init__(self, text: str, *, saturated: bool = False) -> None:
+        super().__init__(text)
+        self.saturated = saturated
 
 
 class EventParser:

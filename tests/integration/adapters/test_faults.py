@@ -11,7 +11,7 @@ from state.errors import (
 )
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
-from tests.integration.openai_compatible.reading import EVENT_STREAM, TOKENS, Make, RawServer, read
+from tests.integration.adapters.reading import EVENT_STREAM, TOKENS, Make, RawServer, read
 
 
 @dataclass(frozen=True)

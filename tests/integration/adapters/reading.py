@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from providers.base import Delta, ModelFinished, ModelRequest, TextDelta
+from providers.base import CallAccepted, Delta, ModelFinished, ModelRequest, TextDelta
+from providers.http.timeouts import ProviderTimeouts
 from providers.openai_compatible.model import OpenAICompatibleModel
-from providers.openai_compatible.timeouts import ProviderTimeouts
 from state.errors import ProviderError
 from state.models import Message
 
@@ -23,7 +23,17 @@ class Read:
     """All that one call gave."""
 
     deltas: list[Delta] = field(default_factory=list)
+    """What followed the acceptance."""
+    accepted: CallAccepted | None = None
     error: ProviderError | None = None
+
+    def add(self, delta: Delta) -> None:
+        if isinstance(delta, CallAccepted):
+            assert self.accepted is None
+            assert not self.deltas
+            self.accepted = delta
+        else:
+            self.deltas.append(delta)
 
     @property
     def text(self) -> str:
@@ -41,7 +51,7 @@ async def read(model: OpenAICompatibleModel, request: ModelRequest = QUESTION) -
     result = Read()
     try:
         async for delta in model.stream(request):
-            result.deltas.append(delta)
+            result.add(delta)
     except ProviderError as error:
         result.error = error
     return result

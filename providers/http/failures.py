@@ -1,13 +1,11 @@
 """What went wrong with a call, as one of the service's own errors."""
 
-import math
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import aiohttp
 
-from providers.openai_compatible.sse import BrokenStreamError
+from providers.http.sse import BrokenStreamError
+from providers.http.waits import retry_after
 from state.errors import (
     ProviderBrokenError,
     ProviderError,
@@ -19,7 +17,6 @@ from state.errors import (
 CALL_FAILURES = (BrokenStreamError, aiohttp.ClientError, OSError)
 """All that a call raises when its provider fails; TimeoutError is an OSError."""
 
-MAX_RETRY_AFTER_SECONDS = 3600.0
 _OVERLOADED = 529
 _EVENT_STREAM = "text/event-stream"
 _FAILURES_BEFORE_START: tuple[tuple[type[Exception], type[ProviderError], str], ...] = (
@@ -44,14 +41,16 @@ _CHECKS: dict[int, str] = {
 }
 
 
-def check_response(provider: str, response: aiohttp.ClientResponse) -> None:
-    """Return when the answer is an event stream.
+def check_response(
+    provider: str, response: aiohttp.ClientResponse, retry_after_seconds: float | None = None
+) -> None:
+    """Return when the answer is an event stream. `retry_after_seconds` was told outside the headers.
 
     Raises:
         ProviderError: It is not.
     """
     if response.status != HTTPStatus.OK:
-        raise _from_status(provider, response)
+        raise _from_status(provider, response, retry_after_seconds)
     if response.content_type != _EVENT_STREAM:
         raise ProviderBrokenError(f"provider {provider!r} answered with something other than an event stream")
 
@@ -59,6 +58,8 @@ def check_response(provider: str, response: aiohttp.ClientResponse) -> None:
 def from_failure(provider: str, error: Exception, *, started: bool) -> ProviderError:
     """The error for one of CALL_FAILURES; `started`: the answer had begun."""
     if isinstance(error, BrokenStreamError):
+        if error.saturated and not started:
+            return ProviderSaturatedError(f"provider {provider!r} has no room now")
         return ProviderBrokenError(f"provider {provider!r} {error}")
     table = _FAILURES_AFTER_START if started else _FAILURES_BEFORE_START
     kind, text = next((kind, text) for cause, kind, text in table if isinstance(error, cause))
@@ -70,15 +71,16 @@ def unreachable(provider: str) -> ProviderUnavailableError:
     return ProviderUnavailableError(f"provider {provider!r} cannot be reached")
 
 
-def _from_status(provider: str, response: aiohttp.ClientResponse) -> ProviderError:
+def _from_status(provider: str, response: aiohttp.ClientResponse, told: float | None) -> ProviderError:
     status = response.status
-    retry_after = _retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+    wait = retry_after(response.headers)
+    wait = told if wait is None else wait
     if status in (HTTPStatus.TOO_MANY_REQUESTS, _OVERLOADED):
         message = f"provider {provider!r} has no room now (HTTP {status})"
-        return ProviderSaturatedError(message, retry_after=retry_after)
+        return ProviderSaturatedError(message, retry_after=wait)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         message = f"provider {provider!r} failed (HTTP {status})"
-        return ProviderUnavailableError(message, retry_after=retry_after)
+        return ProviderUnavailableError(message, retry_after=wait)
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return ProviderBrokenError(f"provider {provider!r} answered without an answer (HTTP {status})")
     if status < HTTPStatus.BAD_REQUEST:
@@ -86,23 +88,3 @@ def _from_status(provider: str, response: aiohttp.ClientResponse) -> ProviderErr
     else:
         check = _CHECKS.get(status, "check base_url")
     return ProviderRejectedError(f"provider {provider!r} refused the request (HTTP {status}): {check}")
-
-
-def _retry_after(value: str | None, date: str | None) -> float | None:
-    """Seconds to wait as told by the headers Retry-After and Date, or None."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = _seconds_until(value, date)
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else None
-
-
-def _seconds_until(value: str, date: str | None) -> float:
-    # The provider's own clock is the base where it tells it: ours may be an hour off.
-    try:
-        base = parsedate_to_datetime(date) if date is not None else datetime.now(UTC)
-        return (parsedate_to_datetime(value) - base).total_seconds()
-    except (ValueError, TypeError):
-        return math.nan

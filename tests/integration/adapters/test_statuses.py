@@ -17,7 +17,7 @@ from state.errors import (
 from state.models import Message
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
-from tests.integration.openai_compatible.reading import (
+from tests.integration.adapters.reading import (
     Make,
     read,
 )

@@ -7,13 +7,14 @@ import pytest
 from pydantic import SecretStr
 
 from providers.base import ChatModel, ModelRequest
-from providers.openai_compatible.model import ApiKey, OpenAICompatibleModel
+from providers.http.model import ApiKey
+from providers.openai_compatible.model import OpenAICompatibleModel
 from state.errors import (
     ProviderRejectedError,
 )
 from state.models import Message
 from tests.fakes.scripted_provider.provider import ScriptedProvider
-from tests.integration.openai_compatible.reading import (
+from tests.integration.adapters.reading import (
     EVENT_STREAM,
     PATIENT,
     QUESTION,

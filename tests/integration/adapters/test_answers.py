@@ -10,7 +10,7 @@ from state.models import FinishReason
 from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script, ScriptedUsage
-from tests.integration.openai_compatible.reading import (
+from tests.integration.adapters.reading import (
     QUESTION,
     TOKENS,
     Make,
@@ -122,8 +122,8 @@ async def test_a_slow_consumer_is_not_taken_for_a_slow_provider(
     provider.enqueue(Script(tokens=TOKENS, hold_after=1))
     result = Read()
     async for delta in make(between_tokens=0.1).stream(QUESTION):
-        if not result.deltas:
+        if delta == TextDelta(TOKENS[0]):
             await asyncio.sleep(0.15)
             provider.release()
-        result.deltas.append(delta)
+        result.add(delta)
     assert result.text == "".join(TOKENS)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tests.fakes.scripted_provider.vendors.base import RefusedRequestError
+
 _ROLES = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
 _PARAMETERS = frozenset(
     (
@@ -11,15 +13,6 @@ _PARAMETERS = frozenset(
         "reasoning_effort", "service_tier", "store", "verbosity", "prompt_cache_key", "safety_identifier",
     )
 )  # fmt: skip
-
-
-class RefusedRequestError(Exception):
-    """The request is wrong; `param` names the wrong part of it."""
-
-    def __init__(self, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.param = param
 
 
 def check_request(body: Any) -> None:
@@ -33,6 +26,7 @@ def check_request(body: Any) -> None:
         raise RefusedRequestError("you must provide a model parameter", "model")
     _check_messages(body.get("messages"))
     _check_options(body)
+    _check_tools(body)
 
 
 def _check_messages(messages: Any) -> None:
@@ -40,8 +34,12 @@ def _check_messages(messages: Any) -> None:
         raise RefusedRequestError("Missing required parameter: 'messages'.", "messages")
     if not isinstance(messages, list) or not messages:
         raise RefusedRequestError("Invalid 'messages': expected a non-empty array.", "messages")
+    calls: set[str] = set()
     for index, message in enumerate(messages):
         _check_message(message, f"messages[{index}]")
+        if message["role"] == "tool" and message.get("tool_call_id") not in calls:
+            raise RefusedRequestError("'tool' must answer a preceding 'tool_calls'.", f"messages[{index}]")
+        calls.update(call["id"] for call in message.get("tool_calls", ()))
 
 
 def _check_message(message: Any, where: str) -> None:
@@ -52,6 +50,10 @@ def _check_message(message: Any, where: str) -> None:
     content = message.get("content")
     if content is None and message["role"] == "assistant" and message.get("tool_calls"):
         return
+    if isinstance(content, list):
+        for part in content:
+            if part.get("type") not in ("text", "image_url") or part["type"] not in part:
+                raise RefusedRequestError(f"Invalid value for '{where}.content'.", f"{where}.content")
     if not isinstance(content, str | list):
         raise RefusedRequestError(f"Invalid type for '{where}.content'.", f"{where}.content")
 
@@ -74,3 +76,11 @@ def _check_options(body: dict[str, Any]) -> None:
         raise RefusedRequestError(
             "'stream_options' is only allowed when 'stream' is enabled.", "stream_options"
         )
+
+
+def _check_tools(body: dict[str, Any]) -> None:
+    if body.get("tool_choice") is not None and not body.get("tools"):
+        raise RefusedRequestError("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice")
+    for tool in body.get("tools") or ():
+        if tool.get("type") != "function" or not tool["function"].get("name"):
+            raise RefusedRequestError("Invalid value for 'tools'.", "tools")

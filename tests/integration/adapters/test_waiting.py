@@ -7,13 +7,13 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from providers.base import TextDelta
+from providers.base import CallAccepted, TextDelta
 from state.errors import DeadlineExceededError, ProviderBrokenError, ProviderUnavailableError
 from tests.fakes.scripted_provider.addresses import refusing_address, silent_address
 from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
-from tests.integration.openai_compatible.reading import (
+from tests.integration.adapters.reading import (
     QUESTION,
     TOKENS,
     Make,
@@ -88,6 +88,7 @@ async def test_an_answer_that_only_drips_ends_with_the_total_time(
 async def test_closing_the_stream_frees_the_provider(provider: ScriptedProvider, make: Make) -> None:
     provider.enqueue(Script(tokens=TOKENS, hold_after=2))
     async with aclosing(make().stream(QUESTION)) as deltas:
+        assert await anext(deltas) == CallAccepted()
         assert await anext(deltas) == TextDelta(TOKENS[0])
     assert await provider.ledger[0].ended(within=1) is Outcome.CLIENT_GONE
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from providers.openai_compatible.model import ApiKey, OpenAICompatibleModel
-from providers.openai_compatible.session import open_session
-from providers.openai_compatible.timeouts import ProviderTimeouts
+from providers.http.model import ApiKey
+from providers.http.session import open_session
+from providers.http.timeouts import ProviderTimeouts
+from providers.openai_compatible.model import OpenAICompatibleModel
 from tests.fakes.scripted_provider.provider import ScriptedProvider
-from tests.integration.openai_compatible.reading import PATIENT, Make
+from tests.integration.adapters.reading import PATIENT, Make
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""One answer while it arrives as an event stream; a vendor's adapter says what its events mean."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from providers.base import Delta, TokenCount
+from providers.http.sse import BrokenStreamError, EventParser
+from state.models import FinishReason
+
+Event = dict[str, Any]
+
+
+class Answer(ABC):
+    """What has arrived so far.
+
+    `done`: the provider said that nothing follows. `finish_reason` is set when the answer is complete; only
+    the token count may still follow. `gathered` counts the pieces of tool calls, which become deltas later.
+    """
+
+    __slots__ = ("_events", "done", "finish_reason", "gathered", "generation_id", "model")
+
+    def __init__(self, model: str) -> None:
+        self.done = False
+        self.finish_reason: FinishReason | None = None
+        self.gathered = 0
+        self.generation_id = ""
+        self.model = model
+        self._events = EventParser()
+
+    @property
+    def complete(self) -> bool:
+        return self.done or self.finish_reason is not None
+
+    def feed(self, received: bytes) -> Iterator[Delta]:
+        """Yield what `received` adds.
+
+        Raises:
+            BrokenStreamError: After the deltas before it.
+        """
+        for data in self._events.feed(received):
+            if data:
+                yield from self._read(data)
+                if self.done:
+                    return
+
+    @abstractmethod
+    def tokens(self) -> TokenCount | None:
+        """None when the provider reported none, or nothing usable."""
+
+    @abstractmethod
+    def _read(self, data: bytes) -> Sequence[Delta]:
+        """What one event adds. Raises: BrokenStreamError."""
+
+    def _identify(self, generation_id: object, model: object) -> None:
+        if isinstance(generation_id, str):
+            self.generation_id = generation_id
+        if isinstance(model, str) and model:
+            self.model = model
+
+
+def decode(data: bytes) -> Event:
+    """The JSON object of an event. Raises: BrokenStreamError: It is none."""
+    try:
+        event = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BrokenStreamError("sent an event that is not JSON") from error
+    return as_object(event)
+
+
+def as_object(value: object) -> Event:
+    """Raises: BrokenStreamError: It is none."""
+    if not isinstance(value, dict):
+        raise unknown_form()
+    return value
+
+
+def as_text(value: object) -> str:
+    """Raises: BrokenStreamError: It is none."""
+    if not isinstance(value, str):
+        raise unknown_form()
+    return value
+
+
+def as_list(value: object) -> list[object]:
+    """Raises: BrokenStreamError: It is none."""
+    if not isinstance(value, list):
+        raise unknown_form()
+    return value
+
+
+def unknown_form() -> BrokenStreamError:
+    return BrokenStreamError("sent a chunk of an unknown form")
+
+
+def count_of(values: object, name: str) -> int | None:
+    """A count in a usage report, None when it is none."""
+    value = values.get(name) if isinstance(values, dict) else None
+    return value if isinstance(value, int) and value >= 0 else None
