@@ -1,7 +1,9 @@
 """How many calls may be in flight at a provider that does not say so."""
 
 import math
+from collections import deque
 from dataclasses import dataclass
+from statistics import median
 
 from providers.window import Clock
 
@@ -16,8 +18,8 @@ class LimitSettings:
     number, or when `explore_seconds` have gone by: that bounds the share of refused calls where there are
     many, and the time lost where there are few.
 
-    The first-token latency is too high when the mean of the last `recent_calls` is over `latency_tolerance`
-    times the mean of the last `baseline_calls`, and over `latency_ignored_seconds`.
+    The first-token latency is too high when the median of the last `recent_calls` is over `latency_tolerance`
+    times its mean over the last `baseline_calls`, and over `latency_ignored_seconds`.
     """
 
     initial: int = 16
@@ -41,9 +43,9 @@ class AdaptiveLimit:
     signal; then one more per `limit` calls; on a signal, limit = backoff * limit, taking the calls in flight
     (its FlightSize) into account. A plateau below the last refused number before more is tried is the idea of
     CUBIC's W_max (RFC 9438). For latency: Netflix concurrency-limits' Gradient2, gradient = max(0.5, min(1,
-    tolerance * long mean / short mean)), limit = limit * gradient, and a long mean that is over twice the
-    short one shrinks by 5 %; but on the first token, because the time of a whole call is the length of its
-    answer.
+    tolerance * long / short)), limit = limit * gradient, and a long mean that is over twice the short one
+    shrinks by 5 %; but on the first token, because the time of a whole call is the length of its answer, and
+    on a median, because a long prompt is no congestion.
 
     A round trip is an `epoch`: every decrease begins a new one, and calls admitted before it are not heard.
     """
@@ -130,26 +132,30 @@ class _LatencyTrend:
     def __init__(self, settings: LimitSettings) -> None:
         self._settings = settings
         self._baseline = _Mean(settings.baseline_calls)
-        self._recent = _Mean(settings.recent_calls)
+        self._recent: deque[float] = deque(maxlen=settings.recent_calls)
         self.high = False
 
     def measured(self, seconds: float) -> float:
         """The gradient: below 1 when the latency is too high, and the lower the higher it is."""
-        long, short = self._baseline.add(seconds), self._recent.add(seconds)
+        self._recent.append(seconds)
+        if len(self._recent) < self._settings.recent_calls:
+            return 1.0
+        short = median(self._recent)
+        long = self._baseline.add(short)
         if long > 2 * short:
             self._baseline.value *= 0.95
         allowed = max(self._settings.latency_tolerance * long, self._settings.latency_ignored_seconds)
-        self.high = self._recent.count >= self._settings.recent_calls and short > allowed
+        self.high = short > allowed
         return allowed / short if self.high else 1.0
 
     def restart(self) -> None:
         """Latencies from before a decrease do not speak for the limit after it."""
-        self._recent = _Mean(self._settings.recent_calls)
+        self._recent.clear()
         self.high = False
 
 
 class _Mean:
-    """An exponential mean over about `calls`; the plain mean until there were so many."""
+    """An exponential mean over about `calls`; the plain mean of the first half of them."""
 
     def __init__(self, calls: int) -> None:
         self._least_weight = 2.0 / (calls + 1)
