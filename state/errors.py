@@ -100,6 +100,7 @@ class OrchestratorError(Exception):
     """Base of every error raised on purpose by this service.
 
     `retry_after`: seconds after which the same request may succeed; None when waiting does not help.
+    `retry_after_told`: the same as whoever refused said it; None where `retry_after` is only the default.
     `metadata`: every value that stands in the message, by name, for programs.
     """
 
@@ -117,6 +118,7 @@ class OrchestratorError(Exception):
         self.message = message
         self.details = details
         self.retry_after = self.default_retry_after if retry_after is None else retry_after
+        self.retry_after_told = retry_after
         self.metadata = metadata
 
 
