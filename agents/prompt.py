@@ -3,17 +3,11 @@
 from collections.abc import Sequence
 
 from agents.turn import Persona
+from providers.estimate import TOKENS_PER_MESSAGE, estimate_tokens
 from state.models import Message
 
-_BYTES_PER_TOKEN = 3
-_TOKENS_PER_MESSAGE = 8
 _ANSWER_SHARE = 4
 """At least one part in four of the context is left for the answer."""
-
-
-def estimate_tokens(text: str) -> int:
-    """Tokens a text may take, rather too many than too few: one for each 3 bytes of UTF-8."""
-    return len(text.encode()) // _BYTES_PER_TOKEN + 1
 
 
 def system_prompt(prompt: str, persona: Persona) -> str:
@@ -42,4 +36,4 @@ def fit(system: str, messages: Sequence[Message], context_tokens: int) -> tuple[
 
 
 def _cost(text: str) -> int:
-    return estimate_tokens(text) + _TOKENS_PER_MESSAGE
+    return estimate_tokens(text) + TOKENS_PER_MESSAGE

@@ -12,10 +12,11 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from agents.events import Channel, TextEmitted
-from agents.prompt import estimate_tokens, fit, system_prompt
+from agents.prompt import fit, system_prompt
 from agents.spec import AgentSpec
 from agents.turn import Emit, Turn
 from providers.base import ChatModel, ModelFinished, ModelRequest, ReasoningDelta, TextDelta, TokenCount
+from providers.estimate import estimate_tokens
 from state.errors import ProviderBrokenError
 from state.models import Message, Role
 

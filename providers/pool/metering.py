@@ -1,0 +1,72 @@
+"""Feeds a run's budget from the answers as they pass."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from providers.base import Delta, ModelFinished, ReasoningDelta, TextDelta, TokenCount, ToolCallDelta
+from providers.estimate import estimate_tokens
+from providers.file.endpoints import Endpoint
+from providers.pool.run_budget import CallUsage, Limit, LimitReachedError, RunBudget, cost_micros
+from state.models import FinishReason
+
+MAX_REPEATED_CHUNKS = 100
+"""A model that writes the same piece so often in a row will not stop by itself."""
+
+
+class Meter:
+    """One call of a model for one run. `cut_by`: the limit of the run that an answer cut short has met."""
+
+    def __init__(
+        self, budget: RunBudget, endpoint: Endpoint, prompt_tokens: int, cut_by: Limit | None
+    ) -> None:
+        self._budget = budget
+        self._endpoint = endpoint
+        self._prompt_tokens = prompt_tokens
+        self._cut_by = cut_by
+        self._written: list[str] = []
+        self._repeated = 0
+
+    async def metered(self, deltas: AsyncGenerator[Delta]) -> AsyncGenerator[Delta]:
+        """Yield the answer; whatever was written is counted, however it ends.
+
+        Raises:
+            LimitReachedError: It repeats itself, or the run's limit cut it short.
+        """
+        finished: ModelFinished | None = None
+        try:
+            async with aclosing(deltas):
+                async for delta in deltas:
+                    if isinstance(delta, ModelFinished):
+                        finished = delta
+                        self._check_cut(delta)
+                    self._read(delta)
+                    yield delta
+        finally:
+            self._count(finished)
+
+    def _read(self, delta: Delta) -> None:
+        if isinstance(delta, ToolCallDelta):
+            self._repeated = 0
+            self._written.append(delta.call.name + delta.call.arguments)
+        elif isinstance(delta, TextDelta | ReasoningDelta):
+            same = bool(self._written) and delta.text == self._written[-1]
+            self._repeated = self._repeated + 1 if same else 1
+            self._written.append(delta.text)
+            if self._repeated >= MAX_REPEATED_CHUNKS:
+                raise LimitReachedError(Limit.REPEATED_CHUNKS)
+
+    def _check_cut(self, finished: ModelFinished) -> None:
+        if self._cut_by is not None and finished.finish_reason is FinishReason.LENGTH:
+            raise LimitReachedError(self._cut_by, finished)
+
+    def _count(self, finished: ModelFinished | None) -> None:
+        if finished is None and not self._written:
+            return  # nothing was written: a provider that is down charges nothing
+        tokens = finished.tokens if finished else None
+        estimated = tokens is None
+        if tokens is None:
+            tokens = TokenCount(self._prompt_tokens, estimate_tokens("".join(self._written)))
+        info = self._endpoint.info
+        model = finished.model if finished else info.model
+        cost = cost_micros(self._endpoint.prices, tokens)
+        self._budget.used(CallUsage(info.provider, model, tokens, cost, estimated))

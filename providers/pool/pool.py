@@ -1,0 +1,218 @@
+"""Every call of a model goes through here: gate first, then the provider, fresh each time.
+
+`stream` chooses the candidates (`table`), asks one gate after the other (`search`), calls the model under
+its permit (`calling`) and counts what the answer uses (`metering`). Nothing is kept of an answer: the same
+request again is another call. Only here is a call made again, or made to another model, and only before the
+answer's first piece.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import replace
+
+from providers.base import CallAccepted, Delta, ModelInfo, ModelRequest
+from providers.file.entries import ProviderConfiguration
+from providers.gate.base import Gate, Permit, Saturated, Unavailable
+from providers.pool.admission import Admitted, Refusal, summed_up
+from providers.pool.assembly import Assembly
+from providers.pool.calling import permitted
+from providers.pool.choice import ModelChoice
+from providers.pool.listeners import RoomListener
+from providers.pool.metering import Meter
+from providers.pool.needs import Needs
+from providers.pool.retry_budget import RetryBudget
+from providers.pool.run_budget import Limit, LimitReachedError, RunBudget
+from providers.pool.search import RetryPolicy, Search
+from providers.pool.status import PoolStatus, status_of
+from providers.pool.table import Candidate
+from state.errors import (
+    DeadlineExceededError,
+    InvalidRequestError,
+    ProviderSaturatedError,
+    ProviderUnavailableError,
+)
+
+_ANYTHING = Needs()
+_USUAL_OUTPUT_TOKENS = 1000
+
+
+class ModelPool:
+    """The models of a configuration, which may be exchanged while calls are in flight."""
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        configuration: ProviderConfiguration,
+        *,
+        retry_budget: RetryBudget,
+        retry_policy: RetryPolicy = RetryPolicy(),  # noqa: B008  # frozen
+    ) -> None:
+        """Raises: ProviderFileError: The configuration cannot be used in this process."""
+        self._assembly = assembly
+        self._table = assembly.table(configuration)
+        self._currency = configuration.currency
+        self._retry_budget = retry_budget
+        self._retry_policy = retry_policy
+        self._listeners: set[RoomListener] = set()
+
+    @property
+    def currency(self) -> str:
+        """What prices and costs are in."""
+        return self._currency
+
+    def exchange(self, configuration: ProviderConfiguration) -> None:
+        """From now on calls begin with this configuration; those in flight keep theirs.
+
+        Raises:
+            ProviderFileError: It cannot be used; nothing has changed.
+        """
+        self._table = self._assembly.table(configuration, self._table)
+        self._currency = configuration.currency
+        for listener in tuple(self._listeners):
+            listener.moved()
+
+    def info(self, wanted: ModelChoice) -> ModelInfo:
+        """The first choice.
+
+        Raises:
+            InvalidRequestError: A model or a class of that name does not exist.
+        """
+        return self._table.chosen(wanted)[0].endpoint.info
+
+    def admit(
+        self, wanted: ModelChoice, expected_tokens: int = 0, needs: Needs = _ANYTHING
+    ) -> Admitted | Refusal:
+        """A permit for the next call, when one of the models may be called now.
+
+        Raises:
+            InvalidRequestError: No such model exists, or none that meets the needs.
+        """
+        refusals: list[Refusal] = []
+        for candidate in self._table.fitting(wanted, needs):
+            answer = candidate.gate.admit(expected_tokens)
+            if not isinstance(answer, Saturated | Unavailable):
+                return Admitted(candidate, answer)
+            refusals.append(answer)
+        return summed_up(refusals)
+
+    async def stream(
+        self,
+        wanted: ModelChoice,
+        request: ModelRequest,
+        *,
+        admitted: Admitted | None = None,
+        budget: RunBudget | None = None,
+    ) -> AsyncGenerator[Delta]:
+        """Yield a new answer; iterate it under `aclosing`, as that of a model. `admitted` is used first.
+
+        Raises:
+            InvalidRequestError: No such model exists, or none that can do what the request asks.
+            ProviderSaturatedError: No model has room now; `retry_after` is the shortest that one tells.
+            ProviderUnavailableError: All models are down.
+            ProviderError: The call failed in a way that another one would not mend, or after it had begun.
+            DeadlineExceededError: The request's deadline has passed.
+            LimitReachedError: The run has used what it may.
+        """
+        budget = RunBudget() if budget is None else budget
+        ends_at = min(budget.ends_at, math.inf if request.deadline is None else request.deadline)
+        timed = replace(request, deadline=None if math.isinf(ends_at) else ends_at)
+        try:
+            budget.begin_step()
+            async with aclosing(self._answer(wanted, timed, admitted, budget)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        except DeadlineExceededError:
+            if asyncio.get_running_loop().time() >= budget.ends_at == ends_at:
+                raise LimitReachedError(Limit.DURATION) from None
+            raise
+        finally:
+            if admitted is not None:
+                admitted.abandon()
+
+    def on_room(self, wanted: ModelChoice, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` whenever one of the models may have room again; returns what ends that."""
+
+        def gates() -> list[Gate]:
+            try:
+                return [candidate.gate for candidate in self._table.chosen(wanted)]
+            except InvalidRequestError:
+                return []  # gone with the last configuration, and perhaps back with the next
+
+        entry = RoomListener(listener, gates)
+        self._listeners.add(entry)
+
+        def end() -> None:
+            self._listeners.discard(entry)
+            entry.end()
+
+        return end
+
+    async def probe(self, wanted: ModelChoice) -> None:
+        """Return when one of the models can be reached; see `ChatModel.probe`.
+
+        Raises:
+            ProviderUnavailableError: None can be.
+        """
+        *others, last = self._table.chosen(wanted)
+        for candidate in others:
+            with suppress(ProviderUnavailableError):
+                return await candidate.model.probe()
+        return await last.model.probe()
+
+    def status(self) -> PoolStatus:
+        return status_of(self._table)
+
+    async def _answer(
+        self, wanted: ModelChoice, request: ModelRequest, admitted: Admitted | None, budget: RunBudget
+    ) -> AsyncGenerator[Delta]:
+        needs = Needs.of(request)
+        search = Search(
+            self._table.fitting(wanted, needs),
+            self._retry_budget,
+            self._retry_policy,
+            admitted=admitted,
+            expected_tokens=_expected_tokens(request, needs),
+            deadline=request.deadline,
+        )
+        while True:
+            candidate, permit = await search.next()
+            begun = False
+            accepted: CallAccepted | None = None
+            try:
+                async with aclosing(_call(candidate, permit, request, needs, budget)) as deltas:
+                    async for delta in deltas:
+                        if isinstance(delta, CallAccepted):
+                            # Kept back: if this call fails now, the reader is to see one answer, not two.
+                            accepted = delta
+                            continue
+                        begun = True
+                        if accepted is not None:
+                            yield accepted
+                            accepted = None
+                        yield delta
+                return
+            except (ProviderUnavailableError, ProviderSaturatedError) as error:
+                if begun:
+                    raise
+                search.failed(candidate, error)
+
+
+def _expected_tokens(request: ModelRequest, needs: Needs) -> int:
+    # Not the most that it may write: few answers come near that, and no budget of a minute would hold many.
+    wish = request.max_output_tokens
+    return needs.prompt_tokens + min(_USUAL_OUTPUT_TOKENS, _USUAL_OUTPUT_TOKENS if wish is None else wish)
+
+
+def _call(
+    candidate: Candidate, permit: Permit, request: ModelRequest, needs: Needs, budget: RunBudget
+) -> AsyncGenerator[Delta]:
+    endpoint = candidate.endpoint
+    try:
+        limited, cut_by = budget.limited(request, needs.prompt_tokens, endpoint.info, endpoint.prices)
+    except LimitReachedError:
+        permit.abandoned()
+        raise
+    meter = Meter(budget, endpoint, needs.prompt_tokens, cut_by)
+    return meter.metered(permitted(candidate.model, permit, limited))

@@ -1,0 +1,165 @@
+"""What one run may use of models, and what it has used."""
+
+import asyncio
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from providers.base import ModelFinished, ModelInfo, ModelRequest, TokenCount
+from providers.file.entries import Prices
+
+_MILLION = 1_000_000
+
+
+class Limit(StrEnum):
+    """Which limit ended a run; the values are the names in RunLimits, as far as they stand there."""
+
+    DURATION = "max_duration"
+    OUTPUT_TOKENS = "max_output_tokens"
+    TOTAL_TOKENS = "max_total_tokens"
+    STEPS = "max_steps"
+    COST = "max_cost_micros"
+    REPEATED_CHUNKS = "repeated_chunks"
+
+
+class LimitReachedError(Exception):
+    """The run may use no more: it is complete, with what it has. Not an error of the service.
+
+    `finished` is set when the limit cut an answer short that is otherwise whole.
+    """
+
+    def __init__(self, limit: Limit, finished: ModelFinished | None = None) -> None:
+        super().__init__(f"the run has reached its limit: {limit}")
+        self.limit = limit
+        self.finished = finished
+
+
+@dataclass(frozen=True, slots=True)
+class RunCaps:
+    """None: no limit."""
+
+    max_seconds: float | None = None
+    max_output_tokens: int | None = None
+    max_total_tokens: int | None = None
+    max_steps: int | None = None
+    max_cost_micros: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run has used so far, earlier attempts included. A step is one answer of a model."""
+
+    seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    steps: int = 0
+    cost_micros: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallUsage:
+    """What one call used. `estimated`: the provider did not say."""
+
+    provider: str
+    model: str
+    tokens: TokenCount
+    cost_micros: int
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Most tokens that an answer may have, and the limit that this comes from."""
+
+    output_tokens: float = math.inf
+    limit: Limit | None = None
+
+
+def cost_micros(prices: Prices, tokens: TokenCount) -> int:
+    """Micro-units of the currency, rounded up."""
+    cached = min(tokens.cached_input_tokens, tokens.input_tokens)
+    cached_price = prices.input_micros if prices.cached_input_micros is None else prices.cached_input_micros
+    millionths = (
+        (tokens.input_tokens - cached) * prices.input_micros
+        + cached * cached_price
+        + tokens.output_tokens * prices.output_micros
+    )
+    return -(-millionths // _MILLION)
+
+
+class RunBudget:
+    """Is asked before each call of a model, and told of each call's usage. The time runs from its making."""
+
+    def __init__(self, caps: RunCaps = RunCaps(), spent: Spent = Spent()) -> None:
+        self._caps = caps
+        self._spent = spent
+        self._begin = asyncio.get_running_loop().time() - spent.seconds
+        self.calls: list[CallUsage] = []
+
+    @property
+    def spent(self) -> Spent:
+        return replace(self._spent, seconds=asyncio.get_running_loop().time() - self._begin)
+
+    @property
+    def ends_at(self) -> float:
+        """When the time is over, in the event loop's time."""
+        return self._begin + (math.inf if self._caps.max_seconds is None else self._caps.max_seconds)
+
+    def begin_step(self) -> None:
+        """One more answer is wanted.
+
+        Raises:
+            LimitReachedError: It may not be.
+        """
+        caps, spent = self._caps, self._spent
+        if asyncio.get_running_loop().time() >= self.ends_at:
+            raise LimitReachedError(Limit.DURATION)
+        if caps.max_steps is not None and spent.steps >= caps.max_steps:
+            raise LimitReachedError(Limit.STEPS)
+        self._spent = replace(spent, steps=spent.steps + 1)
+
+    def limited(
+        self, request: ModelRequest, prompt_tokens: int, info: ModelInfo, prices: Prices
+    ) -> tuple[ModelRequest, Limit | None]:
+        """The request as this model may get it; and the limit that it will have met if its answer is cut.
+
+        Raises:
+            LimitReachedError: Nothing is left for an answer.
+        """
+        allowed = self._allowance(prompt_tokens, prices)
+        if allowed.limit is not None and allowed.output_tokens < 1:
+            raise LimitReachedError(allowed.limit)
+        wishes = [n for n in (request.max_output_tokens, info.max_output_tokens) if n is not None]
+        most = min([*wishes, allowed.output_tokens])
+        tokens = None if math.isinf(most) else int(most)
+        return replace(request, max_output_tokens=tokens), None if most in wishes else allowed.limit
+
+    def used(self, usage: CallUsage) -> None:
+        """One call has ended, well or not."""
+        self.calls.append(usage)
+        spent, tokens = self._spent, usage.tokens
+        self._spent = replace(
+            spent,
+            input_tokens=spent.input_tokens + tokens.input_tokens,
+            output_tokens=spent.output_tokens + tokens.output_tokens,
+            cost_micros=spent.cost_micros + usage.cost_micros,
+        )
+
+    def _allowance(self, prompt_tokens: int, prices: Prices) -> Allowance:
+        caps, spent = self._caps, self._spent
+        found = [Allowance()]
+        if caps.max_output_tokens is not None:
+            found.append(Allowance(caps.max_output_tokens - spent.output_tokens, Limit.OUTPUT_TOKENS))
+        if caps.max_total_tokens is not None:
+            left = caps.max_total_tokens - spent.input_tokens - spent.output_tokens
+            found.append(Allowance(left - prompt_tokens, Limit.TOTAL_TOKENS))
+        if caps.max_cost_micros is not None:
+            found.append(Allowance(self._affordable(caps.max_cost_micros, prompt_tokens, prices), Limit.COST))
+        return min(found, key=lambda allowance: allowance.output_tokens)
+
+    def _affordable(self, most_micros: int, prompt_tokens: int, prices: Prices) -> float:
+        prompt = cost_micros(prices, TokenCount(prompt_tokens, 0))
+        left = most_micros - self._spent.cost_micros - prompt
+        if left <= 0 and (prices.input_micros or prices.output_micros):
+            return 0
+        return left * _MILLION // prices.output_micros if prices.output_micros else math.inf
