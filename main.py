@@ -23,13 +23,12 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-import aiohttp
 import uvloop
 
 from agents.loader import CatalogError, load_catalog
 from agents.runner import AgentRunner
 from config.command_line import complain, parse, say, storage_report
-from config.load import SettingsError, load, picked
+from config.load import SettingsError, environment, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
 from orchestrator.application import Application, Codec, Limits
@@ -43,12 +42,26 @@ from orchestrator.retention import RetentionTimes
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunLimits
-from providers.base import ChatModel
+from providers.anthropic.model import ANTHROPIC_URL, AnthropicModel
+from providers.file.defaults import from_keys, single_model
+from providers.file.entries import DEFAULT_CLASS, ProviderConfiguration, Timeouts
+from providers.file.entries import Limits as ProviderLimits
+from providers.file.reading import ProviderFileError
+from providers.file.watching import ProviderFile, ProviderFileWatch
+from providers.gate.factory import gate_of
+from providers.gemini.model import GEMINI_URL, GeminiModel
+from providers.http.factory import HTTPAdapterFactory
 from providers.http.session import open_session
-from providers.http.timeouts import ProviderTimeouts
-from providers.local.model import CONNECTION_HEADERS, PROVIDER_NAME, LocalModel
+from providers.local.child import MODEL_NAME
+from providers.local.factory import LocalModelFactory
+from providers.local.model import PROVIDER_NAME
 from providers.local.server import LocalModelServer
-from providers.openai_compatible.model import OpenAICompatibleModel
+from providers.openai_compatible.model import OPENAI_URL, OpenAICompatibleModel
+from providers.pool.assembly import AdapterFactory, Assembly
+from providers.pool.choice import ClassChoice
+from providers.pool.model import PooledModel
+from providers.pool.pool import ModelPool
+from providers.pool.retry_budget import RetryBudget
 from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
@@ -71,6 +84,7 @@ EXPECTED = (
     EmbeddedPostgresError,
     MigrationError,
     PartDiedError,
+    ProviderFileError,
 )
 """What an operator can mend: one line, no traceback."""
 
@@ -94,90 +108,85 @@ async def bring_up_to_date(settings: Settings, dsn: str) -> int:
 
 
 @asynccontextmanager
-async def model_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ChatModel]:
-    """The model that the keys in the environment name, or our own, which runs inside the block."""
-    timeouts = ProviderTimeouts(
-        connect=settings.provider.connect_seconds,
-        first_token=settings.provider.first_token_seconds,
-        between_tokens=settings.provider.between_tokens_seconds,
-        total=settings.provider.total_seconds,
-    )
-    # A call that had to wait for a connection would look like a slow provider.
-    async with open_session(connections=2 * settings.server.max_streams) as session:
-        connect = partial(
-            OpenAICompatibleModel, session, timeouts=timeouts, context_tokens=settings.provider.context_tokens
-        )
-        if settings.openai_api_key or settings.openai_base_url:
-            yield connect(
-                provider="openai",
-                base_url=settings.openai_base_url or "https://api.openai.com/v1",
-                model=settings.provider.model or "gpt-5-mini",
-                api_key=settings.openai_api_key,
-            )
-        elif settings.anthropic_api_key:
-            yield connect(
-                provider="anthropic",
-                base_url=settings.anthropic_base_url or "https://api.anthropic.com/v1",
-                model=settings.provider.model or "claude-haiku-4-5",
-                api_key=settings.anthropic_api_key,
-            )
-        else:
-            async with local_model(session, settings, timeouts, deaths) as model:
-                yield model
+async def models_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ModelPool]:
+    """The models of the provider file, else the one that the keys in the environment name, else our own."""
+    provider, production = settings.provider, settings.environment == "production"
+    known = environment(settings)
+    file = ProviderFile(provider.file, known, production=production) if provider.file else None
+    configuration = file.read() if file else default_models(settings)
+    async with AsyncExitStack() as stack:
+        # A call that had to wait for a connection would look like a slow provider.
+        session = await stack.enter_async_context(open_session(connections=2 * settings.server.max_streams))
+        openai = HTTPAdapterFactory(OpenAICompatibleModel, session, OPENAI_URL)
+        adapters: dict[str, AdapterFactory] = {
+            "openai": openai,
+            "scripted": openai,
+            "anthropic": HTTPAdapterFactory(AnthropicModel, session, ANTHROPIC_URL),
+            "gemini": HTTPAdapterFactory(GeminiModel, session, GEMINI_URL),
+        }
+        if any(entry.kind == "local" for entry in configuration.providers.values()):
+            say("model: loading SmolLM2-135M")
+            local = settings.local_model
+            shape = local.model_dump(include={"threads", "slots", "context_tokens", "start_seconds"})
+            server = await stack.enter_async_context(LocalModelServer(settings.embedded.folder, **shape))
+            deaths["the local model"] = server.died
+            adapters["local"] = LocalModelFactory(server, openai, ready_seconds=local.start_seconds)
+        budget = RetryBudget(share=provider.retry_share)
+        pool = ModelPool(Assembly(adapters, gate_of, known, production), configuration, retry_budget=budget)
+        if file:
+            watch = ProviderFileWatch(file, pool.exchange, reload_seconds=provider.reload_seconds)
+            await stack.enter_async_context(watch)
+            deaths["the provider file"] = watch.died
+        yield pool
 
 
-@asynccontextmanager
-async def local_model(
-    session: aiohttp.ClientSession, settings: Settings, timeouts: ProviderTimeouts, deaths: Deaths
-) -> AsyncIterator[ChatModel]:
-    """The model of our own, which may still be loading."""
-    say("model: no provider key is set, loading SmolLM2-135M")
-    local = settings.local_model
-    connect = partial(
-        OpenAICompatibleModel,
-        session,
-        provider=PROVIDER_NAME,
-        model="smollm2",
-        api_key=None,
-        context_tokens=local.context_tokens,
+def default_models(settings: Settings) -> ProviderConfiguration:
+    """What a provider file would say, had it been written from the other settings."""
+    provider, local = settings.provider, settings.local_model
+    names = {"connect_seconds", "first_token_seconds", "between_tokens_seconds", "total_seconds"}
+    timeouts = Timeouts(**provider.model_dump(include=names))
+    from_environment = from_keys(
+        openai_key=settings.openai_api_key is not None,
+        openai_base_url=settings.openai_base_url,
+        anthropic_key=settings.anthropic_api_key is not None,
+        anthropic_base_url=settings.anthropic_base_url,
+        model=provider.model,
+        context_tokens=provider.context_tokens,
+        limits=ProviderLimits(max_concurrency=provider.max_concurrency),
         timeouts=timeouts,
-        extra_headers=CONNECTION_HEADERS,
     )
-    async with LocalModelServer(
-        settings.embedded.folder,
-        threads=local.threads,
-        slots=local.slots,
+    return from_environment or single_model(
+        provider=PROVIDER_NAME,
+        kind="local",
+        model=MODEL_NAME,
         context_tokens=local.context_tokens,
-        start_seconds=local.start_seconds,
-    ) as server:
-        deaths["the local model"] = server.died
-        yield LocalModel(
-            server,
-            lambda base_url: connect(base_url=base_url),
-            context_tokens=local.context_tokens,
-            max_output_tokens=local.max_output_tokens,
-            ready_seconds=local.start_seconds,
-        )
+        max_output_tokens=local.max_output_tokens,
+        timeouts=timeouts,
+    )
 
 
 @asynccontextmanager
 async def assembled(
-    settings: Settings, dsn: str, model: ChatModel, *, hurried: asyncio.Event | None = None
+    settings: Settings, dsn: str, models: ModelPool, *, hurried: asyncio.Event | None = None
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """The whole service on a database that is up to date: its port, and what must not die."""
     catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
     codec = Codec(encode, kept_command, unfinished_text)
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
-        runner = AgentRunner(model, stores.checkpoints)
-        app = Application(stores, catalog, runner, codec, limits_of(settings), hurried=hurried)
+        runner = AgentRunner(stores.checkpoints)
+        app = Application(
+            stores, catalog, runner, models, codec=codec, limits=limits_of(settings), hurried=hurried
+        )
         hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel}
         listener = await stack.enter_async_context(Listener(dsn, hear))
         await stack.enter_async_context(app)
         server, kept = settings.server, settings.retention
         about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes, kept.events_seconds)
-        health = HealthService(stores.database, model, app.supervisor)
-        servicer = OrchestratorServicer(app, health, about)
+        health = HealthService(
+            stores.database, PooledModel(models, ClassChoice(DEFAULT_CLASS)), app.supervisor
+        )
+        servicer = OrchestratorServicer(app, models, health, about)
         guard, options = edge_of(server)
         served = await stack.enter_async_context(listening(servicer, health, app.supervisor, guard, options))
         yield served.port, {"readiness": served.died, "the listener": listener.died, **app.deaths}
@@ -226,11 +235,11 @@ async def serve(settings: Settings) -> None:
     deaths: Deaths = {}
     async with AsyncExitStack() as stack:
         async with interruptible(stop.requested):
-            model = await stack.enter_async_context(model_of(settings, deaths))
+            models = await stack.enter_async_context(models_of(settings, deaths))
             dsn = await stack.enter_async_context(database_of(settings, deaths))
             await bring_up_to_date(settings, dsn)
             port, parts = await stack.enter_async_context(
-                assembled(settings, dsn, model, hurried=stop.hurried)
+                assembled(settings, dsn, models, hurried=stop.hurried)
             )
         # What start-up made stays for good: the collector need not walk it at every full collection.
         gc.collect()

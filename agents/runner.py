@@ -23,12 +23,13 @@ _STEPS = 5
 class AgentRunner:
     """Executes agents over conversations kept by a checkpointer."""
 
-    def __init__(self, model: ChatModel, checkpointer: BaseCheckpointSaver[str]) -> None:
-        self._model = model
+    def __init__(self, checkpointer: BaseCheckpointSaver[str]) -> None:
         self._direct = direct.build(checkpointer)
 
-    async def run(self, spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit) -> TurnResult:
-        """Answer a turn; text goes out through `emit` as it is written.
+    async def run(
+        self, spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, model: ChatModel
+    ) -> TurnResult:
+        """Answer a turn with a model; text goes out through `emit` as it is written.
 
         When this returns the turn is part of the conversation; when it raises the conversation is as before.
 
@@ -44,9 +45,7 @@ class AgentRunner:
         else:
             # LangGraph writes its last checkpoint also when a step has failed: a branch would move the head.
             thread.complete = False
-            context = direct.Context(
-                spec, turn, self._model, emit, partial(setattr, thread, "complete", True)
-            )
+            context = direct.Context(spec, turn, model, emit, partial(setattr, thread, "complete", True))
             nothing_new: direct.State = {"messages": []}
             config = _config(thread, thread.base)
             final = await self._direct.ainvoke(nothing_new, config, context=context, durability="exit")

@@ -23,6 +23,7 @@ class AgentSpec(BaseModel):
     description: str = Field(min_length=1, max_length=500)
     shape: Shape
     aliases: tuple[str, ...] = ()
+    model_class: str = Field(default="chat", pattern=r"^[a-z][a-z0-9_]{0,62}$")
     temperature: float | None = Field(default=None, ge=0, le=2)
     prompt: str = Field(min_length=1)
     version: str

@@ -1,7 +1,7 @@
 """Read the settings, and say what is wrong with them in the environment's own words."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
@@ -40,6 +40,14 @@ def load() -> Settings:
     if lines:
         raise SettingsError(lines)
     return settings
+
+
+def environment(settings: Settings) -> Mapping[str, str]:
+    """What the process and `.env` hold, and the keys among the settings, by the names of their variables."""
+    keys = {"OPENAI_API_KEY": settings.openai_api_key, "ANTHROPIC_API_KEY": settings.anthropic_api_key}
+    known = {name: key.get_secret_value() for name, key in keys.items() if key is not None}
+    written = dotenv_values(ENV_FILE) if ENV_FILE.is_file() else {}
+    return {name: value for name, value in written.items() if value} | dict(os.environ) | known
 
 
 def picked(kind: Callable[..., T], settings: BaseModel, **more: object) -> T:

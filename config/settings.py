@@ -133,8 +133,21 @@ class EmbeddedSettings(Group):
 
 
 class ProviderSettings(Group):
-    """The model behind OPENAI_* or ANTHROPIC_*."""
+    """The models: those of a file, or the one behind OPENAI_* or ANTHROPIC_*."""
 
+    file: Path | None = Field(
+        default=None,
+        description="provider file, see docs/providers.md; empty = the one model that a key names",
+    )
+    reload_seconds: float = Field(
+        default=2.0, gt=0, le=3600, description="how often that file is looked at, seconds"
+    )
+    retry_share: float = Field(
+        default=0.1, ge=0, le=1, description="calls that may be made again, as a share of all requests"
+    )
+    max_concurrency: int = Field(
+        default=1000, ge=1, le=100_000, description="calls of that one model at the same time"
+    )
     model: str = Field(
         default="", description="model name; empty = gpt-5-mini, or claude-haiku-4-5 for Anthropic"
     )
@@ -225,6 +238,9 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error"
+    )
+    environment: Literal["development", "production"] = Field(
+        default="development", description="development, or production, which refuses scripted providers"
     )
     database_url: SecretStr | None = Field(
         default=None,

@@ -19,6 +19,7 @@ from orchestrator.resume import ResumeService
 from orchestrator.retention import Retention, RetentionTimes
 from orchestrator.supervisor import RunLimits, RunSupervisor
 from orchestrator.turns import Turns
+from providers.pool.pool import ModelPool
 from state.event_log import EventLog
 from state.ports import BranchStore, ConversationStore, EventStore, LeaseStore, RetentionStore, RunStore
 
@@ -70,9 +71,10 @@ class Application:
         stores: Stores,
         catalog: AgentCatalog,
         runner: AgentRunner,
+        models: ModelPool,
+        *,
         codec: Codec,
         limits: Limits,
-        *,
         hurried: asyncio.Event | None = None,
     ) -> None:
         heartbeat, wait = limits.heartbeat_seconds, limits.max_wait_seconds
@@ -87,6 +89,7 @@ class Application:
             runner,
             self.supervisor,
             self.log,
+            models=models,
             turns=turns,
             branches=stores.branches,
             heartbeat_seconds=heartbeat,

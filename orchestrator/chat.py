@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agents.turn import Turn
 from orchestrator.execution import RunExecution
 from orchestrator.turns import OnBusy
+from providers.pool.choice import PinnedChoice
 from state.errors import CancelledRunError, ConversationBusyError
 from state.models import ConversationId, NewRun, Owner, Record
 
@@ -18,7 +19,8 @@ Reading = AsyncGenerator[Record | None]
 class ChatCommand:
     """One user turn, as accepted.
 
-    An empty `conversation_id` begins a new conversation. `base_checkpoint_id` is where to go on from, if not
+    An empty `conversation_id` begins a new conversation. `model` None leaves the choice to the
+    agent. `base_checkpoint_id` is where to go on from, if not
     from the newest. `request` is the request as it came, to be kept with the run. `window_seconds`,
     `heartbeat_seconds` and `max_wait_seconds` None = the server's own.
     """
@@ -27,6 +29,7 @@ class ChatCommand:
     conversation_id: ConversationId
     agent_type: str
     base_checkpoint_id: str
+    model: PinnedChoice | None
     turn: Turn
     request: bytes
     continue_on_disconnect: bool = False

@@ -14,6 +14,9 @@ from orchestrator.events import AttemptBegan, RunEvent, StatusChanged
 from orchestrator.execution import RunExecution, Work
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.turns import OnBusy, Turns
+from providers.pool.choice import ClassChoice
+from providers.pool.model import PooledModel
+from providers.pool.pool import ModelPool
 from state.errors import ConversationNotEmptyError, PreconditionViolation
 from state.event_log import EventLog
 from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RunId, RunKind, RunState
@@ -36,6 +39,7 @@ class ChatService:
         supervisor: RunSupervisor,
         log: EventLog,
         *,
+        models: ModelPool,
         turns: Turns,
         branches: BranchStore,
         heartbeat_seconds: float,
@@ -48,6 +52,7 @@ class ChatService:
         self._runner = runner
         self._supervisor = supervisor
         self._log = log
+        self._models = models
         self._turns = turns
         self._branches = branches
         self._heartbeat_seconds = heartbeat_seconds
@@ -62,13 +67,14 @@ class ChatService:
         In a new conversation the model is being called then; in another one it is called from then on.
 
         Raises:
-            InvalidRequestError: No such agent.
+            InvalidRequestError: No such agent, or no such model.
             NotFoundError: No such checkpoint to go on from.
             ConversationNotEmptyError: The checkpoint is another conversation's, and this one has turns.
             ConversationBusyError: Another run of the conversation is active, and the turn will not wait.
             DrainingError, DatabaseUnavailableError: Nothing was begun.
         """
         spec, routing_reason = self._catalog.resolve(command.agent_type)
+        self._models.info(command.model or ClassChoice(spec.model_class))
         await self._check_base(command)
         run = NewRun(
             run_id=RunId(self._new_id()),
@@ -132,7 +138,9 @@ class ChatService:
             thread = RunThread(owner, run_id, own, attempt, new=new, again=again, base=base)
             if base and (source := await self._branches.find(owner, base, own)) != own:
                 await self._branches.copy(await attempt(), source, base, own)
-            return await self._runner.run(spec(), command.turn, thread, emit)
+            agent = spec()
+            model = PooledModel(self._models, command.model or ClassChoice(agent.model_class))
+            return await self._runner.run(agent, command.turn, thread, emit, model)
 
         return work
 

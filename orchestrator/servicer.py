@@ -9,10 +9,11 @@ from urllib.parse import quote
 import grpc
 
 from orchestrator.application import Application
-from orchestrator.codec import checkpoints, chunks, errors, pages, requests
+from orchestrator.codec import checkpoints, chunks, errors, pages, providers, requests
 from orchestrator.health import Health, HealthService
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
+from providers.pool.pool import ModelPool
 from state.errors import UnimplementedError
 from state.models import ConversationId, Record, RunId
 
@@ -45,7 +46,9 @@ class ServerInfo:
 class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     """Implements orchestrator.OrchestratorService. What is not built yet answers UNIMPLEMENTED."""
 
-    def __init__(self, app: Application, health: HealthService, about: ServerInfo) -> None:
+    def __init__(self, app: Application, models: ModelPool, health: HealthService, about: ServerInfo) -> None:
+        self._models = models
+        self._worker = app.supervisor
         self._chat = app.chat
         self._resume = app.resume
         self._conversations = app.conversations
@@ -95,6 +98,12 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         return pb.DeleteConversationResponse(
             deleted_runs=await self._conversations.delete(owner, conversation_id)
         )
+
+    async def GetProviderStatus(
+        self, request: pb.GetProviderStatusRequest, context: Context
+    ) -> pb.GetProviderStatusResponse:
+        del request, context
+        return providers.response(self._models.status(), running=self._worker.active)
 
     async def HealthCheck(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         del request, context

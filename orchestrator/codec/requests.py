@@ -13,6 +13,7 @@ from orchestrator.codec.validation import Violations
 from orchestrator.resume import ResumeCommand
 from orchestrator.turns import OnBusy
 from protos import orchestrator_pb2 as pb
+from providers.pool.choice import PinnedChoice
 from state.errors import UnimplementedError
 from state.models import ConversationId, Message, Owner, Role, RunId
 
@@ -32,8 +33,6 @@ _NOT_BUILT = (
     "limits",
     "allowed_tools",
     "attachments",
-    "model.model",
-    "model.fallback_models",
     "run_options.on_saturated",
     "run_options.permission_timeout",
 )
@@ -63,6 +62,7 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
         conversation_id=ConversationId(request.conversation_id),
         agent_type=request.agent_type,
         base_checkpoint_id=request.base_checkpoint_id,
+        model=_pinned(request.model),
         turn=_turn(request, None if continues or seconds_left is None else _loop_time(seconds_left)),
         request=request.SerializeToString(),
         continue_on_disconnect=continues,
@@ -145,6 +145,23 @@ def _turn(request: pb.ChatRequest, deadline: float | None) -> Turn:
     )
 
 
+def _pinned(model: pb.ModelOptions) -> PinnedChoice | None:
+    return PinnedChoice(model.model, tuple(model.fallback_models)) if model.model else None
+
+
+def _check_model(check: Violations, model: pb.ModelOptions) -> None:
+    check.characters("model.model", model.model, validation.NAME_CHARACTERS)
+    if model.fallback_models and not model.model:
+        check.add("model.fallback_models", "need a model that they stand in for")
+    if len(model.fallback_models) > validation.FALLBACK_MODELS:
+        check.add("model.fallback_models", f"may have at most {validation.FALLBACK_MODELS} entries")
+    for index, name in enumerate(model.fallback_models):
+        check.required(f"model.fallback_models[{index}]", name)
+        check.characters(f"model.fallback_models[{index}]", name, validation.NAME_CHARACTERS)
+    if model.HasField("temperature"):
+        check.between("model.temperature", model.temperature, 0, 2)
+
+
 def _check_identity(check: Violations, request: pb.ChatRequest) -> None:
     _check_user(check, request.user_id)
     check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
@@ -177,8 +194,7 @@ def _check_persona(check: Violations, persona: pb.UserPersona) -> None:
 
 def _check_options(check: Violations, request: pb.ChatRequest) -> None:
     _check_stream_options(check, request.stream_options)
-    if request.model.HasField("temperature"):
-        check.between("model.temperature", request.model.temperature, 0, 2)
+    _check_model(check, request.model)
     run = request.run_options
     if run.on_disconnect not in pb.DisconnectBehavior.values():
         check.add("run_options.on_disconnect", "is no known behaviour")

@@ -23,6 +23,8 @@ _RATES = RateHeaders(
     tokens_reset="anthropic-ratelimit-tokens-reset",
 )
 
+ANTHROPIC_URL = "https://api.anthropic.com/v1"
+
 
 class AnthropicModel(HTTPChatModel):
     """One Claude model. The API knows no seed, so a request's seed changes nothing."""

@@ -37,3 +37,40 @@ def single_model(
         },
         classes=dict.fromkeys(CLASSES, (model,)),
     )
+
+
+def from_keys(
+    *,
+    openai_key: bool,
+    openai_base_url: str | None,
+    anthropic_key: bool,
+    anthropic_base_url: str | None,
+    model: str,
+    context_tokens: int,
+    limits: Limits,
+    timeouts: Timeouts,
+) -> ProviderConfiguration | None:
+    """The one model that a key, or an address, in the environment stands for; None when there is neither."""
+    if openai_key or openai_base_url:
+        return single_model(
+            provider="openai",
+            kind="openai",
+            base_url=openai_base_url,
+            api_key_env="OPENAI_API_KEY" if openai_key else None,
+            model=model or "gpt-5-mini",
+            context_tokens=context_tokens,
+            limits=limits,
+            timeouts=timeouts,
+        )
+    if anthropic_key:
+        return single_model(
+            provider="anthropic",
+            kind="anthropic",
+            base_url=anthropic_base_url,
+            api_key_env="ANTHROPIC_API_KEY",
+            model=model or "claude-haiku-4-5",
+            context_tokens=context_tokens,
+            limits=limits,
+            timeouts=timeouts,
+        )
+    return None

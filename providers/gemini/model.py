@@ -17,6 +17,8 @@ from providers.http.waits import clamped, duration_seconds
 _MAX_ERROR_BYTES = 64 << 10
 _ERROR_SECONDS = 1.0
 
+GEMINI_URL = "https://generativelanguage.googleapis.com/v1beta"
+
 
 class GeminiModel(HTTPChatModel):
     """One Gemini model. The API tells neither a request id nor what is left of its limits."""

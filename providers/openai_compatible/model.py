@@ -19,6 +19,8 @@ _RATES = RateHeaders(
     tokens_reset="x-ratelimit-reset-tokens",
 )
 
+OPENAI_URL = "https://api.openai.com/v1"
+
 
 class OpenAICompatibleModel(HTTPChatModel):
     """One model of one provider that speaks OpenAI's chat completions."""

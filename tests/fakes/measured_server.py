@@ -27,9 +27,9 @@ from pydantic import TypeAdapter
 from main import assembled, edge_of
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
-from providers.http.timeouts import ProviderTimeouts
+from providers.file.entries import Timeouts
 from telemetry import logs
-from tests.harness.service import scripted_model, settings_for_tests
+from tests.harness.service import scripted_models, settings_for_tests
 
 Kind: TypeAlias = Literal["service", "empty", "swallowing"]
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -39,7 +39,7 @@ _START_SECONDS = 30.0
 _READING_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 _SETTINGS = settings_for_tests(server={"max_streams_per_user": 1000})
-_PATIENT = ProviderTimeouts(connect=5.0, first_token=300.0, between_tokens=300.0, total=600.0)
+_PATIENT = Timeouts(first_token_seconds=300.0, between_tokens_seconds=300.0)
 """So that no run that was left ends by itself, as if it had been stopped."""
 
 
@@ -149,8 +149,8 @@ class _Swallowing(_Empty):
 @asynccontextmanager
 async def _service(dsn: str, provider_url: str) -> AsyncIterator[int]:
     async with (
-        scripted_model(provider_url, _PATIENT) as model,
-        assembled(_SETTINGS, dsn, model) as (port, _),
+        scripted_models(provider_url, _PATIENT) as models,
+        assembled(_SETTINGS, dsn, models) as (port, _),
     ):
         yield port
 

@@ -8,19 +8,25 @@ from uuid import UUID
 
 import asyncpg
 import grpc
-from pydantic import SecretStr
 
 from config.settings import Settings
 from main import assembled
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
-from providers.base import ChatModel
+from providers.file.defaults import single_model
+from providers.file.entries import Limits, Timeouts
+from providers.gate.factory import gate_of
+from providers.http.factory import HTTPAdapterFactory
 from providers.http.session import open_session
-from providers.http.timeouts import ProviderTimeouts
 from providers.openai_compatible.model import OpenAICompatibleModel
+from providers.pool.assembly import Assembly
+from providers.pool.pool import ModelPool
+from providers.pool.retry_budget import RetryBudget
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 
-TIMEOUTS = ProviderTimeouts(connect=1.0, first_token=5.0, between_tokens=5.0, total=30.0)
+TIMEOUTS = Timeouts(
+    connect_seconds=1.0, first_token_seconds=5.0, between_tokens_seconds=5.0, total_seconds=30.0
+)
 
 
 _TERMINAL_STATE = "SELECT state FROM orchestrator.runs WHERE run_id = $1 AND end_time IS NOT NULL"
@@ -80,18 +86,22 @@ def settings_for_tests(**groups: Mapping[str, object]) -> Settings:
 
 
 @asynccontextmanager
-async def scripted_model(base_url: str, timeouts: ProviderTimeouts = TIMEOUTS) -> AsyncIterator[ChatModel]:
-    """The model a scripted provider serves."""
+async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> AsyncIterator[ModelPool]:
+    """The model that a scripted provider serves, as every class."""
+    configuration = single_model(
+        provider="scripted",
+        kind="openai",
+        base_url=base_url,
+        api_key_env="KEY",
+        model="scripted-1",
+        context_tokens=8192,
+        limits=Limits(max_concurrency=10_000),
+        timeouts=timeouts,
+    )
     async with open_session() as session:
-        yield OpenAICompatibleModel(
-            session,
-            provider="scripted",
-            base_url=base_url,
-            model="scripted-1",
-            api_key=SecretStr("sk-test"),
-            context_tokens=8192,
-            timeouts=timeouts,
-        )
+        adapters = {"openai": HTTPAdapterFactory(OpenAICompatibleModel, session, "")}
+        assembly = Assembly(adapters, gate_of, {"KEY": "sk-test"}, production=False)
+        yield ModelPool(assembly, configuration, retry_budget=RetryBudget())
 
 
 @asynccontextmanager
@@ -99,13 +109,13 @@ async def running_service(
     dsn: str,
     provider: ScriptedProvider,
     *,
-    timeouts: ProviderTimeouts = TIMEOUTS,
+    timeouts: Timeouts = TIMEOUTS,
     **groups: Mapping[str, object],
 ) -> AsyncIterator[Service]:
     """A service on a database; `groups` change settings, as `stream={"window_seconds": 0.5}`."""
     async with (
-        scripted_model(provider.base_url, timeouts) as model,
-        assembled(settings_for_tests(**groups), dsn, model) as (port, _),
+        scripted_models(provider.base_url, timeouts) as models,
+        assembled(settings_for_tests(**groups), dsn, models) as (port, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)

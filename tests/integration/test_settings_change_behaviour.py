@@ -10,7 +10,7 @@ import asyncpg
 import grpc
 import pytest
 
-from main import assembled, model_of
+from main import assembled, models_of
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from state.event_log import EventLog
@@ -36,8 +36,8 @@ async def as_configured(
     """A service whose model, too, is made from the settings, as `python main.py` makes it."""
     settings = settings_for_tests(**groups).model_copy(update={"openai_base_url": provider.base_url})
     async with (
-        model_of(settings, {}) as model,
-        assembled(settings, dsn, model) as (port, _),
+        models_of(settings, {}) as models,
+        assembled(settings, dsn, models) as (port, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)

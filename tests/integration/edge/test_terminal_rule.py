@@ -10,7 +10,7 @@ import pytest
 
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
-from providers.http.timeouts import ProviderTimeouts
+from providers.file.entries import Timeouts
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.harness.proxy import TcpProxy
@@ -21,7 +21,7 @@ from tests.harness.statuses import error_info, retry_delay
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 Code = grpc.StatusCode
-SHORT = ProviderTimeouts(connect=0.3, first_token=0.3, between_tokens=0.3, total=30.0)
+SHORT = Timeouts(connect_seconds=0.3, first_token_seconds=0.3, between_tokens_seconds=0.3, total_seconds=30.0)
 HELD = Script(tokens=("one", " two"), hold_after=1)
 
 
@@ -35,7 +35,7 @@ class Failing:
     retry_after: float | None = None
     partial: str = ""
     state: str = "failed"
-    timeouts: ProviderTimeouts = TIMEOUTS
+    timeouts: Timeouts = TIMEOUTS
     run_seconds: float = 60.0
 
 

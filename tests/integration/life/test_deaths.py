@@ -20,12 +20,14 @@ from orchestrator.codec.requests import kept_command
 from orchestrator.health import HealthService, Probe
 from orchestrator.server import Listening, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
+from providers.pool.choice import ClassChoice
+from providers.pool.model import PooledModel
 from state.models import ReplicaId
 from tests.fakes.embedded_postgres import passable_folder, postmaster_pid, processes_of
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.process import orchestrator_process
-from tests.harness.service import scripted_model, settings_for_tests, text_of
+from tests.harness.service import scripted_models, settings_for_tests, text_of
 from tests.integration.life.callers import NOT_SERVING, SERVING, Watcher, begun
 from tests.integration.life.kin import child_of, children_of, is_model, lives, survivors
 
@@ -96,12 +98,16 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
     settings, catalog = settings_for_tests(), load_catalog(CATALOG)
     async with (
         stores_at(settings, dsn, ReplicaId("0" * 32), None) as stores,
-        scripted_model(provider.base_url) as model,
+        scripted_models(provider.base_url) as models,
     ):
-        runner, codec = AgentRunner(model, stores.checkpoints), Codec(encode, kept_command, unfinished_text)
-        async with Application(stores, catalog, runner, codec, limits_of(settings)) as app:
-            health = HealthService(probe, model, app.supervisor, fresh_seconds=0.0)
-            servicer = OrchestratorServicer(app, health, ServerInfo("0", catalog.names, 1024, 60.0))
+        runner, codec = AgentRunner(stores.checkpoints), Codec(encode, kept_command, unfinished_text)
+        async with Application(
+            stores, catalog, runner, models, codec=codec, limits=limits_of(settings)
+        ) as app:
+            health = HealthService(
+                probe, PooledModel(models, ClassChoice("chat")), app.supervisor, fresh_seconds=0.0
+            )
+            servicer = OrchestratorServicer(app, models, health, ServerInfo("0", catalog.names, 1024, 60.0))
             async with listening(servicer, health, app.supervisor, *edge_of(settings.server)) as running:
                 yield running
 
