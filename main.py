@@ -43,6 +43,7 @@ from orchestrator.retention import RetentionTimes
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunLimits
+from providers.anthropic.model import AnthropicModel
 from providers.base import ChatModel
 from providers.http.session import open_session
 from providers.http.timeouts import ProviderTimeouts
@@ -106,6 +107,7 @@ async def model_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ChatMode
         connect = partial(
             OpenAICompatibleModel, session, timeouts=timeouts, context_tokens=settings.provider.context_tokens
         )
+        connect_anthropic = partial(AnthropicModel, *connect.args, **connect.keywords)
         if settings.openai_api_key or settings.openai_base_url:
             yield connect(
                 provider="openai",
@@ -114,7 +116,7 @@ async def model_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ChatMode
                 api_key=settings.openai_api_key,
             )
         elif settings.anthropic_api_key:
-            yield connect(
+            yield connect_anthropic(
                 provider="anthropic",
                 base_url=settings.anthropic_base_url or "https://api.anthropic.com/v1",
                 model=settings.provider.model or "claude-haiku-4-5",
