@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypedDict
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -17,8 +17,9 @@ from agents.spec import AgentSpec
 from agents.turn import Emit, Turn
 from providers.base import ChatModel, ModelFinished, ModelRequest, ReasoningDelta, TextDelta, TokenCount
 from providers.estimate import estimate_tokens
+from providers.pool.run_budget import LimitReachedError
 from state.errors import ProviderBrokenError
-from state.models import Message, Role
+from state.models import FinishReason, Message, Role
 
 
 class StoredMessage(TypedDict):
@@ -101,17 +102,27 @@ def _request(context: Context, messages: Sequence[Message]) -> ModelRequest:
 
 async def _stream(context: Context, request: ModelRequest) -> tuple[str, ModelFinished]:
     pieces: list[str] = []
-    async with aclosing(context.model.stream(request)) as deltas:
-        async for delta in deltas:
-            match delta:
-                case TextDelta():
-                    pieces.append(delta.text)
-                    context.emit(TextEmitted(delta.text))
-                case ReasoningDelta():
-                    context.emit(TextEmitted(delta.text, Channel.REASONING))
-                case ModelFinished():
-                    return "".join(pieces), delta
+    try:
+        async with aclosing(context.model.stream(request)) as deltas:
+            async for delta in deltas:
+                match delta:
+                    case TextDelta():
+                        pieces.append(delta.text)
+                        context.emit(TextEmitted(delta.text))
+                    case ReasoningDelta():
+                        context.emit(TextEmitted(delta.text, Channel.REASONING))
+                    case ModelFinished():
+                        return "".join(pieces), delta
+    except LimitReachedError as reached:
+        return "".join(pieces), _cut_off(context, reached)
     raise ProviderBrokenError("the provider's answer has no end")
+
+
+def _cut_off(context: Context, reached: LimitReachedError) -> ModelFinished:
+    """The end of an answer that a limit of the run has ended: it is complete, as far as it goes."""
+    info = context.model.info
+    finished = reached.finished or ModelFinished(FinishReason.LIMIT, "", info.provider, info.model)
+    return replace(finished, finish_reason=FinishReason.LIMIT)
 
 
 def _answer(prompt: Sequence[Message], text: str, finished: ModelFinished) -> Answer:

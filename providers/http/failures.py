@@ -50,7 +50,8 @@ def check_response(
         ProviderError: It is not.
     """
     if response.status != HTTPStatus.OK:
-        raise _from_status(provider, response, retry_after_seconds)
+        wait = retry_after(response.headers)
+        raise error_of_status(provider, response.status, retry_after_seconds if wait is None else wait)
     if response.content_type != _EVENT_STREAM:
         raise ProviderBrokenError(f"provider {provider!r} answered with something other than an event stream")
 
@@ -71,10 +72,8 @@ def unreachable(provider: str) -> ProviderUnavailableError:
     return ProviderUnavailableError(f"provider {provider!r} cannot be reached")
 
 
-def _from_status(provider: str, response: aiohttp.ClientResponse, told: float | None) -> ProviderError:
-    status = response.status
-    wait = retry_after(response.headers)
-    wait = told if wait is None else wait
+def error_of_status(provider: str, status: int, wait: float | None) -> ProviderError:
+    """The error for an HTTP status; `wait`: the seconds the provider wants to be left alone."""
     if status in (HTTPStatus.TOO_MANY_REQUESTS, _OVERLOADED):
         message = f"provider {provider!r} has no room now (HTTP {status})"
         return ProviderSaturatedError(message, retry_after=wait)

@@ -36,7 +36,8 @@ class LocalModel:
         self._server = server
         self._connect = connect
         self._ready_seconds = ready_seconds
-        self._info = ModelInfo(PROVIDER_NAME, MODEL_NAME, context_tokens, max_output_tokens)
+        # So small a model calls no tool in a way that could be relied on.
+        self._info = ModelInfo(PROVIDER_NAME, MODEL_NAME, context_tokens, max_output_tokens, tools=False)
         self._connected: tuple[str, ChatModel] | None = None
 
     @property

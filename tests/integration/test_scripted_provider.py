@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 
 from tests.fakes.scripted_provider.control_client import ControlClient
 from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.process import scripted_provider_process
 from tests.fakes.scripted_provider.provider import ScriptedProvider
-from tests.fakes.scripted_provider.script import Fault, FaultKind, Script, ScriptedUsage
+from tests.fakes.scripted_provider.script import Fault, FaultKind, Script, ScriptedToolCall, ScriptedUsage
 
 BODY: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "hello there"}]}
 STREAM = {**BODY, "stream": True, "stream_options": {"include_usage": True}}
@@ -57,6 +58,62 @@ async def test_a_stream_has_the_chunks_openai_sends(
     ]
     assert all(part in event for part, event in zip(wanted, events[:-1], strict=True))
     assert events[-1] == "data: [DONE]"
+
+
+ANTHROPIC = {"model": "small", "max_tokens": 9, "messages": BODY["messages"], "stream": True}
+GEMINI = {"contents": [{"role": "user", "parts": [{"text": "hello there"}]}]}
+EVERYTHING = Script(
+    tokens=("a",), reasoning=("r",), tool_calls=(ScriptedToolCall("weather", '{"x":1}', "c1"),),
+    usage=ScriptedUsage(9, 3, cached_tokens=4, reasoning_tokens=1), generation_id="gen-1",
+)  # fmt: skip
+
+
+async def test_the_same_script_is_played_in_anthropics_events(
+    provider: ScriptedProvider, http: aiohttp.ClientSession
+) -> None:
+    provider.enqueue(EVERYTHING)
+    headers = {"anthropic-version": "2023-06-01", "x-api-key": "key"}
+    async with http.post(f"{provider.address}/v1/messages", json=ANTHROPIC, headers=headers) as response:
+        events = (await response.text()).split("\n\n")[:-1]
+    kinds = [event.removeprefix("event: ").split("\n")[0] for event in events]
+    assert kinds == [
+        "message_start",
+        "ping",
+        *("content_block_start", "content_block_delta", "content_block_delta", "content_block_stop"),
+        *("content_block_start", "content_block_delta", "content_block_stop"),
+        *("content_block_start", *["content_block_delta"] * 3, "content_block_stop"),
+        "message_delta",
+        "message_stop",
+    ]
+    assert '"input_tokens":5' in events[0]
+    assert '"cache_read_input_tokens":4' in events[0]
+    assert '"stop_reason":"tool_use"' in events[-2]
+    assert '"output_tokens":3' in events[-2]
+    (call,) = provider.ledger
+    assert (call.authorized, call.tokens_sent, await call.ended()) == (True, 5, Outcome.COMPLETED)
+
+
+async def test_the_same_script_is_played_in_geminis_chunks(
+    provider: ScriptedProvider, http: aiohttp.ClientSession
+) -> None:
+    provider.enqueue(EVERYTHING)
+    url = f"{provider.address}/v1beta/models/small:streamGenerateContent"
+    async with http.post(url, json=GEMINI, params={"alt": "sse"}) as response:
+        chunks = [orjson.loads(line[6:]) for line in (await response.text()).splitlines() if line]
+    parts = [chunk["candidates"][0]["content"]["parts"][0] for chunk in chunks]
+    assert parts[:2] == [{"text": "r", "thought": True}, {"text": "a"}]
+    assert parts[2]["functionCall"] == {"id": "c1", "name": "weather", "args": {"x": 1}}
+    assert chunks[-1]["candidates"][0]["finishReason"] == "STOP"
+    assert chunks[-1]["usageMetadata"] == {
+        "promptTokenCount": 9,
+        "candidatesTokenCount": 2,
+        "thoughtsTokenCount": 1,
+        "cachedContentTokenCount": 4,
+        "totalTokenCount": 12,
+    }
+    assert {chunk["responseId"] for chunk in chunks} == {"gen-1"}
+    async with http.post(url, json=GEMINI) as response:
+        assert response.status == 400
 
 
 async def test_without_a_stream_the_answer_comes_whole_and_is_a_deterministic_echo(

@@ -61,14 +61,14 @@ class ScriptedProvider:
         return self._port
 
     @property
-    def base_url(self) -> str:
-        """What an adapter for OpenAI or Anthropic is configured with."""
-        return f"http://127.0.0.1:{self._port}/v1"
+    def address(self) -> str:
+        """Without a path: Gemini's begin with /v1beta."""
+        return f"http://127.0.0.1:{self._port}"
 
     @property
-    def gemini_base_url(self) -> str:
-        """What an adapter for Gemini is configured with."""
-        return f"http://127.0.0.1:{self._port}/v1beta"
+    def base_url(self) -> str:
+        """What an adapter for OpenAI or Anthropic is configured with."""
+        return f"{self.address}/v1"
 
     @property
     def ledger(self) -> list[Call]:

@@ -1,4 +1,4 @@
-"""The adapter under test and the provider it calls."""
+"""The adapters under test and the provider they call."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -6,12 +6,12 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from providers.http.model import ApiKey
+from providers.http.model import ApiKey, HTTPChatModel
 from providers.http.session import open_session
 from providers.http.timeouts import ProviderTimeouts
-from providers.openai_compatible.model import OpenAICompatibleModel
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.integration.adapters.reading import PATIENT, Make
+from tests.integration.adapters.vendors import VENDORS, Vendor
 
 
 @pytest.fixture
@@ -26,23 +26,36 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield opened
 
 
+@pytest.fixture(params=VENDORS, ids=lambda vendor: vendor.name)
+def vendor(request: pytest.FixtureRequest) -> Vendor:
+    """Every adapter in turn; a module about one of them overrides this."""
+    assert isinstance(request.param, Vendor)
+    return request.param
+
+
 @pytest.fixture
-def make(session: aiohttp.ClientSession, provider: ScriptedProvider) -> Make:
+def make(session: aiohttp.ClientSession, provider: ScriptedProvider, vendor: Vendor) -> Make:
     def build(
-        base_url: str = provider.base_url,
+        address: str = provider.address,
         api_key: ApiKey = None,
+        *,
         session: aiohttp.ClientSession = session,
         timeouts: ProviderTimeouts = PATIENT,
+        extra_headers: dict[str, str] | None = None,
+        max_output_tokens: int | None = None,
+        model: str = "small",
         **limits: float,
-    ) -> OpenAICompatibleModel:
-        return OpenAICompatibleModel(
+    ) -> HTTPChatModel:
+        return vendor.adapter(
             session,
             provider="acme",
-            base_url=base_url,
-            model="small",
+            base_url=address + vendor.prefix,
+            model=model,
             api_key=api_key,
             context_tokens=8192,
             timeouts=replace(timeouts, **limits),
+            max_output_tokens=max_output_tokens,
+            extra_headers=extra_headers,
         )
 
     return build

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from providers.base import CallAccepted, Delta, ModelFinished, ModelRequest, TextDelta
+from providers.base import CallAccepted, ChatModel, Delta, ModelFinished, ModelRequest, TextDelta
+from providers.http.model import HTTPChatModel
 from providers.http.timeouts import ProviderTimeouts
-from providers.openai_compatible.model import OpenAICompatibleModel
 from state.errors import ProviderError
 from state.models import Message
 
-Make = Callable[..., OpenAICompatibleModel]
+Make = Callable[..., HTTPChatModel]
 QUESTION = ModelRequest((Message("user", "how are you"),))
 PATIENT = ProviderTimeouts(connect=5, first_token=5, between_tokens=5, total=10)
 TOKENS = ("Grüße", " aus", " Zürich", " 🌍", " and", " back")
@@ -47,7 +47,7 @@ class Read:
         return last
 
 
-async def read(model: OpenAICompatibleModel, request: ModelRequest = QUESTION) -> Read:
+async def read(model: ChatModel, request: ModelRequest = QUESTION) -> Read:
     result = Read()
     try:
         async for delta in model.stream(request):
@@ -87,7 +87,7 @@ class RawServer:
 
     async def __aenter__(self) -> "RawServer":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        self.address = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

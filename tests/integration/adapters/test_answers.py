@@ -17,10 +17,11 @@ from tests.integration.adapters.reading import (
     Read,
     read,
 )
+from tests.integration.adapters.vendors import Vendor
 
 
 async def test_an_answer_arrives_token_by_token_and_ends_with_what_it_was(
-    provider: ScriptedProvider, make: Make
+    provider: ScriptedProvider, make: Make, vendor: Vendor
 ) -> None:
     usage = ScriptedUsage(11, 6, cached_tokens=4, reasoning_tokens=2)
     provider.enqueue(Script(tokens=TOKENS, usage=usage, generation_id="gen-1", model="small-2026"))
@@ -32,7 +33,9 @@ async def test_an_answer_arrives_token_by_token_and_ends_with_what_it_was(
             generation_id="gen-1",
             provider="acme",
             model="small-2026",
-            tokens=TokenCount(11, 6, cached_input_tokens=4, reasoning_tokens=2),
+            tokens=TokenCount(
+                11, 6, cached_input_tokens=4, reasoning_tokens=2 if vendor.counts_reasoning else 0
+            ),
         ),
     ]
 
@@ -51,17 +54,12 @@ async def test_an_answer_arrives_token_by_token_and_ends_with_what_it_was(
     ids=["bytes", "bytes crlf", "sevens", "crlf comments", "threes", "all at once", "no done"],
 )
 async def test_the_manner_of_delivery_does_not_change_the_answer(
-    provider: ScriptedProvider, make: Make, manner: Script
+    provider: ScriptedProvider, make: Make, vendor: Vendor, manner: Script
 ) -> None:
     provider.enqueue(replace(manner, tokens=TOKENS, reasoning=("ä", "ö")))
     result = await read(make())
     assert result.deltas[:-1] == [ReasoningDelta("ä"), ReasoningDelta("ö"), *map(TextDelta, TOKENS)]
-    assert result.finished.tokens == TokenCount(3, 8, reasoning_tokens=2)
-
-
-async def test_the_other_name_of_reasoning_is_understood(provider: ScriptedProvider, make: Make) -> None:
-    provider.enqueue(Script(tokens=("so",), reasoning=("hm",), reasoning_field="reasoning"))
-    assert (await read(make())).deltas[:-1] == [ReasoningDelta("hm"), TextDelta("so")]
+    assert result.finished.tokens == TokenCount(3, 8, reasoning_tokens=2 if vendor.counts_reasoning else 0)
 
 
 @pytest.mark.parametrize(
@@ -108,11 +106,13 @@ async def test_the_connection_is_used_again(provider: ScriptedProvider, make: Ma
 
 
 async def test_an_http_message_that_does_not_end_delays_no_answer(
-    provider: ScriptedProvider, make: Make
+    provider: ScriptedProvider, make: Make, vendor: Vendor
 ) -> None:
     provider.enqueue(Script(tokens=TOKENS, end_delay=60))
+    # Without a mark of the end, the next token is waited for as ever.
+    limits = {} if vendor.has_end_mark else {"between_tokens": 0.3}
     async with asyncio.timeout(1):
-        assert (await read(make())).finished
+        assert (await read(make(**limits))).finished
     assert await provider.ledger[0].ended(within=1) is Outcome.CLIENT_GONE
 
 

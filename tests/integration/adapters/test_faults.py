@@ -7,11 +7,13 @@ import pytest
 from state.errors import (
     ProviderBrokenError,
     ProviderError,
+    ProviderSaturatedError,
     ProviderUnavailableError,
 )
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.integration.adapters.reading import EVENT_STREAM, TOKENS, Make, RawServer, read
+from tests.integration.adapters.vendors import Vendor
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ FAILURES = [
     Failure(FaultKind.INVALID_UTF8, ProviderBrokenError),
     Failure(FaultKind.INVALID_JSON, ProviderBrokenError),
     Failure(FaultKind.ERROR_OBJECT, ProviderBrokenError),
+    Failure(FaultKind.OVERLOADED_OBJECT, ProviderSaturatedError),
 ]
 REFUSALS = [
     (FaultKind.HANG_BEFORE_HEADERS, ProviderUnavailableError, "no first token in time"),
@@ -60,6 +63,7 @@ async def test_a_stream_that_breaks_before_its_first_token(
     provider.enqueue(Script(tokens=TOKENS, fault=Fault(failure.fault)))
     result = await read(make(first_token=0.15))
     assert type(result.error) is failure.before
+    assert result.accepted is not None
     assert result.deltas == []
 
 
@@ -76,22 +80,12 @@ async def test_an_answer_that_is_no_stream(
 
 @pytest.mark.parametrize("kind", [FaultKind.CUT, FaultKind.HANG])
 async def test_a_failure_after_the_finish_reason_costs_only_the_token_count(
-    make: Make, kind: FaultKind
+    make: Make, vendor: Vendor, kind: FaultKind
 ) -> None:
-    answer = b'data: {"id":"g","choices":[{"delta":{"content":"all"},"finish_reason":"stop"}]}\n\n'
-    async with RawServer(EVENT_STREAM + answer, hang=kind is FaultKind.HANG) as server:
-        result = await read(make(server.base_url, between_tokens=0.15))
+    async with RawServer(EVENT_STREAM + vendor.whole_answer, hang=kind is FaultKind.HANG) as server:
+        result = await read(make(server.address, between_tokens=0.15))
     assert result.text == "all"
     assert result.finished.tokens is None
-
-
-async def test_a_finish_reason_that_tells_of_an_error_breaks_the_answer(
-    provider: ScriptedProvider, make: Make
-) -> None:
-    provider.enqueue(Script(tokens=TOKENS, finish_reason="error"))
-    result = await read(make())
-    assert isinstance(result.error, ProviderBrokenError)
-    assert result.text == "".join(TOKENS)
 
 
 async def test_an_endless_event_breaks_the_answer(provider: ScriptedProvider, make: Make) -> None:
@@ -113,4 +107,4 @@ async def test_an_endless_event_breaks_the_answer(provider: ScriptedProvider, ma
 )
 async def test_bytes_that_are_not_http(make: Make, received: bytes, expected: type[ProviderError]) -> None:
     async with RawServer(received) as server:
-        assert type((await read(make(server.base_url))).error) is expected
+        assert type((await read(make(server.address))).error) is expected

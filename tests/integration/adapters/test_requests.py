@@ -1,75 +1,39 @@
-"""What the adapter sends."""
+"""What every adapter sends."""
 
 from dataclasses import replace
 
-import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from providers.anthropic.model import AnthropicModel
 from providers.base import ChatModel, ModelRequest
+from providers.gemini.model import GeminiModel
 from providers.http.model import ApiKey
 from providers.openai_compatible.model import OpenAICompatibleModel
-from state.errors import (
-    ProviderRejectedError,
-)
+from state.errors import ProviderRejectedError
 from state.models import Message
 from tests.fakes.scripted_provider.provider import ScriptedProvider
-from tests.integration.adapters.reading import (
-    EVENT_STREAM,
-    PATIENT,
-    QUESTION,
-    Loopback,
-    Make,
-    RawServer,
-    read,
-)
+from tests.integration.adapters.reading import EVENT_STREAM, QUESTION, Make, RawServer, read
+from tests.integration.adapters.vendors import Vendor
 
-_: type[ChatModel] = OpenAICompatibleModel
+_: list[type[ChatModel]] = [OpenAICompatibleModel, AnthropicModel, GeminiModel]
 
 KEY = "sk-secret-key"
 
 
-async def test_a_request_asks_for_a_stream_with_usage_and_nothing_it_was_not_told(
-    provider: ScriptedProvider, make: Make
+async def test_a_call_goes_where_the_vendor_expects_it_and_without_a_key_if_there_is_none(
+    provider: ScriptedProvider, make: Make, vendor: Vendor
 ) -> None:
-    messages = (Message("system", "be brief"), Message("user", "hi"), Message("assistant", "yes?"))
-    await read(make(), ModelRequest(messages))
+    assert (await read(make())).finished
     call = provider.ledger[0]
-    assert call.path == "/v1/chat/completions"
-    assert call.body == {
-        "model": "small",
-        "messages": [
-            {"role": "system", "content": "be brief"},
-            {"role": "user", "content": "hi"},
-            {"role": "assistant", "content": "yes?"},
-        ],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
+    assert call.path == vendor.path
     assert not call.authorized
 
 
 async def test_a_compressed_stream_is_declined_because_it_would_not_come_token_by_token(make: Make) -> None:
     async with RawServer(EVENT_STREAM) as server:
-        await read(make(server.base_url))
+        await read(make(server.address))
     assert b"Accept-Encoding: identity\r\n" in server.request_head
-
-
-async def test_limits_temperature_and_seed_are_passed_on(provider: ScriptedProvider, make: Make) -> None:
-    await read(make(), replace(QUESTION, max_output_tokens=64, temperature=0.0, seed=0))
-    body = provider.ledger[0].body
-    assert (body["max_tokens"], body["temperature"], body["seed"]) == (64, 0.0, 0)
-
-
-async def test_openai_itself_gets_its_own_name_for_the_token_limit(
-    provider: ScriptedProvider, make: Make
-) -> None:
-    connector = aiohttp.TCPConnector(resolver=Loopback())
-    async with aiohttp.ClientSession(connector=connector) as session:
-        model = make(f"http://api.openai.com:{provider.port}/v1", session=session)
-        await read(model, replace(QUESTION, max_output_tokens=64))
-    assert provider.ledger[0].body["max_completion_tokens"] == 64
-    assert "max_tokens" not in provider.ledger[0].body
 
 
 @pytest.mark.parametrize(
@@ -79,30 +43,20 @@ async def test_openai_itself_gets_its_own_name_for_the_token_limit(
 )
 async def test_the_key_is_sent(make: Make, key: ApiKey) -> None:
     async with ScriptedProvider(api_key=KEY) as guarded:
-        assert (await read(make(guarded.base_url, key))).finished
-        assert (await read(make(guarded.base_url))).error is not None
+        assert (await read(make(guarded.address, key))).finished
+        assert (await read(make(guarded.address))).error is not None
 
 
 async def test_a_callable_key_is_asked_at_every_call(make: Make) -> None:
     keys = iter(["old", KEY])
     async with ScriptedProvider(api_key=KEY) as guarded:
-        model = make(guarded.base_url, lambda: next(keys))
+        model = make(guarded.address, lambda: next(keys))
         assert isinstance((await read(model)).error, ProviderRejectedError)
         assert (await read(model)).finished
 
 
-async def test_extra_headers_are_sent(provider: ScriptedProvider, session: aiohttp.ClientSession) -> None:
-    model = OpenAICompatibleModel(
-        session,
-        provider="acme",
-        base_url=provider.base_url,
-        model="small",
-        api_key=None,
-        context_tokens=8192,
-        timeouts=PATIENT,
-        max_output_tokens=512,
-        extra_headers={"X-Title": "tests"},
-    )
+async def test_extra_headers_are_sent(provider: ScriptedProvider, make: Make) -> None:
+    model = make(extra_headers={"X-Title": "tests"}, max_output_tokens=512)
     await read(model)
     assert "x-title" in provider.ledger[0].header_names
     assert (model.info.context_tokens, model.info.max_output_tokens) == (8192, 512)
@@ -116,14 +70,17 @@ async def test_text_that_json_cannot_carry_is_the_callers_error(
     assert provider.ledger == []
 
 
+async def test_a_request_that_the_vendor_refuses_is_rejected(provider: ScriptedProvider, make: Make) -> None:
+    result = await read(make(), replace(QUESTION, messages=()))
+    assert isinstance(result.error, ProviderRejectedError)
+
+
 @pytest.mark.parametrize(
-    "base_url",
-    ["api.acme.test/v1", "ftp://acme.test/v1", "http://", "http://us:er/pass@x", "http://me:hush@x/v1"],
+    "address",
+    ["api.acme.test", "ftp://acme.test", "http://", "http://us:er/pass@x", "http://me:hush@x"],
 )
-async def test_an_unusable_base_url_is_refused_at_once_without_being_quoted(
-    make: Make, base_url: str
-) -> None:
+async def test_an_unusable_base_url_is_refused_at_once_without_being_quoted(make: Make, address: str) -> None:
     with pytest.raises(ValueError, match="base_url") as refusal:
-        make(base_url)
+        make(address)
     assert "pass" not in str(refusal.value)
     assert "hush" not in str(refusal.value)

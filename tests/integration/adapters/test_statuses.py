@@ -21,6 +21,7 @@ from tests.integration.adapters.reading import (
     Make,
     read,
 )
+from tests.integration.adapters.vendors import DATE, Vendor
 
 KEY, PROMPT, SECRET_BODY = "sk-secret-key", "secret-prompt", "secret-body"
 STATUSES = [
@@ -54,8 +55,8 @@ async def test_an_error_status_becomes_its_error_and_names_itself(
     assert result.error.retry_after == expected.default_retry_after
 
 
-async def test_a_redirect_is_not_followed(provider: ScriptedProvider, make: Make) -> None:
-    elsewhere = (("Location", f"{provider.base_url}/chat/completions"),)
+async def test_a_redirect_is_not_followed(provider: ScriptedProvider, make: Make, vendor: Vendor) -> None:
+    elsewhere = (("Location", f"{provider.address}{vendor.path}"),)
     provider.enqueue(Script(status=307, headers=elsewhere))
     result = await read(make())
     assert isinstance(result.error, ProviderRejectedError)
@@ -82,8 +83,7 @@ async def test_a_redirect_is_not_followed(provider: ScriptedProvider, make: Make
 async def test_retry_after_is_read_on_the_providers_own_clock(
     provider: ScriptedProvider, make: Make, status: int, retry_after: int | str, expected: float
 ) -> None:
-    date = (("Date", "Tue, 01 Jan 2030 00:00:00 GMT"),)
-    provider.enqueue(Script(status=status, retry_after=retry_after, headers=date))
+    provider.enqueue(Script(status=status, retry_after=retry_after, headers=(DATE,)))
     result = await read(make())
     assert result.error is not None
     assert result.error.retry_after == expected

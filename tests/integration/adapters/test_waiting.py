@@ -24,24 +24,24 @@ from tests.integration.adapters.reading import (
 
 async def test_a_refused_connection_is_unavailable(make: Make) -> None:
     with refusing_address() as address:
-        result = await read(make(f"http://{address}/v1"))
+        result = await read(make(f"http://{address}"))
     assert isinstance(result.error, ProviderUnavailableError)
 
 
 async def test_a_name_without_an_address_is_unavailable(make: Make) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Nowhere())) as session:
-        result = await read(make("http://llm.acme.test/v1", session=session))
+        result = await read(make("http://llm.acme.test", session=session))
     assert isinstance(result.error, ProviderUnavailableError)
 
 
 async def test_a_server_without_tls_is_unavailable_over_https(provider: ScriptedProvider, make: Make) -> None:
-    result = await read(make(provider.base_url.replace("http:", "https:")))
+    result = await read(make(provider.address.replace("http:", "https:")))
     assert isinstance(result.error, ProviderUnavailableError)
 
 
 async def test_a_connection_that_does_not_come_about_is_given_up(make: Make) -> None:
     with silent_address() as address:
-        result = await read(make(f"http://{address}/v1", connect=0.1))
+        result = await read(make(f"http://{address}", connect=0.1))
     assert isinstance(result.error, ProviderUnavailableError)
     assert "took no connection in time" in str(result.error)
 
@@ -136,17 +136,17 @@ async def test_a_probe_connects_and_asks_nothing(provider: ScriptedProvider, mak
 
 async def test_a_probe_of_a_dead_address_says_so(make: Make) -> None:
     with refusing_address() as address, pytest.raises(ProviderUnavailableError):
-        await make(f"http://{address}/v1").probe()
+        await make(f"http://{address}").probe()
 
 
 async def test_a_probe_gives_up_in_time(make: Make) -> None:
     with silent_address() as address, pytest.raises(ProviderUnavailableError):
-        await make(f"http://{address}/v1", connect=0.1).probe()
+        await make(f"http://{address}", connect=0.1).probe()
 
 
 async def test_a_probe_over_https_wants_tls(provider: ScriptedProvider, make: Make) -> None:
     with pytest.raises(ProviderUnavailableError):
-        await make(provider.base_url.replace("http:", "https:")).probe()
+        await make(provider.address.replace("http:", "https:")).probe()
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ class Generation:
             case PieceKind.CALL:
                 call = self._script.tool_calls[piece.call]
                 try:
-                    arguments = orjson.loads(call.arguments)
+                    arguments = orjson.loads(call.arguments or "{}")
                 except orjson.JSONDecodeError:
                     # The real API gives up here.
                     return (self._chunk([], "MALFORMED_FUNCTION_CALL"),)
