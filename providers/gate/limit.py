@@ -14,9 +14,10 @@ class LimitSettings:
 
     `floor` and `ceiling` bound it. A refusal multiplies it by `backoff`, or by as little as `deepest_backoff`
     when far fewer calls were in flight than it allowed. It grows only on calls that ended while `used_share`
-    of it was in flight, and past the number that was refused last only after `explore_calls` calls at that
-    number, or when `explore_seconds` have gone by: that bounds the share of refused calls where there are
-    many, and the time lost where there are few.
+    of it was in flight. Past the number that was refused last it grows after `explore_calls` calls at that
+    number, which bounds the share of calls that are refused for it, but not before `explore_least_seconds`
+    have gone by, because a refusal may stop all calls for a while, and at the latest after
+    `explore_most_seconds`, because calls may be rare.
 
     The first-token latency is too high when the median of the last `recent_calls` is over `latency_tolerance`
     times its mean over the last `baseline_calls`, and over `latency_ignored_seconds`.
@@ -29,7 +30,8 @@ class LimitSettings:
     deepest_backoff: float = 0.5
     used_share: float = 0.8
     explore_calls: int = 100
-    explore_seconds: float = 30.0
+    explore_least_seconds: float = 10.0
+    explore_most_seconds: float = 60.0
     latency_tolerance: float = 2.0
     latency_ignored_seconds: float = 0.25
     recent_calls: int = 20
@@ -106,9 +108,11 @@ class AdaptiveLimit:
         self._limit = self._bounded(self._limit * ratio)
 
     def _may_explore(self) -> bool:
+        settings = self._settings
         self._calls_at_wall += 1
         waited = self._clock() - self._refused_at
-        if self._calls_at_wall < self._settings.explore_calls and waited < self._settings.explore_seconds:
+        enough = self._calls_at_wall >= settings.explore_calls and waited >= settings.explore_least_seconds
+        if not enough and waited < settings.explore_most_seconds:
             return False
         self._wall = math.inf
         return True
