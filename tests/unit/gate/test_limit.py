@@ -71,8 +71,19 @@ def test_a_burst_of_refusals_is_one_signal(time: ManualTime) -> None:
     news = [limit.refused(in_flight=20 - refused, epoch=epoch) for refused in range(10)]
     assert news == [True] + [False] * 9
     assert limit.current == 16
-    assert refuse(limit)
-    assert limit.current == 12
+
+
+@pytest.mark.parametrize(("ended_well", "after"), [(0, 13), (1, 17)])
+def test_a_second_round_refused_at_once_brings_it_to_what_was_left_of_the_first(
+    time: ManualTime, ended_well: int, after: int
+) -> None:
+    limit = limit_of(time, initial=28)
+    epoch = limit.epoch
+    for refused in range(15):
+        limit.refused(in_flight=28 - refused, epoch=epoch)
+    succeed(limit, ended_well, in_flight=1)
+    refuse(limit)
+    assert limit.current == after
 
 
 @pytest.mark.parametrize(("deepest", "after"), [(0.5, 10), (0.6, 12)])
