@@ -14,9 +14,10 @@ class LimitSettings:
 
     `floor` and `ceiling` bound it. A refusal multiplies it by `backoff`, or by as little as `deepest_backoff`
     when far fewer calls were in flight than it allowed. It grows only on calls that ended while `used_share`
-    of it was in flight, and past the number that was refused last only after `explore_calls` calls at that
-    number, or when `explore_seconds` have gone by: that bounds the share of refused calls where there are
-    many, and the time lost where there are few.
+    of it was in flight. Past the number that was refused last it grows after `explore_calls` calls at that
+    number, which bounds the share of calls that are refused for it, but not before `explore_least_seconds`
+    have gone by, because a refusal may stop all calls for a while, and at the latest after
+    `explore_most_seconds`, because calls may be rare.
 
     The first-token latency is too high when the median of the last `recent_calls` is over `latency_tolerance`
     times its mean over the last `baseline_calls`, and over `latency_ignored_seconds`.
@@ -29,7 +30,8 @@ class LimitSettings:
     deepest_backoff: float = 0.5
     used_share: float = 0.8
     explore_calls: int = 100
-    explore_seconds: float = 30.0
+    explore_least_seconds: float = 10.0
+    explore_most_seconds: float = 60.0
     latency_tolerance: float = 2.0
     latency_ignored_seconds: float = 0.25
     recent_calls: int = 20
@@ -47,7 +49,9 @@ class AdaptiveLimit:
     shrinks by 5 %; but on the first token, because the time of a whole call is the length of its answer, and
     on a median, because a long prompt is no congestion.
 
-    A round trip is an `epoch`: every decrease begins a new one, and calls admitted before it are not heard.
+    A round trip is an `epoch`: every decrease begins a new one, and calls admitted before it do not move the
+    limit. How many of a refused round were left when the last was refused is remembered for the next: if that
+    is refused at once too, the limit goes there, as TCP Westwood goes to the bandwidth that it measured.
     """
 
     def __init__(self, settings: LimitSettings, clock: Clock) -> None:
@@ -56,6 +60,7 @@ class AdaptiveLimit:
         self._ceiling = float(max(1, settings.ceiling))
         self._limit = min(self._ceiling, float(max(settings.initial, settings.floor, 1)))
         self._wall = math.inf
+        self._survivors = math.inf
         self._calls_at_wall = 0
         self._refused_at = 0.0
         self._slow_start = True
@@ -69,13 +74,15 @@ class AdaptiveLimit:
 
     def refused(self, *, in_flight: int, epoch: int) -> bool:
         """A call that was sent in `epoch` was refused, one of `in_flight`; whether that is news."""
-        if epoch != self.epoch:
-            return False
         # The one refused was one too many. Fewer in flight than allowed: the limit is further from the truth.
         others = in_flight - 1
-        shrunk = min(self._limit * self._settings.backoff, others)
+        if epoch != self.epoch:
+            if epoch == self.epoch - 1:
+                self._survivors = min(self._survivors, others)
+            return False
+        shrunk = min(self._limit * self._settings.backoff, others, self._survivors)
         self._shrink(max(shrunk, self._limit * self._settings.deepest_backoff))
-        self._wall = max(others, self._limit)
+        self._survivors = self._wall = max(others, self._limit)
         self._calls_at_wall = 0
         self._refused_at = self._clock()
         return True
@@ -90,7 +97,10 @@ class AdaptiveLimit:
 
     def succeeded(self, *, in_flight: int, epoch: int) -> None:
         """A call that was sent in `epoch` ended well, one of `in_flight`."""
-        if epoch != self.epoch or not self._used(in_flight) or self._latency.high:
+        if epoch != self.epoch:
+            return
+        self._survivors = math.inf
+        if not self._used(in_flight) or self._latency.high:
             return
         if self._limit >= self._wall and not self._may_explore():
             return
@@ -103,12 +113,15 @@ class AdaptiveLimit:
         self._replicas = replicas
         self._ceiling = max(1.0, self._settings.ceiling / replicas)
         self._wall = max(1.0, self._wall * ratio)
+        self._survivors = math.inf
         self._limit = self._bounded(self._limit * ratio)
 
     def _may_explore(self) -> bool:
+        settings = self._settings
         self._calls_at_wall += 1
         waited = self._clock() - self._refused_at
-        if self._calls_at_wall < self._settings.explore_calls and waited < self._settings.explore_seconds:
+        enough = self._calls_at_wall >= settings.explore_calls and waited >= settings.explore_least_seconds
+        if not enough and waited < settings.explore_most_seconds:
             return False
         self._wall = math.inf
         return True

@@ -10,7 +10,7 @@ class PauseSettings:
     """What follows a refusal (429, 529), in seconds.
 
     Its Retry-After is kept. Where there is none, or a shorter one, the pause is `least_seconds`, and doubles
-    with every round of calls that is refused again, up to `cap_seconds`. A random part, at most `jitter` of
+    with every round of calls of which none was taken, up to `cap_seconds`. A random part, at most `jitter` of
     it, is put on top.
     """
 
@@ -26,8 +26,9 @@ class VendorPause:
         self._settings = settings
         self._clock = clock
         self._chance = chance
-        self._least_seconds = settings.least_seconds
+        self._pause_seconds = self._next_seconds = settings.least_seconds
         self._until = 0.0
+        self._round_began = 0.0
 
     def wait(self) -> float:
         """Seconds that are left of it."""
@@ -35,13 +36,16 @@ class VendorPause:
 
     def refused(self, retry_after: float | None, *, news: bool) -> None:
         """A call was refused; `news`: for the first time in its round of calls."""
-        wait = max(retry_after or 0.0, self._least_seconds)
+        if news:
+            self._round_began = self._until
+            self._pause_seconds = self._next_seconds
+            self._next_seconds = min(self._settings.cap_seconds, self._next_seconds * 2)
+        wait = max(retry_after or 0.0, self._pause_seconds)
         # On top, never off: all replicas were told the same second, and none may come before it.
         wait *= 1.0 + self._settings.jitter * self._chance()
         self._until = max(self._until, self._clock() + wait)
-        if news:
-            self._least_seconds = min(self._settings.cap_seconds, self._least_seconds * 2)
 
-    def taken(self) -> None:
-        """The provider takes calls again."""
-        self._least_seconds = self._settings.least_seconds
+    def taken(self, admitted_at: float) -> None:
+        """A call was taken. Of the round that was refused last, it shows that not all of it was refused."""
+        if admitted_at >= self._round_began:
+            self._next_seconds = self._settings.least_seconds

@@ -161,9 +161,8 @@ class ModelPermit:
         warnings.warn("a permit was dropped without an end", ResourceWarning, stacklevel=1)
 
     def _provider_took_it(self) -> None:
-        # Calls that were sent before the last refusal do not show that it is over.
-        if not self._taken and self._epoch == self._controls.limit.epoch:
-            self._controls.pause.taken()
+        if not self._taken:
+            self._controls.pause.taken(self._admitted_at)
         self._taken = True
 
     def _end(self) -> None:

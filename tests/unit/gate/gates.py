@@ -9,7 +9,7 @@ from providers.gate.limit import LimitSettings
 from providers.gate.pause import PauseSettings
 from providers.gate.permit import GateSettings, ModelPermit
 from state.errors import ProviderSaturatedError, ProviderUnavailableError
-from tests.unit.gate.time import ManualTime
+from tests.unit.gate.manual_time import ManualTime
 
 INFO = ModelInfo("acme", "small", 8192)
 CALM = GateSettings(

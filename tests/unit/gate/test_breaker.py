@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from providers.breaker import Breaker, BreakerSettings, Ticket
-from tests.unit.gate.time import ManualTime
+from tests.unit.gate.manual_time import ManualTime
 
 SETTINGS = BreakerSettings(
     consecutive_failures=3,

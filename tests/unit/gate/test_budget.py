@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.gate.budget import Budget, BudgetSettings
-from tests.unit.gate.time import ManualTime
+from tests.unit.gate.manual_time import ManualTime
 
 
 @pytest.fixture

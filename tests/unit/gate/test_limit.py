@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from providers.gate.limit import AdaptiveLimit, LimitSettings
-from tests.unit.gate.time import ManualTime
+from tests.unit.gate.manual_time import ManualTime
 
 SETTINGS = LimitSettings(
     initial=20,
@@ -15,7 +15,8 @@ SETTINGS = LimitSettings(
     deepest_backoff=0.5,
     used_share=0.8,
     explore_calls=50,
-    explore_seconds=30.0,
+    explore_least_seconds=5.0,
+    explore_most_seconds=30.0,
     latency_tolerance=2.0,
     latency_ignored_seconds=0.0,
     recent_calls=5,
@@ -70,8 +71,19 @@ def test_a_burst_of_refusals_is_one_signal(time: ManualTime) -> None:
     news = [limit.refused(in_flight=20 - refused, epoch=epoch) for refused in range(10)]
     assert news == [True] + [False] * 9
     assert limit.current == 16
-    assert refuse(limit)
-    assert limit.current == 12
+
+
+@pytest.mark.parametrize(("ended_well", "after"), [(0, 13), (1, 17)])
+def test_a_second_round_refused_at_once_brings_it_to_what_was_left_of_the_first(
+    time: ManualTime, ended_well: int, after: int
+) -> None:
+    limit = limit_of(time, initial=28)
+    epoch = limit.epoch
+    for refused in range(15):
+        limit.refused(in_flight=28 - refused, epoch=epoch)
+    succeed(limit, ended_well, in_flight=1)
+    refuse(limit)
+    assert limit.current == after
 
 
 @pytest.mark.parametrize(("deepest", "after"), [(0.5, 10), (0.6, 12)])
@@ -137,6 +149,7 @@ def test_calls_from_before_a_refusal_do_not_make_it_grow(time: ManualTime) -> No
 def test_it_stays_below_what_was_refused_for_so_many_calls(time: ManualTime, calls: int) -> None:
     limit = limit_of(time, explore_calls=calls)
     refuse(limit, in_flight=20)
+    time.advance(5.0)
     while limit.current < 19:
         succeed(limit, 1)
     succeed(limit, calls - 1)
@@ -145,9 +158,22 @@ def test_it_stays_below_what_was_refused_for_so_many_calls(time: ManualTime, cal
     assert limit.current == 20
 
 
+@pytest.mark.parametrize("seconds", [5.0, 8.0])
+def test_where_calls_are_many_it_tries_no_more_before_a_while(time: ManualTime, seconds: float) -> None:
+    limit = limit_of(time, explore_least_seconds=seconds)
+    refuse(limit, in_flight=20)
+    succeed(limit, 1000)
+    time.advance(seconds - 1)
+    succeed(limit, 1000)
+    assert limit.current == 19
+    time.advance(1)
+    succeed(limit, 20)
+    assert limit.current == 20
+
+
 @pytest.mark.parametrize("seconds", [30.0, 60.0])
 def test_where_calls_are_rare_it_tries_more_after_a_while(time: ManualTime, seconds: float) -> None:
-    limit = limit_of(time, initial=4, explore_seconds=seconds)
+    limit = limit_of(time, initial=4, explore_most_seconds=seconds)
     refuse(limit)
     succeed(limit, 5)
     assert limit.current == 3

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from providers.gate.pause import PauseSettings, VendorPause
-from tests.unit.gate.time import ManualTime
+from tests.unit.gate.manual_time import ManualTime
 
 SETTINGS = PauseSettings(least_seconds=0.5, cap_seconds=4.0, jitter=0.0)
 
@@ -65,15 +65,23 @@ def test_a_burst_of_refusals_doubles_it_once(time: ManualTime) -> None:
     pause = pause_of(time)
     for refused in range(10):
         pause.refused(None, news=refused == 0)
-    assert pause.wait() == 1.0
+    assert pause.wait() == 0.5
+    assert waits_of(pause, 1) == [1.0]
 
 
-def test_a_call_that_was_taken_ends_the_doubling(time: ManualTime) -> None:
+@pytest.mark.parametrize(("admitted_after", "wait"), [(0.0, 0.5), (-0.1, 2.0)])
+def test_a_call_taken_in_the_round_that_was_refused_ends_the_doubling(
+    time: ManualTime, admitted_after: float, wait: float
+) -> None:
     pause = pause_of(time)
-    waits_of(pause, 3)
-    pause.taken()
+    waits_of(pause, 1)
+    time.advance(pause.wait())
+    round_began = time.now
+    time.advance(0.1)
+    pause.refused(None, news=True)
+    pause.taken(round_began + admitted_after)
     time.advance(10.0)
-    assert waits_of(pause, 1) == [0.5]
+    assert waits_of(pause, 1) == [wait]
 
 
 @pytest.mark.parametrize(("jitter", "wait"), [(0.0, 4.0), (0.5, 5.0)])

@@ -12,7 +12,7 @@ from providers.gate.base import GateState, Saturated, Unavailable
 from providers.gate.permit import ModelPermit
 from state.errors import ProviderBrokenError, ProviderError, ProviderRejectedError, ProviderUnavailableError
 from tests.unit.gate.gates import CALM, DOWN, admitted, all_admitted, full, gate_of, go_down
-from tests.unit.gate.time import ManualTime
+from tests.unit.gate.manual_time import ManualTime
 
 End = Callable[[ModelPermit], None]
 NOTHING: dict[str, End] = {

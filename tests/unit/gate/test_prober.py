@@ -11,7 +11,7 @@ from providers.gate.gate import ModelGate
 from providers.gate.prober import BackgroundProbe
 from state.errors import ProviderUnavailableError
 from tests.unit.gate.gates import DOWN, INFO, admitted, gate_of, go_down
-from tests.unit.gate.time import ManualTime
+from tests.unit.gate.manual_time import ManualTime
 
 
 class ReachableModel:
