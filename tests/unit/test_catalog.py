@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from agents.loader import AgentCatalog, CatalogError, load_catalog, parse_agent
-from agents.prompt import estimate_tokens, fit, system_prompt
+from agents.prompt import fit, system_prompt
 from agents.turn import Persona
 from main import CATALOG
+from providers.estimate import estimate_tokens
 from state.errors import InvalidRequestError
 from state.models import Message
 
