@@ -119,7 +119,7 @@ class ModelPool:
         ends_at = min(budget.ends_at, math.inf if request.deadline is None else request.deadline)
         timed = replace(request, deadline=None if math.isinf(ends_at) else ends_at)
         try:
-            budget.begin_step()
+            budget.check()
             async with aclosing(self._answer(wanted, timed, admitted, budget)) as deltas:
                 async for delta in deltas:
                     yield delta

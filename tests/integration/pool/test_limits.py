@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from providers.base import ModelRequest
+from providers.gate.base import Saturated, SaturatedBy
 from providers.pool.choice import PinnedChoice
 from providers.pool.run_budget import Limit, LimitReachedError, RunBudget, RunCaps, Spent
 from providers.pool.search import RetryPolicy
-from state.errors import DeadlineExceededError, ProviderUnavailableError
+from state.errors import DeadlineExceededError, ProviderSaturatedError, ProviderUnavailableError
 from state.models import FinishReason, Message
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script, ScriptedUsage
@@ -55,7 +56,7 @@ async def test_nothing_is_called_after_a_pause_that_outlasts_the_deadline(
     make_pool: MakePool, first: ScriptedProvider
 ) -> None:
     first.default = Script(status=503)
-    pool = make_pool(policy=RetryPolicy(rounds=2, pause_seconds=30))
+    pool = make_pool(policy=RetryPolicy(rounds=2, pause_seconds=3))
     result = await read(pool.pool.stream(PinnedChoice("one"), due(2)))
     assert isinstance(result.error, ProviderUnavailableError)
     assert len(first.ledger) == 1
@@ -77,6 +78,18 @@ async def test_steps_are_counted_and_end(pool: Pool, first: ScriptedProvider) ->
         assert (await read(pool.pool.stream(CHAT, QUESTION, budget=budget))).error is None
     assert (await limited(pool, budget)).limit is Limit.STEPS
     assert len(first.ledger) == 2
+
+
+async def test_waiting_for_a_provider_is_no_step(pool: Pool) -> None:
+    budget = RunBudget(RunCaps(max_steps=1))
+    pool.gates["one"].refusal = pool.gates["two"].refusal = Saturated(SaturatedBy.REQUESTS)
+    for _ in range(3):
+        assert isinstance(
+            (await read(pool.pool.stream(CHAT, QUESTION, budget=budget))).error, ProviderSaturatedError
+        )
+    pool.gates["one"].refusal = None
+    assert (await read(pool.pool.stream(CHAT, QUESTION, budget=budget))).error is None
+    assert budget.spent.steps == 1
 
 
 async def test_a_fallback_is_no_step_of_its_own(pool: Pool, first: ScriptedProvider) -> None:
