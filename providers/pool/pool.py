@@ -62,6 +62,15 @@ class ModelPool:
         """What prices and costs are in."""
         return self._currency
 
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every model of the configuration in force, with its gate."""
+        return tuple(self._table.candidates.values())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self._table.classes)
+
     def exchange(self, configuration: ProviderConfiguration) -> None:
         """From now on calls begin with this configuration; those in flight keep theirs.
 

@@ -104,8 +104,11 @@ def test_every_example_in_the_document_can_be_used() -> None:
         ),
         (changed('"openai"', '"openai"\napi_key_env = "lower"'), "api_key_env: has a form that is not"),
         (changed('"openai"', '"openai"\napi_key_env = "UNSET"'), "api_key_env: the environment has no such"),
-        (changed('"openai"', '"langchain"'), "[providers.acme]: langchain_class belongs to kind langchain"),
-        (changed('"openai"', '"openai"\nlangchain_class = "a:B"'), "langchain_class belongs to kind"),
+        (
+            changed('"openai"', '"langchain"'),
+            "[providers.acme]: langchain_provider belongs to kind langchain",
+        ),
+        (changed('"openai"', '"openai"\nlangchain_provider = "acme"'), "langchain_provider belongs to kind"),
         (changed('"openai"', '"local"\nbase_url = "http://x"'), "kind local takes no base_url"),
         (changed('"openai"', '"scripted"'), "kind scripted needs a base_url"),
         ('currency = "usd"' + VALID, "p.toml: currency: has a form"),

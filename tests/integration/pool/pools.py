@@ -128,6 +128,14 @@ class Read:
         return last
 
 
+async def begun(deltas: AsyncGenerator[Delta]) -> str:
+    """The answer's first text, once it is there."""
+    async for delta in deltas:
+        if isinstance(delta, TextDelta):
+            return delta.text
+    raise AssertionError("there was no text")
+
+
 async def read(deltas: AsyncGenerator[Delta]) -> Read:
     result = Read()
     try:

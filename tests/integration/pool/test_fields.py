@@ -21,7 +21,7 @@ from state.models import Image, Message
 from tests.fakes.scripted_provider.addresses import silent_address
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script, ScriptedUsage
-from tests.integration.pool.pools import CHAT, QUESTION, TWO, MakePool, read
+from tests.integration.pool.pools import CHAT, QUESTION, TWO, MakePool, begun, read
 
 KEY = "canary-5d1e"
 ONE = PinnedChoice("one")
@@ -64,22 +64,22 @@ async def test_a_kind_that_this_process_cannot_serve_is_refused(make_pool: MakeP
         make_pool(text)
 
 
-async def test_langchain_class_reaches_the_adapter(make_pool: MakePool) -> None:
+async def test_langchain_provider_reaches_the_adapter(make_pool: MakePool) -> None:
     named: list[str | None] = []
     working = make_pool().adapters["openai"]
 
     def langchain(endpoint: Endpoint) -> ChatModel:
-        named.append(endpoint.provider.langchain_class)
-        if endpoint.provider.langchain_class == "absent.module:Model":
+        named.append(endpoint.provider.langchain_provider)
+        if endpoint.provider.langchain_provider == "absent":
             raise ModuleNotFoundError(KEY)
         return working(endpoint)
 
-    text = TWO.replace('"openai"\nbase_url = "{first}"', '"langchain"\nlangchain_class = "{name}"')
+    text = TWO.replace('"openai"\nbase_url = "{first}"', '"langchain"\nlangchain_provider = "{name}"')
     adapters = {"openai": working, "langchain": langchain}
-    make_pool(text, adapters=adapters, name="acme.chat:ChatAcme")
-    assert named == ["acme.chat:ChatAcme"]
+    make_pool(text, adapters=adapters, name="mistralai")
+    assert named == ["mistralai"]
     with pytest.raises(ProviderFileError, match=r"\[models.one\]") as raised:
-        make_pool(text, adapters=adapters, name="absent.module:Model")
+        make_pool(text, adapters=adapters, name="absent")
     assert KEY not in str(raised.value)
 
 
@@ -126,7 +126,7 @@ async def test_max_concurrency_reaches_the_gate(
     first.enqueue(Script(tokens=("a", "b"), hold_after=1))
     pool = make_pool(provider_says(f"limits = {{ max_concurrency = {most} }}"))
     held = pool.pool.stream(ONE, QUESTION)
-    await anext(held)
+    await begun(held)
     result = await read(pool.pool.stream(ONE, QUESTION))
     assert (result.error is None) is answered
     await held.aclose()

@@ -16,7 +16,7 @@ from providers.pool.choice import ClassChoice, PinnedChoice
 from state.errors import InvalidRequestError
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
-from tests.integration.pool.pools import CHAT, QUESTION, TWO, MakePool, Pool, read
+from tests.integration.pool.pools import CHAT, QUESTION, TWO, MakePool, Pool, begun, read
 
 SOON = 0.01
 CANARY = "sk-canary5d1e8f7a"
@@ -91,7 +91,7 @@ async def test_a_replaced_file_of_the_same_age_and_size_is_read(watched: Watched
 async def test_a_call_in_flight_keeps_what_it_began_with(watched: Watched, first: ScriptedProvider) -> None:
     first.enqueue(Script(tokens=("a", "b", "c"), hold_after=1))
     stream = watched.pool.pool.stream(CHAT, QUESTION)
-    await anext(stream)
+    await begun(stream)
     await watched.change(
         '[providers.second]\nkind = "openai"\nbase_url = "{second}"\n'
         '[models.two]\nprovider = "second"\ncontext_tokens = 8192\n[classes]\nchat = ["two"]\n'
