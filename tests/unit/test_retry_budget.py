@@ -28,7 +28,7 @@ def test_a_tenth_of_many_requests_may_be_tried_again() -> None:
 
 
 def test_a_few_requests_have_the_floor() -> None:
-    assert retries(RetryBudget(clock=Clock()), 1) == 3
+    assert retries(RetryBudget(clock=Clock()), 1) == 5
     assert retries(RetryBudget(floor=0, clock=Clock()), 9) == 0
 
 
@@ -43,7 +43,7 @@ def test_what_is_older_than_the_window_counts_no_more() -> None:
     clock.now = 9.9
     assert not budget.has_room
     clock.now = 10.1
-    assert retries(budget, 1) == 3
+    assert retries(budget, 1) == 5
 
 
 def test_another_share_allows_another_number() -> None:
