@@ -34,7 +34,7 @@ class Endpoint:
     @property
     def _place(self) -> tuple[object, ...]:
         provider = self.provider
-        server = (provider.kind, provider.langchain_class, provider.base_url)
+        server = (provider.kind, provider.langchain_provider, provider.base_url)
         return (self.info.provider, self.info.model, *server, self.api_key, provider.limits)
 
 

@@ -81,15 +81,15 @@ class ProviderEntry(_Entry):
     kind: Kind
     base_url: BaseUrl | None = None
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,127}$")
-    langchain_class: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    langchain_provider: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,63}$")
     headers: Headers = Field(default_factory=dict)
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:
-        if (self.kind == "langchain") != (self.langchain_class is not None):
-            raise ValueError("langchain_class belongs to kind langchain, and only to it")
+        if (self.kind == "langchain") != (self.langchain_provider is not None):
+            raise ValueError("langchain_provider belongs to kind langchain, and only to it")
         if self.kind in _WITHOUT_SERVER and (self.base_url or self.headers):
             raise ValueError(f"kind {self.kind} takes no base_url and no headers")
         if self.kind == "scripted" and self.base_url is None:

@@ -3,16 +3,18 @@
 import re
 from collections.abc import Iterator
 
-_PREFIXES = re.compile(
-    r"(?:^|[\s\"'=:,;])(?:sk[-_]|pk[-_]|rk[-_]|gsk_|xai-|hf_|nvapi-|r8_|pplx-|fw_|csk-|gh[pousr]_|"
-    r"github_pat_|AIza|AKIA[0-9A-Z]{16}|eyJ[A-Za-z0-9_-]{8,}\.|(?i:bearer|basic)\s+\S)"
+_KNOWN = re.compile(
+    r"(?:^|[\s\"'=:,;])(?:"
+    r"[spr]k[-_](?=\S*\d)[A-Za-z0-9_-]{8,}"  # OpenAI, Anthropic, OpenRouter, DeepSeek and others
+    r"|(?:gsk_|hf_|r8_|fw_|gh[pousr]_|xai-|pplx-|csk-|nvapi-|AIza)[A-Za-z0-9_-]*[A-Za-z0-9]{16}"
+    r"|github_pat_\w{8}|AKIA[0-9A-Z]{16}|eyJ[A-Za-z0-9_-]{8,}\.|(?i:bearer)\s+\S)"
 )
 _RUN = re.compile(r"[A-Za-z0-9]{32,}")
 
 
 def looks_like_a_key(text: str) -> bool:
     """It begins as vendors' keys do, or holds 32 letters and digits in a row, mixed."""
-    if _PREFIXES.search(text):
+    if _KNOWN.search(text):
         return True
     return any(any(map(str.isdigit, run)) and any(map(str.isalpha, run)) for run in _RUN.findall(text))
 

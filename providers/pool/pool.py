@@ -62,6 +62,15 @@ class ModelPool:
         """What prices and costs are in."""
         return self._currency
 
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every model of the configuration in force, with its gate."""
+        return tuple(self._table.candidates.values())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self._table.classes)
+
     def exchange(self, configuration: ProviderConfiguration) -> None:
         """From now on calls begin with this configuration; those in flight keep theirs.
 
@@ -119,7 +128,7 @@ class ModelPool:
         ends_at = min(budget.ends_at, math.inf if request.deadline is None else request.deadline)
         timed = replace(request, deadline=None if math.isinf(ends_at) else ends_at)
         try:
-            budget.begin_step()
+            budget.check()
             async with aclosing(self._answer(wanted, timed, admitted, budget)) as deltas:
                 async for delta in deltas:
                     yield delta

@@ -12,7 +12,8 @@ class RetryBudget:
     of their load just when they can bear it least. The share is that of Google's SRE book ("Handling
     Overload": a client's retries stay below 10 % of its requests), the window and the floor, for a process
     with few requests, are those of Finagle's RetryBudget (finagle.github.io/blog/2016/02/08/retry-budgets).
-    Other than there, the floor is not added to the share: added, a long outage would exceed it.
+    Other than there, the floor is not added to the share: added, a long outage would exceed it. The floor is
+    what opens a breaker, so that a quiet process need not fail any request because of one dead provider.
     """
 
     def __init__(
@@ -20,7 +21,7 @@ class RetryBudget:
         *,
         share: float = 0.1,
         window_seconds: float = 60.0,
-        floor: int = 3,
+        floor: int = 5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._share = share

@@ -105,8 +105,8 @@ class RunBudget:
         """When the time is over, in the event loop's time."""
         return self._begin + (math.inf if self._caps.max_seconds is None else self._caps.max_seconds)
 
-    def begin_step(self) -> None:
-        """One more answer is wanted.
+    def check(self) -> None:
+        """One more answer is wanted. It becomes a step once it is written: a wait for a provider is none.
 
         Raises:
             LimitReachedError: It may not be.
@@ -116,7 +116,6 @@ class RunBudget:
             raise LimitReachedError(Limit.DURATION)
         if caps.max_steps is not None and spent.steps >= caps.max_steps:
             raise LimitReachedError(Limit.STEPS)
-        self._spent = replace(spent, steps=spent.steps + 1)
 
     def limited(
         self, request: ModelRequest, prompt_tokens: int, info: ModelInfo, prices: Prices
@@ -135,13 +134,14 @@ class RunBudget:
         return replace(request, max_output_tokens=tokens), None if most in wishes else allowed.limit
 
     def used(self, usage: CallUsage) -> None:
-        """One call has ended, well or not."""
+        """One answer has ended, well or not."""
         self.calls.append(usage)
         spent, tokens = self._spent, usage.tokens
         self._spent = replace(
             spent,
             input_tokens=spent.input_tokens + tokens.input_tokens,
             output_tokens=spent.output_tokens + tokens.output_tokens,
+            steps=spent.steps + 1,
             cost_micros=spent.cost_micros + usage.cost_micros,
         )
 

@@ -71,8 +71,9 @@ class Search:
                 continue
             self._count_call()
             return candidate, answer
-        if self._only_one and self._last_error is not None:
-            raise self._last_error  # the one that knows the provider's name and what happened
+        if self._last_error is not None and (self._only_one or self._queue):
+            # One model, or no retry left for the others: of them nothing is known, of this one what happened.
+            raise self._last_error
         raise error_of(summed_up(self._refusals)) from self._last_error
 
     def failed(self, candidate: Candidate, error: ProviderError) -> None:

@@ -17,6 +17,7 @@ from providers.file.entries import (
     Timeouts,
 )
 from providers.file.reading import ProviderFileError, parse_configuration, read_configuration
+from providers.file.secrets import looks_like_a_key
 from tests.harness.process import ROOT
 
 EXAMPLE = ROOT / "providers.example.toml"
@@ -104,8 +105,11 @@ def test_every_example_in_the_document_can_be_used() -> None:
         ),
         (changed('"openai"', '"openai"\napi_key_env = "lower"'), "api_key_env: has a form that is not"),
         (changed('"openai"', '"openai"\napi_key_env = "UNSET"'), "api_key_env: the environment has no such"),
-        (changed('"openai"', '"langchain"'), "[providers.acme]: langchain_class belongs to kind langchain"),
-        (changed('"openai"', '"openai"\nlangchain_class = "a:B"'), "langchain_class belongs to kind"),
+        (
+            changed('"openai"', '"langchain"'),
+            "[providers.acme]: langchain_provider belongs to kind langchain",
+        ),
+        (changed('"openai"', '"openai"\nlangchain_provider = "acme"'), "langchain_provider belongs to kind"),
         (changed('"openai"', '"local"\nbase_url = "http://x"'), "kind local takes no base_url"),
         (changed('"openai"', '"scripted"'), "kind scripted needs a base_url"),
         ('currency = "usd"' + VALID, "p.toml: currency: has a form"),
@@ -139,6 +143,37 @@ def test_a_key_in_the_file_is_refused_and_not_repeated(text: str, place: str) ->
 
 def test_everything_wrong_is_said_at_once() -> None:
     assert len(refused(changed("8192", "8").replace('"openai"', '"opnai"'))) == 2
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-proj-a1B2c3D4e5",
+        "sk-ant-api03-abcdefgh",
+        "sk-or-v1-0123456789abcdef",
+        "gsk_abcdefghijklmnop1234",
+        "hf_abcdefghijklmnopqrst",
+        "AIzaSyA-abcdefghijklmnopqrstuv",
+        "xai-abcdefghijklmnopqrst",
+        "AKIAABCDEFGHIJKLMNOP",
+        "eyJhbGciOiJIUzI1NiJ9.e30.x",
+        "key=sk-abcdefgh1234",
+    ],
+)
+def test_what_vendors_call_a_key_looks_like_one(key: str) -> None:
+    assert looks_like_a_key(key)
+
+
+def test_names_that_begin_as_keys_do_are_no_keys() -> None:
+    for name in (
+        "hf_inference_api",
+        "sk-learn-models",
+        "task-runner-2",
+        "xai-grok",
+        "fw_models",
+        "ask 123456789",
+    ):
+        assert not looks_like_a_key(name)
 
 
 def test_vendors_model_ids_are_no_keys() -> None:
