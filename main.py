@@ -62,6 +62,7 @@ from providers.pool.choice import ClassChoice
 from providers.pool.model import PooledModel
 from providers.pool.pool import ModelPool
 from providers.pool.retry_budget import RetryBudget
+from providers.pool.run_budget import RunCaps
 from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
@@ -202,6 +203,7 @@ def limits_of(settings: Settings) -> Limits:
             drain_seconds=settings.server.drain_seconds,
             max_seconds=run.max_seconds,
         ),
+        caps=RunCaps(max_repeated_chunks=run.max_repeated_chunks),
         leases=picked(LeaseTimes, run),
         retention=picked(RetentionTimes, settings.retention),
         max_wait_seconds=run.max_wait_seconds,

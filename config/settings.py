@@ -186,6 +186,9 @@ class RunSettings(Group):
         le=3600,
         description="how long a turn waits for the one before it, unless its request says, seconds",
     )
+    max_repeated_chunks: int = Field(
+        default=100, ge=2, description="an answer that repeats one piece so often in a row is ended"
+    )
     lease_seconds: float = Field(
         default=6.0, ge=0.5, description="a process silent for so long is taken for dead, seconds"
     )

@@ -20,6 +20,7 @@ from orchestrator.retention import Retention, RetentionTimes
 from orchestrator.supervisor import RunLimits, RunSupervisor
 from orchestrator.turns import Turns
 from providers.pool.pool import ModelPool
+from providers.pool.run_budget import RunCaps
 from state.event_log import EventLog
 from state.ports import BranchStore, ConversationStore, EventStore, LeaseStore, RetentionStore, RunStore
 
@@ -55,6 +56,7 @@ class Limits:
     """Times in seconds, sizes in records."""
 
     runs: RunLimits
+    caps: RunCaps
     leases: LeaseTimes
     retention: RetentionTimes
     max_wait_seconds: float
@@ -90,6 +92,7 @@ class Application:
             self.supervisor,
             self.log,
             models=models,
+            caps=limits.caps,
             turns=turns,
             branches=stores.branches,
             heartbeat_seconds=heartbeat,

@@ -17,6 +17,7 @@ from orchestrator.turns import OnBusy, Turns
 from providers.pool.choice import ClassChoice
 from providers.pool.model import PooledModel
 from providers.pool.pool import ModelPool
+from providers.pool.run_budget import RunBudget, RunCaps
 from state.errors import ConversationNotEmptyError, PreconditionViolation
 from state.event_log import EventLog
 from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RunId, RunKind, RunState
@@ -40,6 +41,7 @@ class ChatService:
         log: EventLog,
         *,
         models: ModelPool,
+        caps: RunCaps,
         turns: Turns,
         branches: BranchStore,
         heartbeat_seconds: float,
@@ -53,6 +55,7 @@ class ChatService:
         self._supervisor = supervisor
         self._log = log
         self._models = models
+        self._caps = caps
         self._turns = turns
         self._branches = branches
         self._heartbeat_seconds = heartbeat_seconds
@@ -139,7 +142,11 @@ class ChatService:
             if base and (source := await self._branches.find(owner, base, own)) != own:
                 await self._branches.copy(await attempt(), source, base, own)
             agent = spec()
-            model = PooledModel(self._models, command.model or ClassChoice(agent.model_class))
+            model = PooledModel(
+                self._models,
+                command.model or ClassChoice(agent.model_class),
+                budget=RunBudget(self._caps),
+            )
             return await self._runner.run(agent, command.turn, thread, emit, model)
 
         return work

@@ -9,9 +9,6 @@ from providers.file.endpoints import Endpoint
 from providers.pool.run_budget import CallUsage, Limit, LimitReachedError, RunBudget, cost_micros
 from state.models import FinishReason
 
-MAX_REPEATED_CHUNKS = 100
-"""A model that writes the same piece so often in a row will not stop by itself."""
-
 
 class Meter:
     """One call of a model for one run. `cut_by`: the limit of the run that an answer cut short has met."""
@@ -52,7 +49,7 @@ class Meter:
             same = bool(self._written) and delta.text == self._written[-1]
             self._repeated = self._repeated + 1 if same else 1
             self._written.append(delta.text)
-            if self._repeated >= MAX_REPEATED_CHUNKS:
+            if self._repeated >= self._budget.max_repeated_chunks:
                 raise LimitReachedError(Limit.REPEATED_CHUNKS)
 
     def _check_cut(self, finished: ModelFinished) -> None:

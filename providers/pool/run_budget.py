@@ -36,13 +36,17 @@ class LimitReachedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunCaps:
-    """None: no limit."""
+    """None: no limit.
+
+    `max_repeated_chunks`: a model that writes the same piece so often in a row will not stop by itself.
+    """
 
     max_seconds: float | None = None
     max_output_tokens: int | None = None
     max_total_tokens: int | None = None
     max_steps: int | None = None
     max_cost_micros: int | None = None
+    max_repeated_chunks: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,10 @@ class RunBudget:
     @property
     def spent(self) -> Spent:
         return replace(self._spent, seconds=asyncio.get_running_loop().time() - self._begin)
+
+    @property
+    def max_repeated_chunks(self) -> int:
+        return self._caps.max_repeated_chunks
 
     @property
     def ends_at(self) -> float:

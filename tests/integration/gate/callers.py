@@ -13,8 +13,8 @@ from providers.gate.base import Permit, Saturated, Unavailable
 from providers.gate.gate import ModelGate
 from providers.gate.permit import GateSettings
 from providers.gate.stream import gated_stream
+from providers.http.timeouts import ProviderTimeouts
 from providers.openai_compatible.model import OpenAICompatibleModel
-from providers.openai_compatible.timeouts import ProviderTimeouts
 from state.errors import ProviderError
 from state.models import Message
 

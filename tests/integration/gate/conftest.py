@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from providers.openai_compatible.session import open_session
+from providers.http.session import open_session
 
 
 @pytest.fixture

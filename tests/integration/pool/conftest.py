@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 import aiohttp
 import pytest
 
-from providers.openai_compatible.session import open_session
+from providers.http.session import open_session
 from providers.pool.assembly import AdapterFactory
 from providers.pool.search import RetryPolicy
 from tests.fakes.scripted_provider.provider import ScriptedProvider

@@ -10,8 +10,8 @@ from providers.base import ChatModel, Delta, ModelFinished, ModelRequest, TextDe
 from providers.file.endpoints import Endpoint
 from providers.file.entries import ProviderConfiguration
 from providers.file.reading import parse_configuration
+from providers.http.timeouts import ProviderTimeouts
 from providers.openai_compatible.model import OpenAICompatibleModel
-from providers.openai_compatible.timeouts import ProviderTimeouts
 from providers.pool.assembly import AdapterFactory, Assembly
 from providers.pool.choice import ClassChoice
 from providers.pool.pool import ModelPool
