@@ -96,11 +96,14 @@ class Search:
         return candidate, permit
 
     async def _candidate(self) -> Candidate | None:
-        if self._calls and not self._budget.has_room:
-            return None
-        if not self._queue:
+        if self._may_call and not self._queue:
             await self._begin_round()
-        return self._queue.popleft() if self._queue else None
+        # Asked after the pause: in it, others may have taken what was left.
+        return self._queue.popleft() if self._queue and self._may_call else None
+
+    @property
+    def _may_call(self) -> bool:
+        return not self._calls or self._budget.has_room
 
     async def _begin_round(self) -> None:
         if self._round >= self._policy.rounds or not self._again:

@@ -1,10 +1,12 @@
 """Which model is called, and when another one is."""
 
+import asyncio
+
 import pytest
 
 from providers.base import CallAccepted
 from providers.gate.base import Saturated, SaturatedBy, Unavailable
-from providers.pool.choice import PinnedChoice
+from providers.pool.choice import ModelChoice, PinnedChoice
 from state.errors import (
     InvalidRequestError,
     ProviderBrokenError,
@@ -15,7 +17,7 @@ from state.errors import (
 from tests.fakes.scripted_provider.addresses import refusing_address
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
-from tests.integration.pool.pools import CHAT, QUESTION, MakePool, Pool, begun, read
+from tests.integration.pool.pools import CHAT, QUESTION, TWO, MakePool, Pool, begun, read
 
 DOWN = Script(status=503)
 FULL = Script(status=429, retry_after=3)
@@ -224,6 +226,18 @@ async def test_an_outage_is_not_multiplied(
     assert sum(calls(first, second)) <= 220
     if failures_to_open == 3:
         assert sum(calls(first, second)) <= 8
+
+
+@pytest.mark.parametrize("wanted", [CHAT, PinnedChoice("one")], ids=["class", "pinned"])
+async def test_an_outage_under_many_requests_at_once_is_not_multiplied(
+    make_pool: MakePool, first: ScriptedProvider, second: ScriptedProvider, wanted: ModelChoice
+) -> None:
+    first.default = second.default = DOWN
+    roomy = 'kind = "openai"\nlimits = { max_concurrency = 500 }'
+    pool = make_pool(TWO.replace('kind = "openai"', roomy))
+    results = await asyncio.gather(*(read(pool.pool.stream(wanted, QUESTION)) for _ in range(200)))
+    assert all(isinstance(result.error, ProviderUnavailableError) for result in results)
+    assert 200 < sum(calls(first, second)) <= 220
 
 
 async def test_without_a_retry_left_the_first_failure_is_told(
