@@ -83,6 +83,10 @@ class Breaker:
         """Whether a probe is under way or may be made now."""
         return not self.closed and (self._probe is not None or self.wait() == 0.0)
 
+    @property
+    def probe_under_way(self) -> bool:
+        return self._probe is not None
+
     def wait(self) -> float:
         """Seconds until a call may be made, 0 when one may now; an estimate while a probe is under way."""
         if self.closed:

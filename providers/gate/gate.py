@@ -44,11 +44,14 @@ class ModelGate:
         self._controls.room.close()
 
     def admit(self, expected_tokens: int = 0) -> ModelPermit | Saturated | Unavailable:
-        refusal = self._refusal(expected_tokens)
-        if refusal is not None:
-            if refusal.retry_after is not None:
-                self._controls.room.wake_in(refusal.retry_after)
-            return refusal
+        match self._refusal(expected_tokens):
+            case Unavailable() as refusal:
+                self._controls.wake_to_probe()
+                return refusal
+            case Saturated(_, wait) as refusal:
+                if wait is not None:
+                    self._controls.room.wake_in(wait)
+                return refusal
         ticket = self._controls.breaker.admit()
         assert ticket is not None, "the breaker had room a moment ago"
         return ModelPermit(self._controls, ticket, expected_tokens)
@@ -100,7 +103,7 @@ class ModelGate:
             breaker.give_back(ticket)
         else:
             breaker.failed(ticket)
-            self._controls.room.wake_in(breaker.wait())
+            self._controls.wake_to_probe()
         self._controls.room.tell()
 
     def _refusal(self, expected_tokens: int) -> Saturated | Unavailable | None:

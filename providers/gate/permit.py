@@ -47,6 +47,11 @@ class Controls:
     latencies: RecentLatencies
     in_flight: int = 0
 
+    def wake_to_probe(self) -> None:
+        """Tell the listeners when the breaker may probe. The end of a probe under way is told by itself."""
+        if not self.breaker.probe_under_way and (wait := self.breaker.wait()) > 0.0:
+            self.room.wake_in(wait)
+
     @classmethod
     def of(
         cls,
@@ -169,6 +174,5 @@ class ModelPermit:
         controls = self._controls
         self._ended = True
         controls.in_flight -= 1
-        if (wait := controls.breaker.wait()) > 0.0:
-            controls.room.wake_in(wait)
+        controls.wake_to_probe()
         controls.room.tell()

@@ -86,7 +86,6 @@ async def test_every_bad_field_is_named_at_once(service: Service) -> None:
         {"limits": pb.RunLimits(max_steps=1)},
         {"allowed_tools": ["none"]},
         {"attachments": [pb.Attachment(name="a")]},
-        {"model": pb.ModelOptions(model="gpt")},
         {"run_options": pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_WAIT)},
         {"run_options": pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)},
     ],

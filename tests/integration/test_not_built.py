@@ -13,6 +13,7 @@ BUILT = {
     "ResumeStream",
     "ListCheckpoints",
     "DeleteConversation",
+    "GetProviderStatus",
     "HealthCheck",
     "GetServerInfo",
 }

@@ -100,9 +100,17 @@ async def settled(server: MeasuredServer, before: Work) -> Reading:
         await asyncio.sleep(0.05)
 
 
+async def at_rest(server: MeasuredServer) -> Work:
+    """What is there while nothing happens: what two looks in a row have seen."""
+    before = (await server.reading()).work
+    while (after := (await server.reading()).work) != before:
+        before = after
+    return before
+
+
 async def left_by_streams(server: MeasuredServer, stub: Stub) -> Left:
     """Half as many streams to warm up, then all those whose memory is compared, in windows."""
-    before = (await server.reading()).work
+    before = await at_rest(server)
     await leave_waiting_streams(stub, STREAMS // 2)
     readings = [await settled(server, before)]
     assert readings[0].work == before  # else every window would wait for it

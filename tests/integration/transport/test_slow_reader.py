@@ -147,6 +147,7 @@ async def test_memory_stays_flat_while_nobody_reads(
         "DATABASE_URL": dsn,
         "OPENAI_BASE_URL": provider.base_url,
         "ORCHESTRATOR_STREAM__TAIL_RECORDS": "16",
+        "ORCHESTRATOR_RUN__MAX_REPEATED_CHUNKS": "10000",
     }
     async with (
         orchestrator_process(tmp_path, **environment) as process,

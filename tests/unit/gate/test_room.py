@@ -111,3 +111,16 @@ async def test_a_closed_gate_leaves_no_timer_behind(time: ManualTime) -> None:
     assert isinstance(gate.admit(), Unavailable)
     time.advance(10.0)
     assert (time.waiting, heard.times) == ([], told)
+
+
+def test_who_waits_for_a_probe_is_told_by_its_end_and_not_by_the_clock(time: ManualTime) -> None:
+    gate = gate_of(time)
+    go_down(gate)
+    time.advance(2.0)
+    probe = admitted(gate)
+    heard = Heard(gate)
+    assert isinstance(gate.admit(), Unavailable)
+    time.advance(60.0)
+    assert (heard.times, time.waiting) == (0, [])
+    probe.succeeded(None)
+    assert heard.times == 1
