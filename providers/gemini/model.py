@@ -43,8 +43,11 @@ class GeminiModel(HTTPChatModel):
     async def _retry_after(self, response: aiohttp.ClientResponse) -> float | None:
         """Google tells it in the body of the error, as `google.rpc.RetryInfo`."""
         with suppress(aiohttp.ClientError, OSError, ValueError):
+            body = b""
             async with asyncio.timeout(_ERROR_SECONDS):
-                return _told_in(await response.content.read(_MAX_ERROR_BYTES))
+                while len(body) < _MAX_ERROR_BYTES and (more := await response.content.readany()):
+                    body += more
+            return _told_in(body)
         return None
 
 

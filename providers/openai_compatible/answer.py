@@ -42,7 +42,8 @@ class OpenAIAnswer(Answer):
     def _read(self, data: bytes) -> Sequence[Delta]:
         if data == _DONE:
             self.done = True
-            return self._calls.take() if self._calls else ()
+            # A server that gives no finish reason may have asked for tools all the same.
+            return self._finish("stop") if self._calls else ()
         chunk = decode(data)
         if chunk.get("error") is not None or chunk.get("object") == "error":
             raise _reported(chunk)

@@ -5,6 +5,7 @@ from base64 import b64encode
 from providers.base import ModelRequest, ToolSpec
 from providers.http.request import Json
 from providers.http.tool_calls import portable_id
+from providers.openai_compatible.strict import fits_strict
 from state.models import Image, Message, ToolCall
 
 
@@ -27,11 +28,8 @@ def request_body(model: str, request: ModelRequest, *, limit_field: str) -> Json
         if request.tool_choice != "auto":
             body["tool_choice"] = request.tool_choice
     if (form := request.json_schema) is not None:
-        # Not `strict`: that demands a subset of JSON schema which callers need not know.
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": form.name, "schema": form.schema, "strict": False},
-        }
+        described = {"name": form.name, "schema": form.schema, "strict": fits_strict(form.schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": described}
     return body
 
 

@@ -91,8 +91,40 @@ async def test_tools_images_and_a_schema_are_written_as_openai_wants_them(
     function = {"name": "weather", "description": "Tells the weather.", "parameters": schema}
     assert body["tools"] == [{"type": "function", "function": function}]
     assert body["tool_choice"] == "required"
-    form = {"name": "form", "schema": schema, "strict": False}
+    form = {"name": "form", "schema": schema, "strict": True}
     assert body["response_format"] == {"type": "json_schema", "json_schema": form}
+
+
+CITY = {"type": "string"}
+STRICT = {"type": "object", "properties": {"city": CITY}, "required": ["city"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (STRICT, True),
+        ({**STRICT, "properties": {"city": {"enum": ["Rome"]}}}, True),
+        ({**STRICT, "required": []}, False),
+        ({**STRICT, "additionalProperties": True}, False),
+        ({"type": "object"}, False),
+        ({**STRICT, "properties": {"city": {**CITY, "minLength": 3}}}, False),
+        ({**STRICT, "properties": {"city": {"anyOf": [CITY, {"type": "object"}]}}}, False),
+        ({**STRICT, "properties": {"city": {"type": "array", "items": STRICT}}}, True),
+    ],
+)
+async def test_only_a_schema_that_openai_can_hold_to_is_strict(
+    provider: ScriptedProvider, make: Make, schema: dict[str, object], strict: bool
+) -> None:
+    await read(make(), replace(QUESTION, json_schema=JsonSchema("form", schema)))
+    assert provider.ledger[0].body["response_format"]["json_schema"]["strict"] is strict
+
+
+async def test_calls_count_even_without_a_finish_reason(make: Make) -> None:
+    answer = chunk(fragment("{}", index=0, id="a")) + b"data: [DONE]\n\n"
+    async with RawServer(EVENT_STREAM + answer) as server:
+        result = await read(make(server.address))
+    assert [call.call_id for call in calls_of(result)] == ["a"]
+    assert result.finished.finish_reason is FinishReason.TOOL_CALLS
 
 
 async def test_the_other_name_of_reasoning_is_understood(provider: ScriptedProvider, make: Make) -> None:
