@@ -77,7 +77,7 @@ class Measured:
         request = chat_request(
             user_id=f"user-{number}", stream_options=pb.StreamOptions(structured_only=True)
         )
-        chunks = []
+        chunks: list[pb.ChatChunk] = []
         async for chunk in stub.StreamChat(request):
             if not chunks:
                 begun.release()
