@@ -20,7 +20,8 @@ from tests.harness.scale import SCALE, SOAK, report, scaled
 from tests.harness.service import chat_request, text_of
 
 STREAMS = scaled(200)
-TOKENS = 40
+TOKENS = 60 if SOAK else 40
+WINDOW_SECONDS = 4.0
 INTERVAL = 0.5 if SOAK else 0.2
 """Two tokens a second in each stream: 4,000 in all at the size of the soak."""
 TEXT = "".join(f"token-{number:02} " for number in range(TOKENS))
@@ -56,11 +57,13 @@ class Measured:
 
     async def carry(self, streams: int) -> Load:
         """Open so many streams, read them to their ends, and look at each."""
-        readers = [asyncio.create_task(self._read(number)) for number in range(streams)]
-        # Looks at fixed moments, while all streams are open and none begins or ends.
-        await asyncio.sleep(TOKENS * INTERVAL * 0.5)
+        begun = asyncio.Semaphore(0)
+        readers = [asyncio.create_task(self._read(number, begun)) for number in range(streams)]
+        for _ in readers:
+            await begun.acquire()
+        # All streams are open then, and none ends for a while.
         commits, began = await self._commits(), monotonic()
-        await asyncio.sleep(TOKENS * INTERVAL * 0.3)
+        await asyncio.sleep(WINDOW_SECONDS)
         resident, commits, seconds = (
             self._resident_kib(),
             await self._commits() - commits,
@@ -69,12 +72,16 @@ class Measured:
         await asyncio.gather(*readers)
         return Load(streams, seconds, commits, resident)
 
-    async def _read(self, number: int) -> None:
+    async def _read(self, number: int, begun: asyncio.Semaphore) -> None:
         stub = self._stubs[number % len(self._stubs)]
         request = chat_request(
             user_id=f"user-{number}", stream_options=pb.StreamOptions(structured_only=True)
         )
-        chunks = [chunk async for chunk in stub.StreamChat(request)]
+        chunks: list[pb.ChatChunk] = []
+        async for chunk in stub.StreamChat(request):
+            if not chunks:
+                begun.release()
+            chunks.append(chunk)
         logged = [chunk.sequence for chunk in chunks if chunk.sequence]
         assert logged == list(range(1, len(logged) + 1))
         assert chunks[-1].complete.final_text == text_of(chunks) == TEXT
