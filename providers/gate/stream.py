@@ -20,7 +20,7 @@ async def gated_stream(model: ChatModel, permit: Permit, request: ModelRequest) 
         ProviderError: As the model does; `ProviderBrokenError` too when it ends without `ModelFinished`.
         DeadlineExceededError: The request's deadline has passed.
     """
-    ended = False
+    begun = ended = False
     try:
         async with aclosing(model.stream(request)) as deltas:
             async for delta in deltas:
@@ -30,7 +30,8 @@ async def gated_stream(model: ChatModel, permit: Permit, request: ModelRequest) 
                     case ModelFinished():
                         ended = True
                         permit.succeeded(delta.tokens)
-                    case _:
+                    case _ if not begun:
+                        begun = True
                         permit.first_token()
                 yield delta
         if not ended:

@@ -15,9 +15,9 @@ from dataclasses import replace
 from providers.base import CallAccepted, Delta, ModelInfo, ModelRequest
 from providers.file.entries import ProviderConfiguration
 from providers.gate.base import Gate, Permit, Saturated, Unavailable
+from providers.gate.stream import gated_stream
 from providers.pool.admission import Admitted, Refusal, summed_up
 from providers.pool.assembly import Assembly
-from providers.pool.calling import permitted
 from providers.pool.choice import ModelChoice
 from providers.pool.listeners import RoomListener
 from providers.pool.metering import Meter
@@ -224,4 +224,4 @@ def _call(
         permit.abandoned()
         raise
     meter = Meter(budget, endpoint, needs.prompt_tokens, cut_by)
-    return meter.metered(permitted(candidate.model, permit, limited))
+    return meter.metered(gated_stream(candidate.model, permit, limited))

@@ -40,7 +40,9 @@ class RetryBudget:
     def has_room(self) -> bool:
         """Whether one more call may be made again."""
         self._forget()
-        return len(self._retries) < max(self._floor, int(self._share * len(self._requests)))
+        return len(self._retries) < max(
+            self._floor if self._share else 0, int(self._share * len(self._requests))
+        )
 
     def retried(self) -> None:
         """Count one call that is not its request's first."""

@@ -104,7 +104,7 @@ async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> Async
     async with open_session() as session:
         adapters = {"openai": HTTPAdapterFactory(OpenAICompatibleModel, session, "")}
         assembly = Assembly(adapters, gate_of, {"KEY": "sk-test"}, production=False)
-        yield ModelPool(assembly, configuration, retry_budget=RetryBudget(share=0.0, floor=0))
+        yield ModelPool(assembly, configuration, retry_budget=RetryBudget(share=0.0))
 
 
 @asynccontextmanager

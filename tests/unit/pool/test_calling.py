@@ -19,8 +19,8 @@ from providers.base import (
 from providers.file.defaults import single_model
 from providers.file.endpoints import Endpoint
 from providers.file.entries import ModelEntry
+from providers.gate.stream import gated_stream
 from providers.pool.assembly import Assembly
-from providers.pool.calling import permitted
 from providers.pool.choice import ClassChoice
 from providers.pool.pool import ModelPool
 from providers.pool.retry_budget import RetryBudget
@@ -62,7 +62,7 @@ async def called(*played: Delta | Exception) -> tuple[list[Delta], MemoryPermit]
     permit, deltas = MemoryPermit(MemoryGate(endpoint())), list[Delta]()
     model: ChatModel = PlayedModel(*played)
     try:
-        async with aclosing(permitted(model, permit, QUESTION)) as stream:
+        async with aclosing(gated_stream(model, permit, QUESTION)) as stream:
             async for delta in stream:
                 deltas.append(delta)
     except (ProviderBrokenError, ProviderSaturatedError, KeyError):
@@ -95,7 +95,7 @@ async def test_a_permit_ends_once_however_the_call_does(
 
 async def test_a_reader_that_leaves_at_the_last_delta_has_had_the_whole_answer() -> None:
     permit = MemoryPermit(MemoryGate(endpoint()))
-    async with aclosing(permitted(PlayedModel(END), permit, QUESTION)) as stream:
+    async with aclosing(gated_stream(PlayedModel(END), permit, QUESTION)) as stream:
         await anext(stream)
     assert permit.ends == ["succeeded"]
 
