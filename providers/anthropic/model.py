@@ -30,7 +30,9 @@ class AnthropicModel(HTTPChatModel):
     """One Claude model. The API knows no seed, so a request's seed changes nothing."""
 
     def _endpoint(self, base_url: URL) -> URL:
-        return base_url.joinpath("messages")
+        # Anthropic's own clients are configured without the version.
+        versioned = base_url if base_url.path.strip("/") else base_url.joinpath("v1")
+        return versioned.joinpath("messages")
 
     def _key_headers(self, key: str) -> dict[str, str]:
         return {"x-api-key": key}

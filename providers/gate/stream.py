@@ -24,15 +24,12 @@ async def gated_stream(model: ChatModel, permit: Permit, request: ModelRequest) 
     try:
         async with aclosing(model.stream(request)) as deltas:
             async for delta in deltas:
-                match delta:
-                    case CallAccepted():
-                        permit.accepted(delta)
-                    case ModelFinished():
-                        ended = True
-                        permit.succeeded(delta.tokens)
-                    case _ if not begun:
-                        begun = True
-                        permit.first_token()
+                if isinstance(delta, ModelFinished):
+                    # Before the yield: many a reader leaves as soon as it has the last delta.
+                    ended = True
+                    permit.succeeded(delta.tokens)
+                elif not begun:
+                    begun = _tell(permit, delta)
                 yield delta
         if not ended:
             raise ProviderBrokenError(f"provider {model.info.provider!r} ended its answer without an end")
@@ -44,3 +41,12 @@ async def gated_stream(model: ChatModel, permit: Permit, request: ModelRequest) 
     finally:
         if not ended:
             permit.abandoned()
+
+
+def _tell(permit: Permit, delta: Delta) -> bool:
+    """Whether the answer has begun with this delta."""
+    if isinstance(delta, CallAccepted):
+        permit.accepted(delta)
+        return False
+    permit.first_token()
+    return True

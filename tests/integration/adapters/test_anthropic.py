@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
+import aiohttp
 import pytest
 
-from providers.anthropic.model import DEFAULT_MAX_OUTPUT_TOKENS
+from providers.anthropic.model import DEFAULT_MAX_OUTPUT_TOKENS, AnthropicModel
 from providers.base import JsonSchema, ModelRequest, TextDelta, TokenCount, ToolSpec
 from state.errors import ProviderBrokenError, ProviderSaturatedError
 from state.models import FinishReason, Image, Message, ToolCall
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script, ScriptedToolCall
-from tests.integration.adapters.reading import EVENT_STREAM, QUESTION, Make, RawServer, read
+from tests.integration.adapters.reading import EVENT_STREAM, PATIENT, QUESTION, Make, RawServer, read
 from tests.integration.adapters.vendors import ANTHROPIC, Vendor
 
 SCHEMA = JsonSchema("form", {"type": "object"})
@@ -47,6 +48,23 @@ async def test_a_request_has_its_system_prompt_on_top_and_always_a_limit(
         "temperature": 0.0,
     }
     assert "anthropic-version" in call.header_names
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/"])
+async def test_the_base_url_may_leave_out_the_version(
+    provider: ScriptedProvider, session: aiohttp.ClientSession, path: str
+) -> None:
+    model = AnthropicModel(
+        session,
+        provider="anthropic",
+        base_url=provider.address + path,
+        model="small",
+        api_key=None,
+        context_tokens=8192,
+        timeouts=PATIENT,
+    )
+    assert (await read(model)).finished
+    assert provider.ledger[0].path == "/v1/messages"
 
 
 @pytest.mark.parametrize(("asked", "of_the_model", "sent"), [(64, 512, 64), (None, 512, 512)])
