@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from providers.base import CallAccepted
 from providers.gate.base import GateState, Saturated, Unavailable
+from providers.gate.limit import LimitSettings
 from providers.gate.permit import ModelPermit
 from state.errors import ProviderBrokenError, ProviderError, ProviderRejectedError, ProviderUnavailableError
 from tests.unit.gate.gates import CALM, DOWN, admitted, all_admitted, full, gate_of, go_down
@@ -82,15 +84,22 @@ def test_ten_calls_refused_at_once_lower_the_limit_once(time: ManualTime) -> Non
     assert gate.snapshot().concurrency_limit == 3
 
 
-def test_a_first_token_that_comes_late_under_load_is_told_to_the_limit(time: ManualTime) -> None:
-    gate = gate_of(time)
-    admitted(gate).succeeded(None)
-    permits = all_admitted(gate)
-    time.advance(3.0)
-    for permit in permits:
-        permit.first_token()
-        permit.succeeded(None)
-    assert gate.snapshot().latency_p50 == 3.0
+@pytest.mark.parametrize(("late", "limit"), [(0.1, 8), (3.0, 4)])
+def test_first_tokens_that_come_late_under_load_lower_the_limit(
+    time: ManualTime, late: float, limit: int
+) -> None:
+    measured = LimitSettings(
+        initial=8, ceiling=8, recent_calls=4, baseline_calls=1_000_000, latency_ignored_seconds=0.0
+    )
+    gate = gate_of(time, replace(CALM, limit=measured))
+    for seconds in [0.1] * 20 + [late]:
+        permits = all_admitted(gate)
+        time.advance(seconds)
+        for permit in permits:
+            permit.first_token()
+        for permit in permits:
+            permit.succeeded(None)
+    assert gate.snapshot().concurrency_limit == limit
 
 
 @pytest.mark.parametrize("first", [*NOTHING, "succeeded"])
