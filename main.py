@@ -52,6 +52,7 @@ from providers.gate.factory import gate_of
 from providers.gemini.model import GEMINI_URL, GeminiModel
 from providers.http.factory import HTTPAdapterFactory
 from providers.http.session import open_session
+from providers.langchain.factory import langchain_model
 from providers.local.child import MODEL_NAME
 from providers.local.factory import LocalModelFactory
 from providers.local.model import PROVIDER_NAME
@@ -124,6 +125,7 @@ async def models_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ModelPo
             "scripted": openai,
             "anthropic": HTTPAdapterFactory(AnthropicModel, session, ANTHROPIC_URL),
             "gemini": HTTPAdapterFactory(GeminiModel, session, GEMINI_URL),
+            "langchain": langchain_model,
         }
         if any(entry.kind == "local" for entry in configuration.providers.values()):
             say("model: loading SmolLM2-135M")

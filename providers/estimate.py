@@ -12,7 +12,12 @@ _TOKENS_PER_IMAGE = 1600
 
 def estimate_tokens(text: str) -> int:
     """Tokens a text may take, rather too many than too few: one for each 3 bytes of UTF-8."""
-    return len(text.encode()) // _BYTES_PER_TOKEN + 1
+    return estimate_of_bytes(len(text.encode()))
+
+
+def estimate_of_bytes(count: int) -> int:
+    """The same of a text of so many bytes."""
+    return count // _BYTES_PER_TOKEN + 1
 
 
 def estimate_prompt(request: ModelRequest) -> int:

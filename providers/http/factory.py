@@ -11,6 +11,17 @@ from providers.http.model import HTTPChatModel
 from providers.http.timeouts import ProviderTimeouts
 
 
+def timeouts_of(endpoint: Endpoint) -> ProviderTimeouts:
+    """What the file says of the time that a call may take."""
+    timeouts = endpoint.provider.timeouts
+    return ProviderTimeouts(
+        connect=timeouts.connect_seconds,
+        first_token=timeouts.first_token_seconds,
+        between_tokens=timeouts.between_tokens_seconds,
+        total=timeouts.total_seconds,
+    )
+
+
 class HTTPAdapterFactory:
     """Makes models of one adapter class, which share a session."""
 
@@ -22,16 +33,11 @@ class HTTPAdapterFactory:
         self._default_url = default_url
 
     def __call__(self, endpoint: Endpoint) -> ChatModel:
-        provider, timeouts = endpoint.provider, endpoint.provider.timeouts
+        provider = endpoint.provider
         make = partial(self._adapter, self._session, **asdict(endpoint.info))
         return make(
             base_url=provider.base_url or self._default_url,
             api_key=endpoint.api_key,
-            timeouts=ProviderTimeouts(
-                connect=timeouts.connect_seconds,
-                first_token=timeouts.first_token_seconds,
-                between_tokens=timeouts.between_tokens_seconds,
-                total=timeouts.total_seconds,
-            ),
+            timeouts=timeouts_of(endpoint),
             extra_headers=provider.headers,
         )

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from providers.base import Delta, ModelFinished, ReasoningDelta, TextDelta, TokenCount, ToolCallDelta
-from providers.estimate import estimate_tokens
+from providers.estimate import estimate_of_bytes
 from providers.file.endpoints import Endpoint
 from providers.pool.run_budget import CallUsage, Limit, LimitReachedError, RunBudget, cost_micros
 from state.models import FinishReason
@@ -20,7 +20,8 @@ class Meter:
         self._endpoint = endpoint
         self._prompt_tokens = prompt_tokens
         self._cut_by = cut_by
-        self._written: list[str] = []
+        self._last = ""
+        self._written_bytes = 0
         self._repeated = 0
 
     async def metered(self, deltas: AsyncGenerator[Delta]) -> AsyncGenerator[Delta]:
@@ -44,25 +45,29 @@ class Meter:
     def _read(self, delta: Delta) -> None:
         if isinstance(delta, ToolCallDelta):
             self._repeated = 0
-            self._written.append(delta.call.name + delta.call.arguments)
+            self._note(delta.call.name + delta.call.arguments)
         elif isinstance(delta, TextDelta | ReasoningDelta):
-            same = bool(self._written) and delta.text == self._written[-1]
-            self._repeated = self._repeated + 1 if same else 1
-            self._written.append(delta.text)
+            self._repeated = self._repeated + 1 if delta.text == self._last else 1
+            self._note(delta.text)
             if self._repeated >= self._budget.max_repeated_chunks:
                 raise LimitReachedError(Limit.REPEATED_CHUNKS)
+
+    def _note(self, text: str) -> None:
+        # Only its length is kept: the answer itself may be long, and is somebody else's.
+        self._last = text
+        self._written_bytes += len(text.encode())
 
     def _check_cut(self, finished: ModelFinished) -> None:
         if self._cut_by is not None and finished.finish_reason is FinishReason.LENGTH:
             raise LimitReachedError(self._cut_by, finished)
 
     def _count(self, finished: ModelFinished | None) -> None:
-        if finished is None and not self._written:
+        if finished is None and not self._written_bytes:
             return  # nothing was written: a provider that is down charges nothing
         tokens = finished.tokens if finished else None
         estimated = tokens is None
         if tokens is None:
-            tokens = TokenCount(self._prompt_tokens, estimate_tokens("".join(self._written)))
+            tokens = TokenCount(self._prompt_tokens, estimate_of_bytes(self._written_bytes))
         info = self._endpoint.info
         model = finished.model if finished else info.model
         cost = cost_micros(self._endpoint.prices, tokens)

@@ -204,3 +204,13 @@ async def test_production_takes_no_scripted_provider(tmp_path: Path) -> None:
     code, _, errors = await run_main(tmp_path, **environment)
     assert code == 1
     assert "scripted" in errors
+
+
+async def test_a_langchain_model_whose_package_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "providers.toml").write_text(
+        '[providers.far]\nkind = "langchain"\nlangchain_provider = "mistralai"\n'
+        '[models.m]\nprovider = "far"\ncontext_tokens = 8192\n[classes]\nchat = ["m"]\n'
+    )
+    code, _, errors = await run_main(tmp_path, ORCHESTRATOR_PROVIDER__FILE="providers.toml")
+    assert code == 1
+    assert "[models.m] needs the package langchain" in errors

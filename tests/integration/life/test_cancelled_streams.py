@@ -33,7 +33,7 @@ WINDOWS = 8
 NATIVE_BYTES = 20.0
 PYTHON_BLOCKS = 0.5
 POOL_SIZE = 4
-BESIDES = 2
+BESIDES = 3
 """Connections of the replica's own, to beat and to reap."""
 SETTLED_SECONDS = 20.0
 NOT_ENDED = "SELECT count(*) FROM orchestrator.runs WHERE end_time IS NULL"
