@@ -68,7 +68,7 @@ from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
 from state.models import ReplicaId
-from state.postgres.listener import CANCELS, EVENTS, Listener
+from state.postgres.listener import CANCELS, EVENTS, QUEUED, Listener
 from state.postgres.migrate import MigrationError, migrate_when_reachable
 from state.postgres.stores import PostgresStores, storage_at
 from telemetry import logs
@@ -181,7 +181,7 @@ async def assembled(
         app = Application(
             stores, catalog, runner, models, codec=codec, limits=limits_of(settings), hurried=hurried
         )
-        hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel}
+        hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel, QUEUED: app.line.wake}
         listener = await stack.enter_async_context(Listener(dsn, hear))
         await stack.enter_async_context(app)
         server, kept = settings.server, settings.retention

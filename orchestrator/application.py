@@ -14,15 +14,25 @@ from orchestrator.chat import ChatCommand
 from orchestrator.chat_service import ChatService
 from orchestrator.conversations import ConversationService
 from orchestrator.events import ChunkEncoder
+from orchestrator.line import Line
 from orchestrator.replica import LeaseTimes, Replica
 from orchestrator.resume import ResumeService
 from orchestrator.retention import Retention, RetentionTimes
+from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
 from orchestrator.turns import Turns
 from providers.pool.pool import ModelPool
 from providers.pool.run_budget import RunCaps
 from state.event_log import EventLog
-from state.ports import BranchStore, ConversationStore, EventStore, LeaseStore, RetentionStore, RunStore
+from state.ports import (
+    BranchStore,
+    ConversationStore,
+    EventStore,
+    LeaseStore,
+    LineStore,
+    RetentionStore,
+    RunStore,
+)
 
 
 class Stores(Protocol):
@@ -34,6 +44,8 @@ class Stores(Protocol):
     def events(self) -> EventStore: ...
     @property
     def leases(self) -> LeaseStore: ...
+    @property
+    def line(self) -> LineStore: ...
     @property
     def branches(self) -> BranchStore: ...
     @property
@@ -85,6 +97,14 @@ class Application:
         )
         self.supervisor = RunSupervisor(stores.runs, self.log, codec.encode, limits.runs, hurried=hurried)
         cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
+        self.line = Line(
+            stores.line,
+            Room(models),
+            self.supervisor,
+            codec.encode,
+            cancellation.cancel,
+            look_seconds=limits.leases.reap_seconds,
+        )
         turns = Turns(stores.runs, self.log, cancellation.cancel)
         self.chat = ChatService(
             catalog,
@@ -93,6 +113,7 @@ class Application:
             self.log,
             models=models,
             caps=limits.caps,
+            line=self.line,
             turns=turns,
             branches=stores.branches,
             heartbeat_seconds=heartbeat,
@@ -104,15 +125,14 @@ class Application:
         self.conversations = ConversationService(
             stores.conversations, stores.runs, turns, runner.history, delete_seconds=wait
         )
-        self._replica = Replica(
-            stores.leases, self.chat.take_up, self.supervisor, codec.encode, limits.leases
-        )
+        self.line.serves(self.chat.take_up)
+        self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases)
         self._retention = Retention(stores.retention, limits.retention)
         self._parts = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            for part in (self._replica, self._retention, self.supervisor):
+            for part in (self._replica, self._retention, self.supervisor, self.line):
                 await stack.enter_async_context(part)
             self._parts = stack.pop_all()
         return self
@@ -125,4 +145,8 @@ class Application:
     @property
     def deaths(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         """What must not end by itself, by name: each completes, or raises, when it has."""
-        return {"the replica": self._replica.died, "retention": self._retention.died}
+        return {
+            "the replica": self._replica.died,
+            "retention": self._retention.died,
+            "the line": self.line.died,
+        }

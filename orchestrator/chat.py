@@ -1,27 +1,35 @@
 """A user's turn: as it was accepted, and as the call that brought it sees it."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from agents.turn import Turn
-from orchestrator.execution import RunExecution
+from orchestrator.line import Place
 from orchestrator.turns import OnBusy
 from providers.pool.choice import PinnedChoice
-from state.errors import CancelledRunError, ConversationBusyError
+from state.errors import ConversationBusyError
 from state.models import ConversationId, NewRun, Owner, Record
 
-Reading = AsyncGenerator[Record | None]
+Reading = AsyncGenerator[Record | Place | None]
+"""A run's log; where it stands while it is in line; None when a heartbeat is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A turn that was committed: what is to be read, and what to do when nobody reads it any more."""
+
+    records: Reading
+    leave: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ChatCommand:
     """One user turn, as accepted.
 
-    An empty `conversation_id` begins a new conversation. `model` None leaves the choice to the
-    agent. `base_checkpoint_id` is where to go on from, if not
-    from the newest. `request` is the request as it came, to be kept with the run. `window_seconds`,
+    An empty `conversation_id` begins a new conversation. `model` None leaves the choice to the agent.
+    `base_checkpoint_id` is where to go on from, if not from the newest. `waits`: for room at a provider, else
+    it is refused. `request` is the request as it came, to be kept with the run. `window_seconds`,
     `heartbeat_seconds` and `max_wait_seconds` None = the server's own.
     """
 
@@ -34,6 +42,7 @@ class ChatCommand:
     request: bytes
     continue_on_disconnect: bool = False
     on_busy: OnBusy = OnBusy.REJECT
+    waits: bool = True
     max_wait_seconds: float | None = None
     window_seconds: float | None = None
     heartbeat_seconds: float | None = None
@@ -45,37 +54,33 @@ class Chat:
     def __init__(
         self,
         run: NewRun,
-        begin: Callable[[], tuple[RunExecution, Reading]],
+        begin: Callable[[], Awaitable[Began]],
         until_free: Callable[[ConversationBusyError], AsyncGenerator[None]] | None,
     ) -> None:
         self.run = run
         self._begin = begin
         self._until_free = until_free
-        self._execution: RunExecution | None = None
-        self._records: Reading | None = None
+        self._began: Began | None = None
         self._busy: ConversationBusyError | None = None
+        self._has_ended = False
 
     async def begin(self) -> None:
         """Return when the run is committed, or has to wait for the one before it.
 
         Raises:
             ConversationBusyError: It has to, and does not want to.
+            ProviderError: No provider has room, and it does not want to wait.
             DrainingError, DatabaseUnavailableError: Nothing was begun.
         """
-        self._execution, records = self._begin()
         try:
-            await self._execution.attempt()
-            self._records = records
-        except asyncio.CancelledError:
-            self.leave()
-            raise
+            self._began = await self._begin()
         except ConversationBusyError as busy:
             if self._until_free is None:
                 raise
             self._busy = busy
 
     async def read(self) -> Reading:
-        """The run's log from its start to its terminal record, once; None when a heartbeat is due.
+        """The run's log from its start to its terminal record, once.
 
         Raises:
             As `begin` does, should the run have had to wait.
@@ -86,12 +91,13 @@ class Chat:
                     yield beat
             self._busy = None
             await self.begin()
-        assert self._records is not None
-        async with aclosing(self._records) as records:
+        assert self._began is not None
+        async with aclosing(self._began.records) as records:
             async for record in records:
+                self._has_ended = isinstance(record, Record) and record.terminal
                 yield record
 
     def leave(self) -> None:
-        """The caller is gone. Stops the run unless it was asked to continue."""
-        if self._execution is not None and not self.run.survives:
-            self._execution.stop(CancelledRunError("the caller left"))
+        """The caller is gone. Stops the run unless it has ended, or was asked to continue."""
+        if self._began is not None and not self._has_ended and not self.run.survives:
+            self._began.leave()

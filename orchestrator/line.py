@@ -10,24 +10,27 @@ from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self
 
-from orchestrator.events import ChunkEncoder
+from orchestrator.events import ChunkEncoder, ChunkHeader, StatusChanged
 from orchestrator.unattended import Ended, ended
-from providers.gate.base import Permit, Saturated, Unavailable
-from state.errors import OrchestratorError, ProviderSaturatedError, ProviderUnavailableError
-from state.models import ClaimedRun, RunId, RunState, UnattendedRun
+from providers.gate.base import Saturated, SaturatedBy
+from providers.pool.admission import Admitted, Refusal, error_of
+from state.errors import NotFoundError, OrchestratorError
+from state.models import ClaimedRun, Joining, NewRun, Owner, Record, RunId, RunState, UnattendedRun
 from state.ports import LineStore
 
 logger = logging.getLogger(__name__)
 
 _RATE_SECONDS = 60.0
 _FEWEST_TAKEN = 3
+_SPACING_SECONDS = 5.0
+"""How far a user's next run stands behind the one before it."""
 
 
 class Provider(Protocol):
     """What has room, or has not. `wants` is what a run has written into its row."""
 
-    def admit(self, wants: str) -> Permit | Saturated | Unavailable: ...
-    def on_room(self, listener: Callable[[], None]) -> Callable[[], None]: ...
+    def admit(self, wants: str) -> Admitted | Refusal: ...
+    def on_room(self, wants: str, listener: Callable[[], None]) -> Callable[[], None]: ...
 
 
 class Worker(Protocol):
@@ -37,8 +40,10 @@ class Worker(Protocol):
     def draining(self) -> bool: ...
 
 
-TakeUp = Callable[[ClaimedRun, Permit], Awaitable[None]]
-"""Begins a claimed run whose first model call has the permit."""
+TakeUp = Callable[[ClaimedRun, Admitted], Awaitable[None]]
+"""Begins a claimed run whose first model call has the permit. The permit is its own, whatever happens."""
+
+Cancel = Callable[[Owner, RunId], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +64,18 @@ class Line:
         self,
         store: LineStore,
         provider: Provider,
-        take_up: TakeUp,
         worker: Worker,
         encode: ChunkEncoder,
+        cancel: Cancel,
         *,
         look_seconds: float,
     ) -> None:
         self._store = store
         self._provider = provider
-        self._take_up = take_up
+        self._take_up: TakeUp | None = None
         self._worker = worker
         self._encode = encode
+        self._cancel = cancel
         self._look_seconds = look_seconds
         self._woken = asyncio.Event()
         self._waiting: set[str] = set()
@@ -77,18 +83,22 @@ class Line:
         self._watched: dict[RunId, str] = {}
         self._positions: dict[RunId, int] = {}
         self._task: asyncio.Task[None] | None = None
-        self._end_listening: Callable[[], None] = lambda: None
+        self._listening: dict[str, Callable[[], None]] = {}
+        self._left: dict[RunId, Owner] = {}
         self.replicas = 1
 
+    def serves(self, take_up: TakeUp) -> None:
+        """Say who begins what is taken from the line, before it opens."""
+        self._take_up = take_up
+
     async def __aenter__(self) -> Self:
-        self._end_listening = self._provider.on_room(self._room)
         self._task = asyncio.create_task(self._run(), name="line")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_listening()
+        self._listen_for(set())
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -109,9 +119,26 @@ class Line:
         """Whether somebody is in line for this: who comes now stands behind."""
         return wants in self._waiting
 
-    def joined(self, wants: str) -> None:
-        """Somebody has joined here."""
-        self._waiting.add(wants)
+    @property
+    def draining(self) -> bool:
+        """Whether this process takes nothing from the line any more."""
+        return self._worker.draining
+
+    async def join(self, run: NewRun, status: StatusChanged, wait_seconds: float) -> None:
+        """Commit a run as waiting.
+
+        Raises:
+            ConversationBusyError: Another run of the conversation is active.
+            DatabaseUnavailableError: Nothing was begun.
+        """
+        record = Record(1, self._encode(status, ChunkHeader.now(run.run_id, run.agent_name, 1)))
+        await self._store.join(run, Joining(wait_seconds, _SPACING_SECONDS), [record])
+        self._waiting.add(run.wants)
+        self._woken.set()
+
+    def leave(self, owner: Owner, run_id: RunId) -> None:
+        """Nobody waits for this run any more: it is cancelled soon, wherever it is by now."""
+        self._left[run_id] = owner
         self._woken.set()
 
     @contextmanager
@@ -132,14 +159,11 @@ class Line:
         rate = self._rate(self._watched[run_id])
         return Place(position, position / rate if rate else None)
 
-    def _room(self) -> None:
-        if self._waiting:
-            self._woken.set()
-
     async def _run(self) -> None:
         while True:
             self._woken.clear()
             try:
+                await self._cancel_left()
                 await self._serve()
                 await self._store.end_overdue(self._overdue)
                 self._positions = dict(await self._store.places(self._watched)) if self._watched else {}
@@ -153,28 +177,43 @@ class Line:
     async def _serve(self) -> None:
         wanted = set(await self._store.wanted())
         self._waiting = {wants for wants in wanted if not await self._serve_all(wants)}
+        self._listen_for(self._waiting)
+
+    async def _cancel_left(self) -> None:
+        for run_id, owner in list(self._left.items()):
+            with suppress(NotFoundError):
+                await self._cancel(owner, run_id)
+            del self._left[run_id]
+
+    def _listen_for(self, waiting: set[str]) -> None:
+        """Be told of room for these, and of no other."""
+        for wants in self._listening.keys() - waiting:
+            self._listening.pop(wants)()
+        for wants in waiting - self._listening.keys():
+            self._listening[wants] = self._provider.on_room(wants, self._woken.set)
 
     async def _serve_all(self, wants: str) -> bool:
         """Take runs while there is room; whether nobody is left who wants this."""
         while not self._worker.draining:
-            permit = self._provider.admit(wants)
-            if isinstance(permit, Saturated | Unavailable):
+            admitted = self._provider.admit(wants)
+            if not isinstance(admitted, Admitted):
                 return False
-            if not await self._serve_next(wants, permit):
+            if not await self._serve_next(wants, admitted):
                 return True
         return False
 
-    async def _serve_next(self, wants: str, permit: Permit) -> bool:
+    async def _serve_next(self, wants: str, admitted: Admitted) -> bool:
+        assert self._take_up is not None, "nobody begins what is taken"
         claimed = None
         try:
             claimed = await self._store.claim(wants)
         finally:
             if claimed is None:
-                permit.abandoned()
+                admitted.abandon()
         if claimed is None:
             return False
         self._taken[wants].append(monotonic())
-        await self._take_up(claimed, permit)
+        await self._take_up(claimed, admitted)
         return True
 
     def _rate(self, wants: str) -> float:
@@ -188,17 +227,7 @@ class Line:
 
     def _overdue(self, run: UnattendedRun) -> Ended:
         verdict = self._provider.admit(run.wants)
-        if isinstance(verdict, Unavailable):
-            error: OrchestratorError = ProviderUnavailableError(
-                "no provider came back in time", retry_after=verdict.retry_after
-            )
-        else:
-            error = ProviderSaturatedError("no provider had room in time", retry_after=_retry_after(verdict))
-        return ended(run, RunState.FAILED, error, self._encode)
-
-
-def _retry_after(verdict: Permit | Saturated) -> float | None:
-    if isinstance(verdict, Saturated):
-        return verdict.retry_after
-    verdict.abandoned()
-    return None
+        if isinstance(verdict, Admitted):  # a moment too late
+            verdict.abandon()
+            verdict = Saturated(SaturatedBy.CONCURRENCY, 1.0)
+        return ended(run, RunState.FAILED, error_of(verdict), self._encode)

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 from orchestrator.events import ChunkEncoder
 from orchestrator.unattended import Ended, ended
 from state.errors import CancelledRunError, LostAttemptError, OrchestratorError
-from state.models import ClaimedRun, RunId, RunState, UnattendedRun
+from state.models import RunId, RunState, UnattendedRun
 from state.ports import LeaseStore
 
 logger = logging.getLogger(__name__)
@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 class Worker(Protocol):
     """What executes runs."""
 
-    @property
-    def draining(self) -> bool: ...
     @property
     def executing(self) -> Collection[RunId]: ...
     def cancel(self, run_ids: Collection[RunId]) -> None: ...
@@ -40,18 +38,16 @@ class LeaseTimes:
 
 
 class Replica:
-    """Runs its tasks inside its context; `take_up` begins a claimed run."""
+    """Runs its tasks inside its context."""
 
     def __init__(
         self,
         leases: LeaseStore,
-        take_up: Callable[[ClaimedRun], Awaitable[None]],
         worker: Worker,
         encode: ChunkEncoder,
         times: LeaseTimes,
     ) -> None:
         self._leases = leases
-        self._take_up = take_up
         self._encode = encode
         self._times = times
         self._worker = worker
@@ -62,7 +58,6 @@ class Replica:
         for name, seconds, step in (
             ("beat", self._times.beat_seconds, self._leases.beat),
             ("reap", self._times.reap_seconds, self._reap),
-            ("claim", self._times.reap_seconds, self._claim),
             ("cancel", self._times.reap_seconds, self._cancel),
         ):
             self._tasks.append(asyncio.create_task(_every(seconds, name, step), name=name))
@@ -91,10 +86,6 @@ class Replica:
         if reaped:
             logger.warning("runs of dead replicas settled", extra={"runs": reaped})
 
-    async def _claim(self) -> None:
-        while not self._worker.draining and (claimed := await self._leases.claim()):
-            await self._take_up(claimed)
-
     async def _cancel(self) -> None:
         """Should nobody have told us: a notification is lost with its connection."""
         self._worker.cancel(await self._leases.cancelling())
@@ -104,7 +95,7 @@ class Replica:
         if run.state is RunState.CANCELLING:
             return ended(run, RunState.CANCELLED, CancelledRunError("the run was cancelled"), self._encode)
         if run.survives:
-            return None
+            return None  # it is in line, or goes back there
         died = LostAttemptError("the process that answered has died")
         return ended(run, RunState.FAILED, died, self._encode)
 

@@ -9,13 +9,15 @@ from urllib.parse import quote
 import grpc
 
 from orchestrator.application import Application
+from orchestrator.chat import Reading
 from orchestrator.codec import checkpoints, chunks, errors, pages, providers, requests
 from orchestrator.health import Health, HealthService
+from orchestrator.line import Place
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from providers.pool.pool import ModelPool
 from state.errors import UnimplementedError
-from state.models import ConversationId, Record, RunId
+from state.models import ConversationId, RunId
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -29,6 +31,7 @@ FEATURES = (
     "on_disconnect_continue",
     "on_busy",
     "branching",
+    "on_saturated_wait",
 )
 """What a caller may rely on beyond the six core RPCs. A feature is added in the commit that makes it work."""
 
@@ -137,7 +140,7 @@ class LoggedRun(Protocol):
 
 async def _stream(
     run: LoggedRun,
-    log: AsyncGenerator[Record | None],
+    log: Reading,
     options: chunks.ReaderOptions,
     context: Context,
     *,
@@ -152,6 +155,9 @@ async def _stream(
         async for record in records:
             if record is None:
                 yield chunks.heartbeat(run.run_id, run.agent_name, options)
+                continue
+            if isinstance(record, Place):
+                yield chunks.in_line(run.run_id, run.agent_name, record, options)
                 continue
             if record.sequence > after + 1:  # a log has no gaps but those that retention makes
                 yield chunks.pruned(run.run_id, run.agent_name, record.sequence, options)

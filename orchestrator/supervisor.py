@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 _LAST_WORDS_SECONDS = 5.0
 """How long runs that drain cuts off may take to write their end."""
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,15 @@ class RunSupervisor:
                 execution.stop(CancelledRunError("the run was cancelled"))
 
     def begin(
-        self, run: NewRun, status: StatusChanged, work: Work, *, window_seconds: float | None = None
+        self,
+        run: NewRun,
+        status: StatusChanged,
+        work: Work,
+        *,
+        window_seconds: float | None = None,
+        ended: Callable[[], None] = _nothing,
     ) -> RunExecution:
-        """Start a run; its `attempt` comes when it is committed.
+        """Start a run; its `attempt` comes when it is committed. `ended` is called when it is over.
 
         Raises:
             DrainingError: The process is stopping.
@@ -104,13 +114,16 @@ class RunSupervisor:
         async def start(first: Sequence[Record]) -> Attempt:
             return await self._runs.begin(run, first)
 
-        return self._launch(RunExecution(identity, self._runs, self._log, journal, start), status, work)
+        execution = RunExecution(identity, self._runs, self._log, journal, start)
+        return self._launch(execution, status, work, ended)
 
-    def take_up(self, claimed: ClaimedRun, begins: RunEvent, work: Work) -> RunExecution:
+    def take_up(
+        self, claimed: ClaimedRun, begins: RunEvent, work: Work, ended: Callable[[], None]
+    ) -> RunExecution:
         """Execute a run taken from the line, in its new attempt."""
         attempt = claimed.attempt
         identity = RunIdentity(
-            attempt.run_id, attempt.owner, claimed.conversation_id, claimed.agent_name, survives=True
+            attempt.run_id, attempt.owner, claimed.conversation_id, claimed.agent_name, claimed.survives
         )
         journal = self._journal(identity, self._limits.window_seconds, after=claimed.last_sequence)
 
@@ -118,7 +131,8 @@ class RunSupervisor:
             await self._log.store_only(attempt, first)
             return attempt
 
-        return self._launch(RunExecution(identity, self._runs, self._log, journal, start), begins, work)
+        execution = RunExecution(identity, self._runs, self._log, journal, start)
+        return self._launch(execution, begins, work, ended)
 
     def _journal(self, run: RunIdentity, window: float, *, after: int) -> RunJournal:
         return RunJournal(
@@ -130,12 +144,15 @@ class RunSupervisor:
             buffer_characters=self._limits.buffer_characters,
         )
 
-    def _launch(self, execution: RunExecution, begins: RunEvent, work: Work) -> RunExecution:
+    def _launch(
+        self, execution: RunExecution, begins: RunEvent, work: Work, ended: Callable[[], None]
+    ) -> RunExecution:
         run_id = execution.run.run_id
         self._log.open(run_id)
         task = asyncio.create_task(self._watched(execution, begins, work), name=f"run:{run_id}")
         self._executing[task] = execution
         task.add_done_callback(self._executing.pop)
+        task.add_done_callback(lambda _: ended())
         return execution
 
     async def drain(self) -> None:

@@ -160,6 +160,7 @@ class EventLog:
     ) -> AsyncGenerator[Record | None]:
         quiet = _Quiet(idle_seconds)
         while True:
+            tail = tail or self._tails.get(run_id)  # it may have been taken up here meanwhile
             changed = tail.changed if tail else self._changed_elsewhere(run_id)
             records = tail.after(position) if tail else None
             if records is None:

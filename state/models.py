@@ -191,6 +191,7 @@ class ClaimedRun:
     conversation_id: ConversationId
     request: bytes
     last_sequence: int
+    survives: bool = True
 
 
 @dataclass(frozen=True, slots=True)

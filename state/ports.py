@@ -166,10 +166,6 @@ class LeaseStore(Protocol):
         """
         ...
 
-    async def claim(self) -> ClaimedRun | None:
-        """Take the oldest run in line, with a new attempt; None when there is none."""
-        ...
-
     async def cancelling(self) -> Sequence[RunId]:
         """The runs of this replica that somebody wants to end."""
         ...

@@ -8,6 +8,7 @@ from agents.events import Channel, TextEmitted
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
 from orchestrator.events import AttemptBegan, ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
+from orchestrator.line import Place
 from protos import orchestrator_pb2 as pb
 from state.models import FinishReason, RunId, RunState, Usage
 
@@ -96,6 +97,18 @@ def pruned(run_id: RunId, agent_name: str, first: int, options: ReaderOptions) -
     """A chunk that is in no log: what comes before the sequence `first` is gone."""
     reset = pb.StreamReset(from_sequence=first, reason=pb.RESET_REASON_PRUNED)
     return _unlogged(pb.ChatChunk(run_id=run_id, agent_name=agent_name, reset=reset), options)
+
+
+def in_line(run_id: RunId, agent_name: str, place: Place, options: ReaderOptions) -> pb.ChatChunk:
+    """A chunk that is in no log: where the run stands in line."""
+    status = pb.StatusUpdate(
+        state=pb.TASK_STATE_QUEUED,
+        text=f"Waiting for a provider: number {place.position} in line",
+        queue_position=place.position,
+    )
+    if place.wait_seconds is not None:
+        status.estimated_wait.FromNanoseconds(int(place.wait_seconds * 1e9))
+    return _unlogged(pb.ChatChunk(run_id=run_id, agent_name=agent_name, status=status), options)
 
 
 def _unlogged(chunk: pb.ChatChunk, options: ReaderOptions) -> pb.ChatChunk:

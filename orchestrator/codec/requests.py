@@ -33,7 +33,6 @@ _NOT_BUILT = (
     "limits",
     "allowed_tools",
     "attachments",
-    "run_options.on_saturated",
     "run_options.permission_timeout",
 )
 
@@ -56,6 +55,8 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
     _check_options(check, request)
     check.done()
     _refuse_not_built(request, _NOT_BUILT)
+    if request.run_options.on_saturated == pb.SATURATION_BEHAVIOR_START_TASK:
+        raise UnimplementedError("run_options.on_saturated START_TASK is not supported by this release")
     continues = request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE
     return ChatCommand(
         owner=Owner(request.user_id),
@@ -67,6 +68,7 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
         request=request.SerializeToString(),
         continue_on_disconnect=continues,
         on_busy=_ON_BUSY[request.run_options.on_busy],
+        waits=request.run_options.on_saturated != pb.SATURATION_BEHAVIOR_FAIL,
         max_wait_seconds=_seconds(request.run_options.max_wait) or None,
         window_seconds=_seconds(request.stream_options.coalesce_window) or None,
         heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
@@ -198,6 +200,8 @@ def _check_options(check: Violations, request: pb.ChatRequest) -> None:
     run = request.run_options
     if run.on_disconnect not in pb.DisconnectBehavior.values():
         check.add("run_options.on_disconnect", "is no known behaviour")
+    if run.on_saturated not in pb.SaturationBehavior.values():
+        check.add("run_options.on_saturated", "is no known behaviour")
     if run.on_busy not in _ON_BUSY:
         check.add("run_options.on_busy", "is no known behaviour")
     check.between("run_options.max_wait", _seconds(run.max_wait), 0, validation.MAX_WAIT_SECONDS)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from providers.file.entries import DEFAULT_CLASS
+
 
 @dataclass(frozen=True, slots=True)
 class ClassChoice:
@@ -19,3 +21,21 @@ class PinnedChoice:
 
 
 ModelChoice = ClassChoice | PinnedChoice
+
+
+def key_of(choice: ModelChoice) -> str:
+    """A choice as text, as it stands in a run's row."""
+    match choice:
+        case ClassChoice():
+            return f"class:{choice.name}"
+        case PinnedChoice():
+            return "models:" + ",".join((choice.model, *choice.fallback_models))
+
+
+def choice_of(key: str) -> ModelChoice:
+    """The choice that `key_of` has written; the default class for a run from before there were any."""
+    kind, _, names = key.partition(":")
+    if kind == "models":
+        model, *fallback_models = names.split(",")
+        return PinnedChoice(model, tuple(fallback_models))
+    return ClassChoice(names or DEFAULT_CLASS)

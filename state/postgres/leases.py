@@ -4,14 +4,9 @@ from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
 from state.models import (
-    Attempt,
-    ClaimedRun,
-    ConversationId,
-    Owner,
     Record,
     ReplicaId,
     RunId,
-    RunKind,
     RunOutcome,
     UnattendedRun,
 )
@@ -30,14 +25,18 @@ _LEAVE = "DELETE FROM replicas WHERE replica_id = $1"
 _LOST = f"""
 SELECT {COLUMNS}
 FROM runs
-WHERE state IN ('running', 'cancelling')
+WHERE (
+        state IN ('running', 'cancelling')
+        -- A caller that waits does so at its replica, and is gone with it.
+        OR (state = 'queued' AND replica_id IS NOT NULL AND attempt = 0 AND NOT survives)
+    )
     AND (
         NOT EXISTS (
             SELECT 1 FROM replicas
             WHERE replicas.replica_id = runs.replica_id AND beat_time > now() - make_interval(secs => $1)
         )
         OR (
-            runs.replica_id = $2 AND runs.run_id <> ALL ($3::uuid[])
+            state <> 'queued' AND runs.replica_id = $2 AND runs.run_id <> ALL ($3::uuid[])
             AND runs.update_time < now() - make_interval(secs => $1)
         )
     )
@@ -51,17 +50,6 @@ FOR UPDATE SKIP LOCKED
 _FORGET = "DELETE FROM replicas WHERE beat_time < now() - make_interval(secs => $1::double precision * 10)"
 
 _CANCELLING = "SELECT run_id FROM runs WHERE replica_id = $1 AND state = 'cancelling'"
-
-_CLAIM = """
-WITH next AS (
-    SELECT run_id FROM runs WHERE state = 'queued' ORDER BY rank, run_id LIMIT 1
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE runs SET state = 'running', attempt = attempt + 1, replica_id = $1, update_time = now()
-FROM next WHERE runs.run_id = next.run_id
-RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request,
-    (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
-"""
 
 
 class PostgresLeases:
@@ -105,18 +93,3 @@ class PostgresLeases:
         async with self._reaps.connection() as connection:
             rows = await connection.fetch(_CANCELLING, self._replica_id)
         return [RunId(row["run_id"].hex) for row in rows]
-
-    async def claim(self) -> ClaimedRun | None:
-        async with self._reaps.connection() as connection:
-            row = await connection.fetchrow(_CLAIM, self._replica_id)
-        if row is None:
-            return None
-        run_id, owner = RunId(row["run_id"].hex), Owner(row["owner"])
-        return ClaimedRun(
-            attempt=Attempt(owner, run_id, row["attempt"]),
-            kind=RunKind(row["kind"]),
-            agent_name=row["agent_name"],
-            conversation_id=ConversationId(row["conversation_id"]),
-            request=row["request"],
-            last_sequence=row["last_sequence"],
-        )

@@ -28,14 +28,16 @@ from state.postgres.unattended import COLUMNS
 _JOIN = f"""
 WITH run AS (
     INSERT INTO runs (
-        run_id, owner, kind, conversation_id, agent_name, state, request, survives, wants, rank, wait_until
+        run_id, owner, kind, conversation_id, agent_name, state, request, survives, wants, rank, wait_until,
+        replica_id
     )
     SELECT $1, $2, $3, $4, $5, 'queued', $6, $7, $8,
         greatest(now(), (
             SELECT max(rank) + make_interval(secs => $9) FROM runs
             WHERE owner = $2 AND wants = $8 AND state = 'queued'
         )) - make_interval(secs => $10),
-        now() + make_interval(secs => $11)
+        now() + make_interval(secs => $11),
+        $14
     ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
     RETURNING run_id, owner
 ), events AS (
@@ -55,7 +57,7 @@ UPDATE runs SET
     state = 'running', attempt = attempt + 1, replica_id = $1, update_time = now(),
     start_time = coalesce(start_time, now())
 FROM next WHERE runs.run_id = next.run_id
-RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request,
+RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request, survives,
     (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
 """
 
@@ -116,6 +118,7 @@ class PostgresLine:
                 joining.wait_seconds,
                 [r.sequence for r in first],
                 [r.payload for r in first],
+                self._replica_id,
             ):
                 holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
                 if holder is not None:  # else it has ended between the two
@@ -138,6 +141,7 @@ class PostgresLine:
             conversation_id=ConversationId(row["conversation_id"]),
             request=row["request"],
             last_sequence=row["last_sequence"],
+            survives=row["survives"],
         )
 
     async def places(self, run_ids: Collection[RunId]) -> Mapping[RunId, int]:

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 EVENTS = "run_events"
 CANCELS = "run_cancels"
+QUEUED = "run_queued"
 _RETRY_SECONDS = 0.5
 
 

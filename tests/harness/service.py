@@ -13,9 +13,13 @@ from config.settings import Settings
 from main import assembled
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
+from providers.breaker import BreakerSettings
 from providers.file.defaults import single_model
+from providers.file.endpoints import Endpoint
 from providers.file.entries import Limits, Timeouts
-from providers.gate.factory import gate_of
+from providers.gate.gate import ModelGate
+from providers.gate.limit import LimitSettings
+from providers.gate.permit import GateSettings
 from providers.http.factory import HTTPAdapterFactory
 from providers.http.session import open_session
 from providers.openai_compatible.model import OpenAICompatibleModel
@@ -88,6 +92,14 @@ def settings_for_tests(**groups: Mapping[str, object]) -> Settings:
     return Settings(_env_file=None, **values)  # type: ignore[call-arg, arg-type]
 
 
+def patient_gate(endpoint: Endpoint) -> ModelGate:
+    """A gate that opens for no failure: most tests are about something else."""
+    never = BreakerSettings(consecutive_failures=1_000_000, window_calls=1_000_000)
+    most = endpoint.limits.max_concurrency
+    limit = LimitSettings(initial=most, ceiling=most)
+    return ModelGate(endpoint.info, GateSettings(breaker=never, limit=limit))
+
+
 @asynccontextmanager
 async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> AsyncIterator[ModelPool]:
     """The model that a scripted provider serves, as every class."""
@@ -103,7 +115,7 @@ async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> Async
     )
     async with open_session() as session:
         adapters = {"openai": HTTPAdapterFactory(OpenAICompatibleModel, session, "")}
-        assembly = Assembly(adapters, gate_of, {"KEY": "sk-test"}, production=False)
+        assembly = Assembly(adapters, patient_gate, {"KEY": "sk-test"}, production=False)
         yield ModelPool(assembly, configuration, retry_budget=RetryBudget(share=0.0))
 
 

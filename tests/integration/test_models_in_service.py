@@ -17,6 +17,7 @@ from tests.harness.process import run_main
 from tests.harness.service import Service, settings_for_tests, text_of
 from tests.harness.statuses import error_info, violations
 
+FAIL = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)
 FILE = """
 [providers.first]
 kind = "openai"
@@ -162,7 +163,7 @@ async def test_an_open_breaker_is_told_and_the_provider_is_left_alone(
     async with with_file(dsn, provider, file) as service:
         for _ in range(30):
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await service.chat(model=pinned)
+                await service.chat(model=pinned, run_options=FAIL)
         status = await service.stub.GetProviderStatus(pb.GetProviderStatusRequest())
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
     assert len(provider.ledger) < 30

@@ -14,6 +14,7 @@ import pytest
 from state.models import Record, ReplicaId, RunId, RunOutcome, RunState, UnattendedRun
 from state.postgres.database import Database
 from state.postgres.leases import PostgresLeases
+from state.postgres.line import PostgresLine
 from tests.harness.scale import scaled
 from tests.integration.checkpoints.replica import DONE, OURS, STOCK, Replica, replica
 from tests.integration.checkpoints.running import REPLICA
@@ -97,7 +98,7 @@ async def past_its_lease(database: Database, replica_id: ReplicaId) -> None:
         await asyncio.sleep(LEASE_SECONDS / 10)
 
 
-async def taken_over(leases: PostgresLeases, run_id: RunId) -> None:
+async def taken_over(leases: PostgresLeases, line: PostgresLine, run_id: RunId) -> None:
     """Reap, and claim the run; the other runs that nobody beats for end."""
 
     def end(run: UnattendedRun) -> tuple[RunOutcome, Record] | None:
@@ -106,7 +107,7 @@ async def taken_over(leases: PostgresLeases, run_id: RunId) -> None:
         return RunOutcome(RunState.FAILED), Record(run.last_sequence + 1, b"", terminal=True)
 
     # Once may be too early: a beat that was on its way when the process was stopped still counts.
-    while (claimed := await leases.claim()) is None:
+    while (claimed := await line.claim("")) is None:
         await leases.reap(LEASE_SECONDS, [], end)
     assert (claimed.attempt.run_id, claimed.attempt.number) == (run_id, 2)
 
@@ -117,13 +118,14 @@ async def test_no_turn_is_lost_when_a_stopped_process_wakes_up_past_its_lease(
 ) -> None:
     conversation, acknowledged = opened[side]("pause"), list[str]()
     leases = PostgresLeases(database, database, REPLICA, version="test")
+    line = PostgresLine(database, REPLICA)
     async with replica(dsn) as paused:
         for number in range(rounds):
             run_id = await paused.think(side, "pause", f"paused {number}")
             paused.stop()
             await past_its_lease(database, paused.replica_id)
             if side == OURS:
-                await taken_over(leases, run_id)
+                await taken_over(leases, line, run_id)
             for text in (f"meanwhile {number}", f"and {number}"):
                 await conversation.turn(text)
                 acknowledged.append(text)

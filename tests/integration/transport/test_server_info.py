@@ -39,5 +39,6 @@ async def test_what_its_features_promise_is_so(service: Service) -> None:
         "on_disconnect_continue",
         "on_busy",
         "branching",
+        "on_saturated_wait",
     ]
     assert all(chunk.WhichOneof("payload") for chunk in await service.chat())

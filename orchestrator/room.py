@@ -1,0 +1,29 @@
+"""The pool of models, as the line asks it."""
+
+from collections.abc import Callable
+
+from providers.gate.base import Unavailable
+from providers.pool.admission import Admitted, Refusal
+from providers.pool.choice import choice_of
+from providers.pool.pool import ModelPool
+from state.errors import InvalidRequestError
+
+_GONE_SECONDS = 60.0
+
+
+class Room:
+    """Whether there is room for what a run wants, by the key in its row."""
+
+    def __init__(self, models: ModelPool) -> None:
+        self._models = models
+
+    def admit(self, wants: str) -> Admitted | Refusal:
+        """A permit for a run's first call. A model that went with its file may come back with the next."""
+        try:
+            return self._models.admit(choice_of(wants))
+        except InvalidRequestError:
+            return Unavailable(_GONE_SECONDS)
+
+    def on_room(self, wants: str, listener: Callable[[], None]) -> Callable[[], None]:
+        """As `ModelPool.on_room`."""
+        return self._models.on_room(choice_of(wants), listener)

@@ -1,0 +1,213 @@
+"""No provider has room: a turn waits in line and is told where it stands, or is refused at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from main import assembled, models_of
+from protos import orchestrator_pb2 as pb
+from protos import orchestrator_pb2_grpc as rpc
+from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.fakes.scripted_provider.script import Script
+from tests.harness.service import Service, chat_request, collect, settings_for_tests, text_of
+from tests.harness.statuses import error_info, retry_delay
+
+FILE = """
+[providers.small]
+kind = "openai"
+base_url = "{url}"
+limits = {{ max_concurrency = 1 }}
+
+[models.m]
+provider = "small"
+context_tokens = 8192
+
+[classes]
+chat = ["m"]
+"""
+HELD = Script(tokens=("one", " two"), hold_after=1)
+FAIL = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)
+CONTINUE = pb.RunOptions(on_disconnect=pb.DISCONNECT_BEHAVIOR_CONTINUE)
+
+Call = grpc.aio.UnaryStreamCall[pb.ChatRequest, pb.ChatChunk]
+
+
+@asynccontextmanager
+async def narrow(
+    dsn: str, provider: ScriptedProvider, tmp_path: Path, **run: object
+) -> AsyncIterator[Service]:
+    """A service whose only provider takes one call at a time."""
+    file = tmp_path / "providers.toml"
+    file.write_text(FILE.format(url=provider.base_url))
+    settings = settings_for_tests(provider={"file": file}, run={"reap_seconds": 0.1, **run})
+    async with (
+        models_of(settings, {}) as models,
+        assembled(settings, dsn, models) as (port, _),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)
+
+
+@pytest.fixture
+async def service(dsn: str, provider: ScriptedProvider, tmp_path: Path) -> AsyncIterator[Service]:
+    async with narrow(dsn, provider, tmp_path) as service:
+        yield service
+
+
+async def answering(service: Service, **fields: object) -> Call:
+    """A call that has the provider's only place."""
+    service.provider.enqueue(HELD)
+    call = service.stub.StreamChat(chat_request("held", **fields))
+    async for chunk in call:
+        if chunk.content.text:
+            return call
+    raise AssertionError("no text came")
+
+
+async def in_line(service: Service, query: str = "waits", **fields: object) -> tuple[Call, pb.ChatChunk]:
+    """A call that stands in line, and what it was told of that."""
+    call = service.stub.StreamChat(chat_request(query, **fields))
+    async for chunk in call:
+        if chunk.status.queue_position:
+            return call, chunk
+    raise AssertionError("it was never in line")
+
+
+async def failure(call: Call) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await asyncio.wait_for(collect(call, []), 10)
+    return raised.value
+
+
+def said(provider: ScriptedProvider) -> list[str]:
+    return [call.body["messages"][-1]["content"] for call in provider.ledger]
+
+
+async def test_a_turn_waits_is_told_its_place_and_is_answered_when_there_is_room(service: Service) -> None:
+    first = await answering(service)
+    call, told = await in_line(service)
+    assert (told.status.state, told.status.queue_position, told.sequence) == (pb.TASK_STATE_QUEUED, 1, 0)
+    assert said(service.provider) == ["held"]
+    service.provider.release()
+    chunks = [chunk async for chunk in call]
+    assert chunks[-1].complete.final_text == text_of(chunks)
+    assert text_of([chunk async for chunk in first]) == " two"
+    assert said(service.provider) == ["held", "waits"]
+
+
+async def test_the_log_of_a_turn_that_waited_has_no_gap_and_can_be_read_again(service: Service) -> None:
+    await answering(service)
+    call = service.stub.StreamChat(chat_request("waits"))
+    chunks: list[pb.ChatChunk] = []
+    async for chunk in call:
+        chunks.append(chunk)
+        if chunk.status.queue_position:
+            service.provider.release()
+    logged = [chunk for chunk in chunks if chunk.sequence]
+    assert [chunk.sequence for chunk in logged] == list(range(1, len(logged) + 1))
+    assert [c.status.state for c in logged if c.HasField("status")] == [
+        pb.TASK_STATE_QUEUED,
+        pb.TASK_STATE_RUNNING,
+    ]
+    assert logged[0].metadata["conversation_id"]
+    request = pb.ResumeStreamRequest(user_id="ann", run_id=chunks[0].run_id)
+    assert [chunk async for chunk in service.stub.ResumeStream(request)] == logged
+
+
+async def test_a_turn_that_will_not_wait_is_refused_at_once_and_leaves_nothing(service: Service) -> None:
+    await answering(service)
+    error = await failure(service.stub.StreamChat(chat_request("no", run_options=FAIL, conversation_id="c")))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error_info(error).reason == "PROVIDER_SATURATED"
+    assert retry_delay(error) is not None
+    request = pb.ResumeStreamRequest(user_id="ann", conversation_id="c")
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await service.stub.ResumeStream(request).read()
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("where", ["the request", "the setting"])
+async def test_who_has_waited_long_enough_is_refused(
+    dsn: str, provider: ScriptedProvider, tmp_path: Path, where: str
+) -> None:
+    options = pb.RunOptions(max_wait=Duration(nanos=300_000_000)) if where == "the request" else None
+    run = {"max_wait_seconds": 0.3} if where == "the setting" else {}
+    async with narrow(dsn, provider, tmp_path, **run) as service:
+        await answering(service)
+        call = service.stub.StreamChat(chat_request("waits", run_options=options))
+        chunks: list[pb.ChatChunk] = []
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await asyncio.wait_for(collect(call, chunks), 10)
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert chunks[-1].error.reason == error_info(raised.value).reason == "PROVIDER_SATURATED"
+        assert await service.run_ended(chunks[0].run_id) == "failed"
+        assert len(provider.ledger) == 1
+
+
+async def test_who_leaves_the_line_is_not_called_for(service: Service) -> None:
+    first = await answering(service)
+    gone, told = await in_line(service, "gone")
+    stays, _ = await in_line(service, "stays", user_id="bob")
+    gone.cancel()
+    assert await service.run_ended(told.run_id) == "cancelled"
+    service.provider.release()
+    await collect(stays, [])
+    await collect(first, [])
+    assert said(service.provider) == ["held", "stays"]
+
+
+async def test_who_told_it_to_continue_is_answered_though_gone(service: Service) -> None:
+    await answering(service)
+    gone, told = await in_line(service, "kept", run_options=CONTINUE)
+    gone.cancel()
+    service.provider.release()
+    assert await service.run_ended(told.run_id) == "succeeded"
+    assert said(service.provider) == ["held", "kept"]
+
+
+async def test_nobody_overtakes_those_in_line(service: Service) -> None:
+    await answering(service)
+    calls = [(await in_line(service, f"turn {n}", user_id=f"user-{n}"))[0] for n in range(3)]
+    service.provider.release()
+    await asyncio.gather(*(collect(call, []) for call in calls))
+    assert said(service.provider) == ["held", "turn 0", "turn 1", "turn 2"]
+
+
+async def test_a_turn_in_line_holds_its_conversation(service: Service) -> None:
+    await answering(service)
+    _, told = await in_line(service, conversation_id="c1")
+    error = await failure(service.stub.StreamChat(chat_request("second", conversation_id="c1")))
+    assert error_info(error).reason == "CONVERSATION_BUSY"
+    assert error_info(error).metadata["run_id"] == told.run_id
+
+
+async def test_a_run_is_served_by_the_replica_that_has_room(
+    dsn: str, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    async with narrow(dsn, provider, tmp_path) as full, narrow(dsn, provider, tmp_path) as free:
+        await answering(full)
+        provider.default = Script(tokens=("well",))
+        chunks = await asyncio.wait_for(full.chat("waits", user_id="bob"), 10)
+        assert text_of(chunks) == "well"
+        del free
+
+
+async def test_a_provider_that_refuses_makes_turns_wait_as_long_as_it_says(service: Service) -> None:
+    service.provider.enqueue(Script(status=429, retry_after=1))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await service.chat("refused")
+    began = asyncio.get_running_loop().time()
+    chunks = await service.chat("later")
+    assert chunks[-1].HasField("complete")
+    assert asyncio.get_running_loop().time() - began >= 0.8
+
+
+async def test_start_task_is_not_built_and_says_so(service: Service) -> None:
+    options = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_START_TASK)
+    error = await failure(service.stub.StreamChat(chat_request(run_options=options)))
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
