@@ -22,6 +22,7 @@ _UNREACHABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a server says that is being killed may be half a word
     OSError,
     TimeoutError,
 )
