@@ -109,6 +109,7 @@ async def test_many_streams_have_no_gap_and_share_their_commits(dsn: str, tmp_pa
                 DATABASE_URL=dsn,
                 OPENAI_BASE_URL=provider.base_url,
                 ORCHESTRATOR_SERVER__MAX_STREAMS=str(STREAMS),
+                ORCHESTRATOR_PROVIDER__MAX_CONCURRENCY=str(STREAMS),
                 ORCHESTRATOR_STREAM__HEARTBEAT_SECONDS="60",
             )
         )
