@@ -32,8 +32,9 @@ from config.load import SettingsError, environment, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
 from orchestrator.application import Application, Codec, Limits
+from orchestrator.chat_service import ChatTimes
 from orchestrator.codec.chunks import encode, unfinished_text
-from orchestrator.codec.requests import kept_command
+from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
@@ -155,7 +156,7 @@ def default_models(settings: Settings) -> ProviderConfiguration:
         anthropic_base_url=settings.anthropic_base_url,
         model=provider.model,
         context_tokens=provider.context_tokens,
-        limits=ProviderLimits(max_concurrency=provider.max_concurrency),
+        limits=ProviderLimits(**provider.model_dump(include={"min_concurrency", "max_concurrency"})),
         timeouts=timeouts,
     )
     return from_environment or single_model(
@@ -174,7 +175,7 @@ async def assembled(
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """The whole service on a database that is up to date: its port, and what must not die."""
     catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
-    codec = Codec(encode, kept_command, unfinished_text)
+    codec = Codec(encode, kept_assignment, unfinished_text)
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
         runner = AgentRunner(stores.checkpoints)
@@ -208,8 +209,7 @@ def limits_of(settings: Settings) -> Limits:
         caps=RunCaps(max_repeated_chunks=run.max_repeated_chunks),
         leases=picked(LeaseTimes, run),
         retention=picked(RetentionTimes, settings.retention),
-        max_wait_seconds=run.max_wait_seconds,
-        heartbeat_seconds=stream.heartbeat_seconds,
+        chat=ChatTimes(stream.heartbeat_seconds, run.max_wait_seconds),
         tail_records=stream.tail_records,
         outage_seconds=settings.database.outage_seconds,
     )

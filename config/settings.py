@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.group import MAX_BYTES, MAX_SECONDS, Group
+from config.provider import LocalModelSettings, ProviderSettings
 from config.retention import RetentionSettings
 
 PREFIX = "ORCHESTRATOR_"
@@ -130,50 +131,6 @@ class EmbeddedSettings(Group):
     """What runs without anything being configured."""
 
     folder: Path = Field(default=Path(".data"), description="where the embedded Postgres keeps its data")
-
-
-class ProviderSettings(Group):
-    """The models: those of a file, or the one behind OPENAI_* or ANTHROPIC_*."""
-
-    file: Path | None = Field(
-        default=None,
-        description="provider file, see docs/providers.md; empty = the one model that a key names",
-    )
-    reload_seconds: float = Field(
-        default=2.0, gt=0, le=3600, description="how often that file is looked at, seconds"
-    )
-    retry_share: float = Field(
-        default=0.1, ge=0, le=1, description="calls that may be made again, as a share of all requests"
-    )
-    max_concurrency: int = Field(
-        default=1000, ge=1, le=100_000, description="calls of that one model at the same time"
-    )
-    model: str = Field(
-        default="", description="model name; empty = gpt-5-mini, or claude-haiku-4-5 for Anthropic"
-    )
-    context_tokens: int = Field(default=128_000, ge=1024, description="context of that model, tokens")
-    connect_seconds: float = Field(default=5.0, gt=0, description="longest wait for a connection, seconds")
-    first_token_seconds: float = Field(
-        default=60.0, gt=0, description="longest wait for the first token, seconds"
-    )
-    between_tokens_seconds: float = Field(
-        default=30.0, gt=0, description="longest silence in an answer, seconds"
-    )
-    total_seconds: float = Field(default=600.0, gt=0, description="longest answer, seconds")
-
-
-class LocalModelSettings(Group):
-    """The model that answers when no provider key is set."""
-
-    threads: int = Field(
-        default=1, ge=1, le=64, description="threads of llama.cpp; more than one stalls on a busy machine"
-    )
-    slots: int = Field(default=2, ge=1, le=64, description="answers written at the same time")
-    context_tokens: int = Field(default=4096, ge=512, le=8192, description="context of each slot, tokens")
-    max_output_tokens: int = Field(default=256, ge=1, description="longest answer, tokens")
-    start_seconds: float = Field(
-        default=60.0, gt=0, description="how long the model may take to load, seconds"
-    )
 
 
 class RunSettings(Group):

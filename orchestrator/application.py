@@ -9,9 +9,10 @@ from typing import Protocol, Self
 
 from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
+from orchestrator.assignment import Assignment
 from orchestrator.cancellation import Cancellation
-from orchestrator.chat import ChatCommand
-from orchestrator.chat_service import ChatService
+from orchestrator.chat_service import ChatService, ChatTimes
+from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
 from orchestrator.events import ChunkEncoder
 from orchestrator.line import Line
@@ -21,9 +22,11 @@ from orchestrator.retention import Retention, RetentionTimes
 from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
 from orchestrator.turns import Turns
+from orchestrator.workshop import Workshop
 from providers.pool.pool import ModelPool
 from providers.pool.run_budget import RunCaps
 from state.event_log import EventLog
+from state.models import RunKind
 from state.ports import (
     BranchStore,
     ConversationStore,
@@ -59,20 +62,19 @@ class Codec:
     """The wire as this layer needs it: what is written into logs, and what is read in them again."""
 
     encode: ChunkEncoder
-    command: Callable[[bytes], ChatCommand]
+    assignment: Callable[[RunKind, bytes], Assignment]
     unfinished_text: Callable[[Iterable[bytes]], int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in seconds, sizes in records."""
+    """`tail_records` of a run are kept in memory; its log and its readers outlast `outage_seconds`."""
 
     runs: RunLimits
     caps: RunCaps
     leases: LeaseTimes
     retention: RetentionTimes
-    max_wait_seconds: float
-    heartbeat_seconds: float
+    chat: ChatTimes
     tail_records: int
     outage_seconds: float
 
@@ -91,44 +93,51 @@ class Application:
         limits: Limits,
         hurried: asyncio.Event | None = None,
     ) -> None:
-        heartbeat, wait = limits.heartbeat_seconds, limits.max_wait_seconds
-        self.log = EventLog(
-            stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds
-        )
-        self.supervisor = RunSupervisor(stores.runs, self.log, codec.encode, limits.runs, hurried=hurried)
-        cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
-        self.line = Line(
-            stores.line,
-            Room(models),
-            self.supervisor,
-            codec.encode,
-            cancellation.cancel,
-            look_seconds=limits.leases.reap_seconds,
-        )
-        turns = Turns(stores.runs, self.log, cancellation.cancel)
+        log = EventLog(stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds)
+        self.log, self.room, times = log, Room(models), limits.chat
+        self.supervisor = RunSupervisor(stores.runs, log, codec.encode, limits.runs, hurried=hurried)
+        self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
+        workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
+        self.line = self._line(stores.line, workshop, codec, look_seconds=limits.leases.reap_seconds)
+        turns = Turns(stores.runs, log, self._cancellation.cancel)
         self.chat = ChatService(
-            catalog,
-            runner,
+            workshop, self.supervisor, log, room=self.room, line=self.line, turns=turns, times=times
+        )
+        self.resume = ResumeService(stores.runs, log, heartbeat_seconds=times.heartbeat_seconds)
+        self.conversations = ConversationService(
+            stores.conversations,
+            stores.runs,
+            turns,
+            runner.history,
+            delete_seconds=times.max_wait_seconds,
+        )
+        self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases, self._counted)
+        self._retention = Retention(stores.retention, limits.retention)
+        self._models = models
+        self._parts = AsyncExitStack()
+
+    def _line(self, store: LineStore, workshop: Workshop, codec: Codec, *, look_seconds: float) -> Line:
+        again = Continuation(
+            workshop,
             self.supervisor,
             self.log,
-            models=models,
-            caps=limits.caps,
-            line=self.line,
-            turns=turns,
-            branches=stores.branches,
-            heartbeat_seconds=heartbeat,
-            max_wait_seconds=wait,
-            decode=codec.command,
+            decode=codec.assignment,
             unfinished_text=codec.unfinished_text,
         )
-        self.resume = ResumeService(stores.runs, self.log, heartbeat_seconds=heartbeat)
-        self.conversations = ConversationService(
-            stores.conversations, stores.runs, turns, runner.history, delete_seconds=wait
+        return Line(
+            store,
+            self.room,
+            self.supervisor,
+            codec.encode,
+            cancel=self._cancellation.cancel,
+            take_up=again.take_up,
+            look_seconds=look_seconds,
         )
-        self.line.serves(self.chat.take_up)
-        self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases)
-        self._retention = Retention(stores.retention, limits.retention)
-        self._parts = AsyncExitStack()
+
+    def _counted(self, replicas: int) -> None:
+        """So many processes share the providers, and the line, now."""
+        self._models.set_share(replicas)
+        self.line.places.replicas = replicas
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -146,7 +155,7 @@ class Application:
     def deaths(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         """What must not end by itself, by name: each completes, or raises, when it has."""
         return {
-            "the replica": self._replica.died,
+            **self._replica.deaths,
             "retention": self._retention.died,
             "the line": self.line.died,
         }

@@ -4,12 +4,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from agents.turn import Turn
-from orchestrator.line import Place
+from orchestrator.assignment import Assignment
+from orchestrator.places import Place
 from orchestrator.turns import OnBusy
-from providers.pool.choice import PinnedChoice
 from state.errors import ConversationBusyError
-from state.models import ConversationId, NewRun, Owner, Record
+from state.models import NewRun, Record
 
 Reading = AsyncGenerator[Record | Place | None]
 """A run's log; where it stands while it is in line; None when a heartbeat is due."""
@@ -27,24 +26,15 @@ class Began:
 class ChatCommand:
     """One user turn, as accepted.
 
-    An empty `conversation_id` begins a new conversation. `model` None leaves the choice to the agent.
-    `base_checkpoint_id` is where to go on from, if not from the newest. `waits`: for room at a provider, else
-    it is refused. `request` is the request as it came, to be kept with the run. `window_seconds`,
-    `heartbeat_seconds` and `max_wait_seconds` None = the server's own.
+    `seconds_left`: what is left of its caller's deadline, if there is one that counts. `heartbeat_seconds`
+    and `max_wait_seconds` None = the server's own.
     """
 
-    owner: Owner
-    conversation_id: ConversationId
-    agent_type: str
-    base_checkpoint_id: str
-    model: PinnedChoice | None
-    turn: Turn
-    request: bytes
+    assignment: Assignment
     continue_on_disconnect: bool = False
     on_busy: OnBusy = OnBusy.REJECT
-    waits: bool = True
+    seconds_left: float | None = None
     max_wait_seconds: float | None = None
-    window_seconds: float | None = None
     heartbeat_seconds: float | None = None
 
 

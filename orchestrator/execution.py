@@ -18,10 +18,11 @@ from state.errors import (
     DeadlineExceededError,
     DrainingError,
     OrchestratorError,
+    ProviderSaturatedError,
     Reason,
 )
 from state.event_log import EventLog
-from state.models import Attempt, ConversationId, Owner, Record, RunId, RunOutcome, RunState
+from state.models import Attempt, Owner, Record, RunId, RunOutcome, RunState
 from state.ports import RunStore
 
 logger = logging.getLogger(__name__)
@@ -32,13 +33,16 @@ Work = Callable[[Emit, Callable[[], Awaitable[Attempt]]], Awaitable[TurnResult]]
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """Which run, whose, and whether it goes on elsewhere when this process ends."""
+    """Which run, and whose.
+
+    `survives`: it goes on elsewhere when this process ends. `waits`: for a provider, when none takes a call.
+    """
 
     run_id: RunId
     owner: Owner
-    conversation_id: ConversationId
     agent_name: str
     survives: bool
+    waits: bool
 
 
 Start = Callable[[Sequence[Record]], Awaitable[Attempt]]
@@ -130,8 +134,23 @@ class RunExecution:
             if self._handed_back and self._stopped_by is not None and agent.cancelled():
                 await self._runs.requeue(attempt)
                 self._log.close(self.run.run_id, self._stopped_by)
+            elif (
+                self.run.waits
+                and not agent.cancelled()
+                and isinstance(agent.exception(), ProviderSaturatedError)
+            ):
+                await self._defer(attempt)
             else:
                 await self._finish(attempt, self._end(agent))
+
+    async def _defer(self, attempt: Attempt) -> None:
+        """Back to the line, where it waits as before: the provider had no room after all."""
+        try:
+            await self._runs.defer(attempt)
+        except CancelledRunError as error:
+            await self._finish(attempt, RunFailed(error, self._journal.answer))
+        else:
+            logger.info("run waits for room", extra={"run_id": self.run.run_id})
 
     def _end(self, agent: asyncio.Future[TurnResult]) -> RunCompleted | RunFailed:
         if agent.cancelled():

@@ -1,14 +1,16 @@
-"""This process among the others: it beats, it takes over what the dead left, and it works down the line."""
+"""This process among the others: it beats, and it takes over what the dead left."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from orchestrator.events import ChunkEncoder
 from orchestrator.unattended import Ended, ended
+from state.background import BackgroundTask
 from state.errors import CancelledRunError, LostAttemptError, OrchestratorError
 from state.models import RunId, RunState, UnattendedRun
 from state.ports import LeaseStore
@@ -38,7 +40,10 @@ class LeaseTimes:
 
 
 class Replica:
-    """Runs its tasks inside its context."""
+    """Runs its tasks inside its context.
+
+    `counted` gets the number of replicas that live, this one among them, whenever it has changed.
+    """
 
     def __init__(
         self,
@@ -46,40 +51,48 @@ class Replica:
         worker: Worker,
         encode: ChunkEncoder,
         times: LeaseTimes,
+        counted: Callable[[int], None],
     ) -> None:
         self._leases = leases
         self._encode = encode
         self._times = times
         self._worker = worker
-        self._tasks: list[asyncio.Task[None]] = []
+        self._counted = counted
+        self._alive = 1
+        self._steps = (
+            _Repeated("beat of the replica", times.beat_seconds, self._beat),
+            _Repeated("reaper", times.reap_seconds, self._reap),
+            _Repeated("canceller", times.reap_seconds, self._cancel),
+        )
+        self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._leases.beat()  # before the first run, which would be nobody's
-        for name, seconds, step in (
-            ("beat", self._times.beat_seconds, self._leases.beat),
-            ("reap", self._times.reap_seconds, self._reap),
-            ("cancel", self._times.reap_seconds, self._cancel),
-        ):
-            self._tasks.append(asyncio.create_task(_every(seconds, name, step), name=name))
+        await self._beat()  # before the first run, which would be nobody's
+        async with AsyncExitStack() as stack:
+            for step in self._steps:
+                await stack.enter_async_context(step)
+            self._running = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._running.aclose()
         try:
             await self._leases.leave()
         except OrchestratorError:
             logger.warning("replica could not say that it left")
 
-    async def died(self) -> None:
-        """Complete, or raise, when one of the tasks has ended by itself."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if not task.cancelled():
-                task.result()
+    @property
+    def deaths(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+        """What must not end by itself, by name."""
+        return {f"the {step.name}": step.died for step in self._steps}
+
+    async def _beat(self) -> None:
+        alive = await self._leases.beat(self._times.lease_seconds)
+        if alive != self._alive:
+            self._alive = alive
+            self._counted(alive)
 
     async def _reap(self) -> None:
         reaped = await self._leases.reap(self._times.lease_seconds, self._worker.executing, self._end)
@@ -100,11 +113,18 @@ class Replica:
         return ended(run, RunState.FAILED, died, self._encode)
 
 
-async def _every(seconds: float, name: str, step: Callable[[], Awaitable[None]]) -> None:
-    """Take a step again and again. A database that is away is no reason to stop."""
-    while True:
-        try:
-            await step()
-        except OrchestratorError as error:
-            logger.warning("step failed", extra={"step": name, "reason": error.reason})
-        await asyncio.sleep(seconds)
+class _Repeated(BackgroundTask):
+    """Takes a step again and again. A database that is away is no reason to stop."""
+
+    def __init__(self, name: str, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(name)
+        self._seconds = seconds
+        self._step = step
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._step()
+            except OrchestratorError as error:
+                logger.warning("step failed", extra={"step": self.name, "reason": error.reason})
+            await asyncio.sleep(self._seconds)

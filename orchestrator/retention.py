@@ -5,9 +5,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from types import TracebackType
-from typing import Self
 
+from state.background import BackgroundTask
 from state.errors import OrchestratorError
 from state.models import Deleted, Extent
 from state.ports import RetentionStore
@@ -25,7 +24,7 @@ class RetentionTimes:
     runs_seconds: float
 
 
-class Retention:
+class Retention(BackgroundTask):
     """Runs one task inside its context.
 
     Any number of processes may do so: whoever finds another one at work leaves the pass to it. A pass that
@@ -33,28 +32,10 @@ class Retention:
     """
 
     def __init__(self, store: RetentionStore, times: RetentionTimes, *, retry_seconds: float = 60.0) -> None:
+        super().__init__("retention")
         self._store = store
         self._times = times
         self._retry_seconds = min(retry_seconds, times.interval_seconds)
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="retention")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def died(self) -> None:
-        """Complete, or raise, when the task has ended by itself."""
-        if self._task is not None:
-            await asyncio.wait({self._task})
-            if not self._task.cancelled():
-                self._task.result()
 
     async def _run(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from providers.gate.base import Unavailable
+from providers.gate.base import Saturated, SaturatedBy, Unavailable
 from providers.pool.admission import Admitted, Refusal
 from providers.pool.choice import choice_of
 from providers.pool.pool import ModelPool
@@ -17,12 +17,19 @@ class Room:
     def __init__(self, models: ModelPool) -> None:
         self._models = models
 
-    def admit(self, wants: str) -> Admitted | Refusal:
-        """A permit for a run's first call. A model that went with its file may come back with the next."""
+    def admit(self, wants: str, *, waited_for: bool = False) -> Admitted | Refusal:
+        """A permit for a run's first call, unless somebody waits for it already.
+
+        A model that went with its file may come back with the next.
+        """
         try:
-            return self._models.admit(choice_of(wants))
+            verdict = self._models.admit(choice_of(wants))
         except InvalidRequestError:
             return Unavailable(_GONE_SECONDS)
+        if waited_for and isinstance(verdict, Admitted):
+            verdict.abandon()
+            return Saturated(SaturatedBy.CONCURRENCY)
+        return verdict
 
     def on_room(self, wants: str, listener: Callable[[], None]) -> Callable[[], None]:
         """As `ModelPool.on_room`."""

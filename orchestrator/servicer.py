@@ -12,7 +12,7 @@ from orchestrator.application import Application
 from orchestrator.chat import Reading
 from orchestrator.codec import checkpoints, chunks, errors, pages, providers, requests
 from orchestrator.health import Health, HealthService
-from orchestrator.line import Place
+from orchestrator.places import Place
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from providers.pool.pool import ModelPool

@@ -92,23 +92,34 @@ class RunSupervisor:
             if execution.run.run_id in wanted:
                 execution.stop(CancelledRunError("the run was cancelled"))
 
+    def abandon(self, run_id: RunId) -> bool:
+        """Stop a run whose caller has left; whether it was executed here."""
+        for execution in self._executing.values():
+            if execution.run.run_id == run_id:
+                execution.stop(CancelledRunError("the caller left"))
+                return True
+        return False
+
     def begin(
         self,
         run: NewRun,
         status: StatusChanged,
         work: Work,
         *,
+        waits: bool = False,
         window_seconds: float | None = None,
         ended: Callable[[], None] = _nothing,
     ) -> RunExecution:
         """Start a run; its `attempt` comes when it is committed. `ended` is called when it is over.
+
+        A run that `waits` goes back to the line when no provider would take its call after all.
 
         Raises:
             DrainingError: The process is stopping.
         """
         if self.draining:
             raise DrainingError("the server is stopping")
-        identity = RunIdentity(run.run_id, run.owner, run.conversation_id, run.agent_name, run.survives)
+        identity = RunIdentity(run.run_id, run.owner, run.agent_name, run.survives, waits)
         journal = self._journal(identity, window_seconds or self._limits.window_seconds, after=0)
 
         async def start(first: Sequence[Record]) -> Attempt:
@@ -118,14 +129,20 @@ class RunSupervisor:
         return self._launch(execution, status, work, ended)
 
     def take_up(
-        self, claimed: ClaimedRun, begins: RunEvent, work: Work, ended: Callable[[], None]
+        self,
+        claimed: ClaimedRun,
+        begins: RunEvent,
+        work: Work,
+        ended: Callable[[], None],
+        *,
+        waits: bool,
+        window_seconds: float | None = None,
     ) -> RunExecution:
         """Execute a run taken from the line, in its new attempt."""
         attempt = claimed.attempt
-        identity = RunIdentity(
-            attempt.run_id, attempt.owner, claimed.conversation_id, claimed.agent_name, claimed.survives
-        )
-        journal = self._journal(identity, self._limits.window_seconds, after=claimed.last_sequence)
+        identity = RunIdentity(attempt.run_id, attempt.owner, claimed.agent_name, claimed.survives, waits)
+        window = window_seconds or self._limits.window_seconds
+        journal = self._journal(identity, window, after=claimed.last_sequence)
 
         async def start(first: Sequence[Record]) -> Attempt:
             await self._log.store_only(attempt, first)

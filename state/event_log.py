@@ -29,15 +29,22 @@ class _Tail:
     def __init__(self, size: int) -> None:
         self._records: deque[Record] = deque(maxlen=size)
         self._changed = asyncio.Event()
-        self.failure: OrchestratorError | None = None
+        self._failure: OrchestratorError | None = None
+        self._closed = False
 
     def publish(self, records: Sequence[Record]) -> None:
         self._records.extend(records)
         self._wake()
 
-    def fail(self, failure: OrchestratorError) -> None:
-        self.failure = failure
+    def close(self, failure: OrchestratorError | None) -> None:
+        self._failure, self._closed = failure, True
         self._wake()
+
+    def is_closed(self) -> bool:
+        """Whether nothing more will come here; raises what the run failed of, if it did."""
+        if self._failure is not None:
+            raise self._failure
+        return self._closed
 
     def _wake(self) -> None:
         self._changed.set()
@@ -87,10 +94,10 @@ class EventLog:
         self._tails[run_id] = _Tail(self._tail_records)
 
     def close(self, run_id: RunId, failure: OrchestratorError | None = None) -> None:
-        """Let the tail go. With a failure, readers that wait for more get it."""
+        """Let the tail go. With a failure, readers that wait for more get it; else they wait on."""
         tail = self._tails.pop(run_id, None)
-        if tail is not None and failure is not None:
-            tail.fail(failure)
+        if tail is not None:
+            tail.close(failure)
 
     async def append(self, attempt: Attempt, records: Sequence[Record], *, urgent: bool = False) -> None:
         """Commit records, then show them to readers; `urgent` ones share no commit that is still to come.
@@ -173,8 +180,9 @@ class EventLog:
             if records:
                 quiet.begins()
                 continue
-            if tail is not None and tail.failure is not None:
-                raise tail.failure
+            if tail is not None and tail.is_closed():
+                tail = None  # whoever takes the run up next has another
+                continue
             if quiet.long_enough():
                 quiet.begins()
                 yield None

@@ -140,7 +140,8 @@ class NewRun:
     """A run about to be written down.
 
     `request` is the accepted request, encoded, opaque to the store. `survives`: it goes back to the line when
-    its replica dies. `wants` is what a permit must serve: see `providers`.
+    its replica dies. `wants` is what a permit must serve: see `providers`. `wait_seconds`: how long it waits
+    for its first model call at most; None = for ever.
     """
 
     run_id: RunId
@@ -151,17 +152,17 @@ class NewRun:
     request: bytes
     survives: bool = False
     wants: str = ""
+    wait_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Joining:
     """How a run joins the line.
 
-    `wait_seconds`: how long it waits for its first model call at most. `spacing_seconds`: how far it stands
-    behind the user's run before it. `lead_seconds`: by how much its priority puts it forward.
+    `spacing_seconds`: how far it stands behind the user's run before it. `lead_seconds`: by how much its
+    priority puts it forward.
     """
 
-    wait_seconds: float
     spacing_seconds: float
     lead_seconds: float = 0.0
 

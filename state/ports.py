@@ -66,6 +66,15 @@ class RunStore(Protocol):
         """
         ...
 
+    async def defer(self, attempt: Attempt) -> None:
+        """Put a run back in line that no provider took: it waits on, for as long as it was going to.
+
+        Raises:
+            LostAttemptError: Another attempt owns the run, or it has ended.
+            CancelledRunError: It is being cancelled.
+        """
+        ...
+
     async def latest(self, owner: Owner, conversation_id: ConversationId) -> Run:
         """The conversation's newest run.
 
@@ -118,8 +127,12 @@ class ConversationStore(Protocol):
 class LineStore(Protocol):
     """The runs that wait for a provider. Every method raises DatabaseUnavailableError, as above."""
 
-    async def join(self, run: NewRun, joining: Joining, first: Sequence[Record]) -> None:
-        """Commit a run as QUEUED, together with the first records of its log.
+    async def join(
+        self, run: NewRun, joining: Joining, first: Sequence[Record], check: Callable[[int], None]
+    ) -> int:
+        """Commit a run as QUEUED, together with the first records of its log; returns its place.
+
+        `check` gets the place before that, and what it raises leaves nothing written.
 
         Raises:
             ConversationBusyError: Another run of the conversation is active; nothing was written.
@@ -146,8 +159,8 @@ class LineStore(Protocol):
 class LeaseStore(Protocol):
     """Which replica executes what. Every method raises DatabaseUnavailableError when Postgres is away."""
 
-    async def beat(self) -> None:
-        """Say that this replica lives."""
+    async def beat(self, lease_seconds: float) -> int:
+        """Say that this replica lives; returns how many beat within so many seconds, this one among them."""
         ...
 
     async def leave(self) -> None:

@@ -8,7 +8,7 @@ from agents.events import Channel, TextEmitted
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
 from orchestrator.events import AttemptBegan, ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
-from orchestrator.line import Place
+from orchestrator.places import Place
 from protos import orchestrator_pb2 as pb
 from state.models import FinishReason, RunId, RunState, Usage
 

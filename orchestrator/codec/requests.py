@@ -6,6 +6,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message as ProtoMessage
 
 from agents.turn import Persona, Turn
+from orchestrator.assignment import Assignment
 from orchestrator.chat import ChatCommand
 from orchestrator.codec import validation
 from orchestrator.codec.chunks import ReaderOptions
@@ -15,7 +16,7 @@ from orchestrator.turns import OnBusy
 from protos import orchestrator_pb2 as pb
 from providers.pool.choice import PinnedChoice
 from state.errors import UnimplementedError
-from state.models import ConversationId, Message, Owner, Role, RunId
+from state.models import ConversationId, Message, Owner, Role, RunId, RunKind
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
@@ -58,26 +59,35 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
     if request.run_options.on_saturated == pb.SATURATION_BEHAVIOR_START_TASK:
         raise UnimplementedError("run_options.on_saturated START_TASK is not supported by this release")
     continues = request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE
+    seconds_left = None if continues else seconds_left
     return ChatCommand(
+        assignment=_assignment(request, None if seconds_left is None else _loop_time(seconds_left)),
+        continue_on_disconnect=continues,
+        on_busy=_ON_BUSY[request.run_options.on_busy],
+        seconds_left=seconds_left,
+        max_wait_seconds=_seconds(request.run_options.max_wait) or None,
+        heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
+    )
+
+
+def kept_assignment(kind: RunKind, request: bytes) -> Assignment:
+    """What a request asked for that was accepted, read again to go on with its run."""
+    del kind
+    return _assignment(pb.ChatRequest.FromString(request), None)
+
+
+def _assignment(request: pb.ChatRequest, deadline: float | None) -> Assignment:
+    return Assignment(
         owner=Owner(request.user_id),
         conversation_id=ConversationId(request.conversation_id),
         agent_type=request.agent_type,
         base_checkpoint_id=request.base_checkpoint_id,
         model=_pinned(request.model),
-        turn=_turn(request, None if continues or seconds_left is None else _loop_time(seconds_left)),
+        turn=_turn(request, deadline),
         request=request.SerializeToString(),
-        continue_on_disconnect=continues,
-        on_busy=_ON_BUSY[request.run_options.on_busy],
         waits=request.run_options.on_saturated != pb.SATURATION_BEHAVIOR_FAIL,
-        max_wait_seconds=_seconds(request.run_options.max_wait) or None,
         window_seconds=_seconds(request.stream_options.coalesce_window) or None,
-        heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
     )
-
-
-def kept_command(request: bytes) -> ChatCommand:
-    """A request that was accepted, read again to go on with its run."""
-    return chat_command(pb.ChatRequest.FromString(request), None)
 
 
 def resume_command(request: pb.ResumeStreamRequest) -> ResumeCommand:

@@ -23,6 +23,11 @@ class Endpoint:
     def limits(self) -> Limits:
         return self.provider.limits
 
+    @property
+    def of_this_process(self) -> bool:
+        """No other process calls it, however many there are."""
+        return self.provider.kind == "local"
+
     def same_place(self, other: "Endpoint") -> bool:
         """The same model behind the same account and the same limits: what is known of one holds of both."""
         return self._place == other._place

@@ -51,11 +51,22 @@ class _Entry(BaseModel):
 
 
 class Limits(_Entry):
-    """What each model of a provider may be asked for. None: no limit of that sort is known."""
+    """What each model of a provider may be asked for. None: no limit of that sort is known.
+
+    Between `min_concurrency` and `max_concurrency` the number of calls at a time follows what the provider
+    shows that it can carry.
+    """
 
     max_concurrency: int = Field(default=64, ge=1, le=100_000)
+    min_concurrency: int = Field(default=1, ge=1, le=100_000)
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _floor_is_below_ceiling(self) -> Self:
+        if self.min_concurrency > self.max_concurrency:
+            raise ValueError("min_concurrency may not be above max_concurrency")
+        return self
 
 
 class Timeouts(_Entry):

@@ -4,11 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from providers.file.entries import ProviderConfiguration
 from providers.file.reading import ProviderFileError, read_configuration
+from state.background import BackgroundTask
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class ProviderFile:
         return status.st_mtime_ns, status.st_ino, status.st_size
 
 
-class ProviderFileWatch:
+class ProviderFileWatch(BackgroundTask):
     """Runs one task inside its context, which looks at the file again and again.
 
     `apply` gets each new content that is valid, and may refuse it by a `ProviderFileError` too. What is
@@ -61,28 +60,10 @@ class ProviderFileWatch:
         *,
         reload_seconds: float,
     ) -> None:
+        super().__init__("provider-file-watch")
         self._file = file
         self._apply = apply
         self._reload_seconds = reload_seconds
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="provider-file-watch")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def died(self) -> None:
-        """Complete, or raise, when the task has ended by itself."""
-        if self._task is not None:
-            await asyncio.wait({self._task})
-            if not self._task.cancelled():
-                self._task.result()
 
     def look(self) -> bool:
         """Read the file if it has changed; whether a new content is in force."""

@@ -87,6 +87,10 @@ class Gate(Protocol):
 
     def snapshot(self) -> GateSnapshot: ...
 
+    def set_share(self, replicas: int) -> None:
+        """Divide the limits by the number of processes that live, this one among them."""
+        ...
+
     def on_room(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` whenever there may be room again; returns what ends that."""
         ...

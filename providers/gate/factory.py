@@ -13,7 +13,11 @@ def gate_of(endpoint: Endpoint) -> ModelGate:
     return ModelGate(
         endpoint.info,
         GateSettings(
-            limit=LimitSettings(initial=limits.max_concurrency, ceiling=limits.max_concurrency),
+            limit=LimitSettings(
+                initial=limits.max_concurrency,
+                floor=limits.min_concurrency,
+                ceiling=limits.max_concurrency,
+            ),
             requests=BudgetSettings(per_minute=limits.requests_per_minute),
             tokens=BudgetSettings(per_minute=limits.tokens_per_minute),
         ),

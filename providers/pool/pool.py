@@ -56,6 +56,7 @@ class ModelPool:
         self._retry_budget = retry_budget
         self._retry_policy = retry_policy
         self._listeners: set[RoomListener] = set()
+        self._replicas = 1
 
     @property
     def currency(self) -> str:
@@ -79,8 +80,16 @@ class ModelPool:
         """
         self._table = self._assembly.table(configuration, self._table)
         self._currency = configuration.currency
+        self.set_share(self._replicas)
         for listener in tuple(self._listeners):
             listener.moved()
+
+    def set_share(self, replicas: int) -> None:
+        """So many processes live, this one among them: each gets its part of what a provider takes."""
+        self._replicas = replicas
+        shared = (c.gate for c in self._table.candidates.values() if not c.endpoint.of_this_process)
+        for gate in {id(gate): gate for gate in shared}.values():
+            gate.set_share(replicas)
 
     def info(self, wanted: ModelChoice) -> ModelInfo:
         """The first choice.

@@ -15,8 +15,12 @@ from state.postgres.database import Database
 from state.postgres.unattended import COLUMNS
 
 _BEAT = """
-INSERT INTO replicas (replica_id, version) VALUES ($1, $2)
-ON CONFLICT (replica_id) DO UPDATE SET beat_time = now()
+WITH beat AS (
+    INSERT INTO replicas (replica_id, version) VALUES ($1, $2)
+    ON CONFLICT (replica_id) DO UPDATE SET beat_time = now()
+)
+SELECT 1 + count(*) FROM replicas
+WHERE replica_id <> $1 AND beat_time > now() - make_interval(secs => $3)
 """
 _LEAVE = "DELETE FROM replicas WHERE replica_id = $1"
 
@@ -28,7 +32,7 @@ FROM runs
 WHERE (
         state IN ('running', 'cancelling')
         -- A caller that waits does so at its replica, and is gone with it.
-        OR (state = 'queued' AND replica_id IS NOT NULL AND attempt = 0 AND NOT survives)
+        OR (state = 'queued' AND replica_id IS NOT NULL AND NOT survives)
     )
     AND (
         NOT EXISTS (
@@ -64,9 +68,10 @@ class PostgresLeases:
         self._replica_id = UUID(replica_id)
         self._version = version
 
-    async def beat(self) -> None:
+    async def beat(self, lease_seconds: float) -> int:
         async with self._beats.connection() as connection:
-            await connection.execute(_BEAT, self._replica_id, self._version)
+            alive: int = await connection.fetchval(_BEAT, self._replica_id, self._version, lease_seconds)
+        return alive
 
     async def leave(self) -> None:
         async with self._beats.connection() as connection:

@@ -88,21 +88,28 @@ FROM runs r WHERE r.run_id = ANY ($1::uuid[]) AND r.state = 'queued'
 
 _OVERDUE = f"""
 SELECT {COLUMNS} FROM runs
-WHERE state = 'queued' AND wait_until < now() AND attempt = 0
+WHERE state = 'queued' AND wait_until < now()
 ORDER BY wait_until LIMIT 100
 FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - a constant
 
 
 class PostgresLine:
-    """Implements `state.ports.LineStore`."""
+    """Implements `state.ports.LineStore`.
 
-    def __init__(self, database: Database, replica_id: ReplicaId) -> None:
-        self._database = database
+    Who joins shares `joins` with all other callers. Who serves has `claims` for itself, so that the line
+    moves on however many join.
+    """
+
+    def __init__(self, joins: Database, claims: Database, replica_id: ReplicaId) -> None:
+        self._joins = joins
+        self._claims = claims
         self._replica_id = UUID(replica_id)
 
-    async def join(self, run: NewRun, joining: Joining, first: Sequence[Record]) -> None:
-        async with self._database.connection() as connection:
+    async def join(
+        self, run: NewRun, joining: Joining, first: Sequence[Record], check: Callable[[int], None]
+    ) -> int:
+        async with self._joins.connection() as connection, connection.transaction():
             while not await connection.fetchrow(
                 _JOIN,
                 UUID(run.run_id),
@@ -115,7 +122,7 @@ class PostgresLine:
                 run.wants,
                 joining.spacing_seconds,
                 joining.lead_seconds,
-                joining.wait_seconds,
+                run.wait_seconds,
                 [r.sequence for r in first],
                 [r.payload for r in first],
                 self._replica_id,
@@ -123,13 +130,16 @@ class PostgresLine:
                 holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
                 if holder is not None:  # else it has ended between the two
                     raise ConversationBusyError(holder.hex)
+            place: int = (await connection.fetch(_PLACES, [UUID(run.run_id)]))[0]["place"]
+            check(place)
+        return place
 
     async def wanted(self) -> Collection[str]:
-        async with self._database.connection() as connection:
+        async with self._claims.connection() as connection:
             return [row["wants"] for row in await connection.fetch(_WANTED)]
 
     async def claim(self, wants: str) -> ClaimedRun | None:
-        async with self._database.connection() as connection:
+        async with self._claims.connection() as connection:
             row = await connection.fetchrow(_CLAIM, self._replica_id, wants)
         if row is None:
             return None
@@ -145,12 +155,12 @@ class PostgresLine:
         )
 
     async def places(self, run_ids: Collection[RunId]) -> Mapping[RunId, int]:
-        async with self._database.connection() as connection:
+        async with self._claims.connection() as connection:
             rows = await connection.fetch(_PLACES, [UUID(run_id) for run_id in run_ids])
         return {RunId(row["run_id"].hex): row["place"] for row in rows}
 
     async def end_overdue(self, end: Callable[[UnattendedRun], tuple[RunOutcome, Record]]) -> int:
-        async with self._database.connection() as connection, connection.transaction():
+        async with self._claims.connection() as connection, connection.transaction():
             rows = await connection.fetch(_OVERDUE)
             for run in map(unattended.unattended, rows):
                 await unattended.end(connection, run, *end(run))

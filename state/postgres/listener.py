@@ -3,11 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Self
 
 import asyncpg
 
+from state.background import BackgroundTask
 from state.errors import DatabaseUnavailableError
 from state.postgres.database import translated
 
@@ -19,7 +18,7 @@ QUEUED = "run_queued"
 _RETRY_SECONDS = 0.5
 
 
-class Listener:
+class Listener(BackgroundTask):
     """Passes notifications on, on a connection of its own, which it makes again whenever it is lost.
 
     `hear`, by channel, gets the words of one notification. What is said while the connection is down is not
@@ -27,32 +26,14 @@ class Listener:
     """
 
     def __init__(self, dsn: str, hear: Mapping[str, Callable[[Iterable[str]], None]]) -> None:
+        super().__init__("listener")
         self._dsn = dsn
         self._hear = hear
-        self._task: asyncio.Task[None] | None = None
         self._hearing = asyncio.Event()
 
     async def hearing(self) -> None:
         """Return when it hears: what is said from now on arrives, as long as the connection lives."""
         await self._hearing.wait()
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="listener")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def died(self) -> None:
-        """Complete when it has ended by itself, which it never should."""
-        if self._task is not None:
-            await asyncio.wait({self._task})
-            if not self._task.cancelled():
-                self._task.result()
 
     async def _run(self) -> None:
         while True:

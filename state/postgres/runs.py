@@ -46,9 +46,11 @@ _BEGIN = f"""
 WITH run AS (
     INSERT INTO runs (
         run_id, owner, kind, conversation_id, agent_name, state, attempt, request, start_time,
-        replica_id, survives, wants
+        replica_id, survives, wants, wait_until
     )
-    VALUES ($1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10, $11)
+    VALUES (
+        $1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10, $11, now() + make_interval(secs => $13)
+    )
     ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
     RETURNING run_id, owner
 ), events AS (
@@ -78,9 +80,20 @@ RETURNING runs.run_id, pg_notify('run_events', left(runs.run_id::text, 8))
 
 _REQUEUE = f"""
 WITH {FENCE}
-UPDATE runs SET state = 'queued', replica_id = NULL, update_time = now()
+UPDATE runs SET state = 'queued', replica_id = NULL, wait_until = NULL, update_time = now()
 FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
-RETURNING runs.run_id
+RETURNING runs.run_id, pg_notify('run_queued', '')
+"""  # noqa: S608 - a constant
+
+# A chat that its caller waits for stays with its replica, and waits no longer than it was going to.
+_DEFER = f"""
+WITH {FENCE}
+UPDATE runs SET
+    state = 'queued', deferrals = deferrals + 1, update_time = now(),
+    replica_id = CASE WHEN survives THEN NULL ELSE replica_id END,
+    wait_until = CASE WHEN kind = 'chat' THEN wait_until END
+FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
+RETURNING runs.run_id, pg_notify('run_queued', '')
 """  # noqa: S608 - a constant
 
 # A running run is never cancelled in one step: the table of transitions knows only this way.
@@ -144,6 +157,7 @@ class PostgresRunStore:
             run.survives,
             run.wants,
             thread_id(run.owner, run.conversation_id),
+            run.wait_seconds,
         )
         return head
 
@@ -152,6 +166,14 @@ class PostgresRunStore:
             done = await connection.fetchval(_REQUEUE, *fence_arguments(attempt))
         if done is None:
             raise lost(attempt)
+
+    async def defer(self, attempt: Attempt) -> None:
+        async with self._database.connection() as connection:
+            if await connection.fetchval(_DEFER, *fence_arguments(attempt)) is None:
+                row = await connection.fetchrow(_STANDS, *fence_arguments(attempt))
+                if row is not None and row["state"] == RunState.CANCELLING:
+                    raise CancelledRunError("the run was cancelled")
+                raise lost(attempt)
 
     async def finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
         await self._patience(lambda: self._finish(attempt, outcome, last))

@@ -26,8 +26,8 @@ _REPORT_SECONDS = 3600.0
 class PostgresStores:
     """The stores of one process, open inside its context.
 
-    `pool_size` connections serve callers and runs. Beats and reaping have one each, because they may wait for
-    nobody's work; retention has one, because nobody may wait for its. Runs outlast an outage of
+    `pool_size` connections serve callers and runs. Beats, reaping and claims have one each, because they may
+    wait for nobody's work; retention has one, because nobody may wait for its. Runs outlast an outage of
     `outage_seconds`, unless `hurried` is set.
     """
 
@@ -53,15 +53,16 @@ class PostgresStores:
                 statement_seconds=statement_seconds,
             )
 
-        self.database, beats, reaps, retention = database(pool_size), database(1), database(1), database(1)
-        self._databases = (self.database, beats, reaps, retention)
+        self.database = database(pool_size)
+        beats, reaps, claims, retention = (database(1) for _ in range(4))
+        self._databases = (self.database, beats, reaps, claims, retention)
         patience = Patience(outage_seconds, hurried)
         self.runs = PostgresRunStore(self.database, replica_id, patience)
         self.events = PostgresEventStore(self.database, patience)
         self.checkpoints = PatientSaver(self.database, patience)
         self.branches = PostgresBranches(self.database)
         self.conversations = PostgresConversations(self.database)
-        self.line = PostgresLine(reaps, replica_id)
+        self.line = PostgresLine(self.database, claims, replica_id)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self.retention = PostgresRetention(retention)
         self._opened = AsyncExitStack()

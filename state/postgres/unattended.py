@@ -18,7 +18,10 @@ run_id, owner, kind, agent_name, conversation_id, state, survives, wants,
 (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
 """
 
-_REQUEUE = "UPDATE runs SET state = 'queued', replica_id = NULL, update_time = now() WHERE run_id = $1"
+_REQUEUE = """
+UPDATE runs SET state = 'queued', replica_id = NULL, wait_until = NULL, update_time = now() WHERE run_id = $1
+RETURNING pg_notify('run_queued', '')
+"""
 _LAST_RECORD = """
 INSERT INTO run_events (run_id, sequence, owner, payload, terminal) VALUES ($1, $2, $3, $4, true)
 """
@@ -46,7 +49,7 @@ def unattended(row: asyncpg.Record) -> UnattendedRun:
 
 async def requeue(connection: "Connection", run: UnattendedRun) -> None:
     """Put it back in line."""
-    await connection.execute(_REQUEUE, UUID(run.run_id))
+    await connection.fetchval(_REQUEUE, UUID(run.run_id))
 
 
 async def end(connection: "Connection", run: UnattendedRun, outcome: RunOutcome, record: Record) -> None:

@@ -86,6 +86,9 @@ class MemoryGate:
             info.provider, info.model, state, self.in_flight, limits.max_concurrency, retry_after, 0.0, None
         )
 
+    def set_share(self, replicas: int) -> None:
+        self.replicas = replicas
+
     def on_room(self, listener: Callable[[], None]) -> Callable[[], None]:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)

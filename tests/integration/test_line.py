@@ -25,7 +25,7 @@ from state.postgres.line import PostgresLine
 from state.postgres.runs import PostgresRunStore
 
 REPLICA = ReplicaId("0" * 32)
-USUAL = Joining(wait_seconds=60.0, spacing_seconds=5.0)
+USUAL = Joining(spacing_seconds=5.0)
 CHAT, FAST = "class:chat", "class:fast"
 
 
@@ -37,18 +37,33 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def line(database: Database) -> PostgresLine:
-    return PostgresLine(database, REPLICA)
+    return PostgresLine(database, database, REPLICA)
 
 
-def new_run(owner: str = "ann", conversation: str = "", wants: str = CHAT) -> NewRun:
+def new_run(
+    owner: str = "ann", conversation: str = "", wants: str = CHAT, wait_seconds: float = 60.0
+) -> NewRun:
     run_id = uuid4().hex
     name = ConversationId(conversation or run_id)
-    return NewRun(RunId(run_id), Owner(owner), RunKind.CHAT, name, "chat", b"request", wants=wants)
+    return NewRun(
+        RunId(run_id),
+        Owner(owner),
+        RunKind.CHAT,
+        name,
+        "chat",
+        b"request",
+        wants=wants,
+        wait_seconds=wait_seconds,
+    )
+
+
+def anywhere(place: int) -> None:
+    """Every place will do."""
 
 
 async def join(line: PostgresLine, *runs: NewRun, joining: Joining = USUAL) -> list[RunId]:
     for run in runs:
-        await line.join(run, joining, [Record(1, b"queued")])
+        await line.join(run, joining, [Record(1, b"queued")], anywhere)
     return [run.run_id for run in runs]
 
 
@@ -79,7 +94,7 @@ async def test_a_higher_priority_goes_first_until_others_have_waited_for_as_long
     await connection.execute("UPDATE orchestrator.runs SET rank = rank - interval '90 s'")
     await connection.close()
     [usual] = await join(line, new_run("b"))
-    [urgent] = await join(line, new_run("c"), joining=Joining(60.0, 5.0, lead_seconds=60.0))
+    [urgent] = await join(line, new_run("c"), joining=Joining(5.0, lead_seconds=60.0))
     assert await taken(line) == [waited, urgent, usual]
 
 
@@ -116,7 +131,7 @@ async def test_a_run_in_line_has_its_first_records_and_its_first_attempt_when_it
 async def test_a_chat_in_line_holds_its_conversation(line: PostgresLine, database: Database) -> None:
     [first] = await join(line, new_run(conversation="c1"))
     for begin in (
-        line.join(new_run(conversation="c1"), USUAL, []),
+        line.join(new_run(conversation="c1"), USUAL, [], anywhere),
         PostgresRunStore(database, REPLICA).begin(new_run(conversation="c1"), []),
     ):
         with pytest.raises(ConversationBusyError) as busy:
@@ -125,7 +140,7 @@ async def test_a_chat_in_line_holds_its_conversation(line: PostgresLine, databas
 
 
 async def test_who_has_waited_too_long_ends_and_nobody_else(line: PostgresLine, database: Database) -> None:
-    [late] = await join(line, new_run("a"), joining=Joining(0.0, 5.0))
+    [late] = await join(line, new_run("a", wait_seconds=0.0))
     [patient] = await join(line, new_run("b"))
     seen: list[UnattendedRun] = []
 

@@ -197,14 +197,79 @@ async def test_a_run_is_served_by_the_replica_that_has_room(
         del free
 
 
-async def test_a_provider_that_refuses_makes_turns_wait_as_long_as_it_says(service: Service) -> None:
+async def test_a_turn_that_the_provider_refuses_waits_as_long_as_it_says(service: Service) -> None:
     service.provider.enqueue(Script(status=429, retry_after=1))
-    with pytest.raises(grpc.aio.AioRpcError):
-        await service.chat("refused")
     began = asyncio.get_running_loop().time()
-    chunks = await service.chat("later")
-    assert chunks[-1].HasField("complete")
+    chunks = await service.chat("refused")
     assert asyncio.get_running_loop().time() - began >= 0.8
+    assert chunks[-1].complete.final_text == text_of(chunks)
+    assert said(service.provider) == ["refused", "refused"]
+    logged = [chunk.sequence for chunk in chunks if chunk.sequence]
+    assert logged == list(range(1, len(logged) + 1))
+
+
+async def test_who_comes_after_a_refused_turn_stands_behind_it(service: Service) -> None:
+    service.provider.enqueue(Script(status=429, retry_after=3))
+    first, told = await in_line(service, "first")
+    second, behind = await in_line(service, "second", user_id="bob")
+    assert (told.status.queue_position, behind.status.queue_position) == (1, 2)
+    await asyncio.gather(collect(first, []), collect(second, []))
+    assert said(service.provider) == ["first", "first", "second"]
+
+
+async def test_a_refused_turn_whose_caller_leaves_is_not_called_for_again(service: Service) -> None:
+    service.provider.enqueue(Script(status=429, retry_after=3))
+    gone, told = await in_line(service, "gone")
+    gone.cancel()
+    assert await service.run_ended(told.run_id) == "cancelled"
+    assert said(service.provider) == ["gone"]
+
+
+async def test_a_refused_turn_waits_no_longer_than_any_other(service: Service) -> None:
+    service.provider.enqueue(Script(status=429, retry_after=60))
+    options = pb.RunOptions(max_wait=Duration(nanos=500_000_000))
+    error = await failure(service.stub.StreamChat(chat_request("waits", run_options=options)))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error_info(error).reason == "PROVIDER_SATURATED"
+    assert (retry_delay(error) or 0) > 30
+
+
+async def test_a_refused_turn_that_will_not_wait_fails(service: Service) -> None:
+    service.provider.enqueue(Script(status=429, retry_after=60))
+    error = await failure(service.stub.StreamChat(chat_request("no", run_options=FAIL)))
+    assert error_info(error).reason == "PROVIDER_SATURATED"
+    assert said(service.provider) == ["no"]
+
+
+async def test_a_turn_that_cannot_make_its_deadline_is_refused_at_once_and_leaves_nothing(
+    service: Service,
+) -> None:
+    first = await answering(service)
+    service.provider.default = Script(tokens=("a", "b"), token_interval=0.5)
+    served = [await in_line(service, f"served {n}", user_id=f"user-{n}") for n in range(4)]
+    service.provider.release()
+    await asyncio.gather(collect(first, []), *(collect(call, []) for call, _ in served))
+    await answering(service)  # about one a second was served: the line knows that now
+    behind = [await in_line(service, f"behind {n}", user_id=f"later-{n}") for n in range(3)]
+    began = asyncio.get_running_loop().time()
+    call = service.stub.StreamChat(chat_request("late", conversation_id="late"), timeout=0.9)
+    error = await failure(call)
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert asyncio.get_running_loop().time() - began < 0.9
+    service.provider.release()
+    await asyncio.gather(*(collect(call, []) for call, _ in behind))
+    assert "late" not in said(service.provider)
+
+
+async def test_what_a_request_says_of_its_chunks_holds_for_a_turn_that_waited(service: Service) -> None:
+    first = await answering(service)
+    options = pb.StreamOptions(coalesce_window=Duration(seconds=1))
+    call, _ = await in_line(service, stream_options=options)
+    service.provider.default = Script(tokens=tuple("abcdefgh"), token_interval=0.02)
+    service.provider.release()
+    texts = [chunk.content.text async for chunk in call if chunk.content.text]
+    assert texts == ["a", "bcdefgh"]
+    await collect(first, [])
 
 
 async def test_start_task_is_not_built_and_says_so(service: Service) -> None:

@@ -14,6 +14,8 @@ from tests.fakes.scripted_provider.script import Fault, FaultKind, Script, Scrip
 from tests.harness.service import Service, chat_request, collect, running_service, text_of
 from tests.harness.statuses import error_info, retry_delay
 
+FAIL = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)
+
 
 async def test_a_turn_is_status_then_content_then_one_complete(service: Service) -> None:
     service.provider.enqueue(Script(tokens=("Good", " morning", ".")))
@@ -162,7 +164,7 @@ async def test_a_provider_failure_is_one_error_chunk_and_the_same_status(
     service: Service, script: Script, code: grpc.StatusCode, reason: str, retries: bool
 ) -> None:
     service.provider.enqueue(script)
-    call = service.stub.StreamChat(chat_request())
+    call = service.stub.StreamChat(chat_request(run_options=FAIL))
     chunks: list[pb.ChatChunk] = []
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await collect(call, chunks)
@@ -177,7 +179,7 @@ async def test_a_provider_failure_is_one_error_chunk_and_the_same_status(
 async def test_the_wait_a_provider_asks_for_is_passed_on(service: Service) -> None:
     service.provider.enqueue(Script(status=429, retry_after=7))
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await service.chat()
+        await service.chat(run_options=FAIL)
     assert retry_delay(raised.value) == 7
 
 

@@ -114,7 +114,7 @@ async def serve(dsn: str, replica_id: ReplicaId) -> None:
 
 async def _beat(leases: PostgresLeases) -> None:
     while True:
-        await leases.beat()
+        await leases.beat(6.0)
         await asyncio.sleep(_BEAT_SECONDS)
 
 

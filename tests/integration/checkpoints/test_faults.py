@@ -118,7 +118,7 @@ async def test_no_turn_is_lost_when_a_stopped_process_wakes_up_past_its_lease(
 ) -> None:
     conversation, acknowledged = opened[side]("pause"), list[str]()
     leases = PostgresLeases(database, database, REPLICA, version="test")
-    line = PostgresLine(database, REPLICA)
+    line = PostgresLine(database, database, REPLICA)
     async with replica(dsn) as paused:
         for number in range(rounds):
             run_id = await paused.think(side, "pause", f"paused {number}")

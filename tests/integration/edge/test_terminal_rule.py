@@ -43,6 +43,7 @@ def breaking(kind: FaultKind, after: int = 0) -> Script:
     return Script(tokens=("one", " two", " three"), fault=Fault(kind, after))
 
 
+FAIL = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)
 DRAINED = Failing(HELD, Code.UNAVAILABLE, "DRAINING", 1.0, "one")
 INTERNAL = Failing(HELD, Code.INTERNAL, "INTERNAL", partial="one two")
 FAILING = {
@@ -151,7 +152,7 @@ async def test_a_run_that_fails_says_so_once_and_the_same_everywhere(
     limits = {"max_seconds": failing.run_seconds}
     async with running_service(dsn, provider, timeouts=failing.timeouts, run=limits) as service:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await collect(service.stub.StreamChat(chat_request()), chunks)
+            await collect(service.stub.StreamChat(chat_request(run_options=FAIL)), chunks)
     await assert_all_agree(dsn, chunks, raised.value, failing)
 
 

@@ -33,8 +33,8 @@ WINDOWS = 8
 NATIVE_BYTES = 20.0
 PYTHON_BLOCKS = 0.5
 POOL_SIZE = 4
-BESIDES = 3
-"""Connections of the replica's own, to beat and to reap."""
+BESIDES = 4
+"""Connections of the replica's own, to beat, to reap, to claim and to delete."""
 SETTLED_SECONDS = 20.0
 NOT_ENDED = "SELECT count(*) FROM orchestrator.runs WHERE end_time IS NULL"
 SESSIONS = """

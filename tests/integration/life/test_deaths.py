@@ -16,7 +16,7 @@ from agents.runner import AgentRunner
 from main import CATALOG, edge_of, limits_of, stores_at
 from orchestrator.application import Application, Codec
 from orchestrator.codec.chunks import encode, unfinished_text
-from orchestrator.codec.requests import kept_command
+from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService, Probe
 from orchestrator.server import Listening, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
@@ -100,7 +100,7 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
         stores_at(settings, dsn, ReplicaId("0" * 32), None) as stores,
         scripted_models(provider.base_url) as models,
     ):
-        runner, codec = AgentRunner(stores.checkpoints), Codec(encode, kept_command, unfinished_text)
+        runner, codec = AgentRunner(stores.checkpoints), Codec(encode, kept_assignment, unfinished_text)
         async with Application(
             stores, catalog, runner, models, codec=codec, limits=limits_of(settings)
         ) as app:

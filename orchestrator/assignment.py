@@ -1,0 +1,28 @@
+"""What a run is to do, whichever call began it."""
+
+from dataclasses import dataclass
+
+from agents.turn import Turn
+from providers.pool.choice import PinnedChoice
+from state.models import ConversationId, Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One user turn or task, as accepted.
+
+    An empty `conversation_id` begins a new conversation. `model` None leaves the choice to the agent.
+    `base_checkpoint_id` is where to go on from, if not from the newest. `request` is the request as it came,
+    to be kept with the run. `waits`: for a provider that has no room, even if it seemed to have some; else
+    the run fails then. `window_seconds` None = the server's own.
+    """
+
+    owner: Owner
+    conversation_id: ConversationId
+    agent_type: str
+    base_checkpoint_id: str
+    model: PinnedChoice | None
+    turn: Turn
+    request: bytes
+    waits: bool = True
+    window_seconds: float | None = None

@@ -1,0 +1,54 @@
+"""Taking up a run from the line, whoever began it."""
+
+from collections.abc import Callable, Iterable
+
+from orchestrator.assignment import Assignment
+from orchestrator.events import AttemptBegan, RunEvent, StatusChanged
+from orchestrator.supervisor import RunSupervisor
+from orchestrator.workshop import Workshop
+from providers.pool.admission import Admitted
+from state.event_log import EventLog
+from state.models import ClaimedRun, RunKind, RunState
+
+
+class Continuation:
+    """`decode` reads a kept request again; `unfinished_text` finds the first text in a log without an end."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        supervisor: RunSupervisor,
+        log: EventLog,
+        *,
+        decode: Callable[[RunKind, bytes], Assignment],
+        unfinished_text: Callable[[Iterable[bytes]], int | None],
+    ) -> None:
+        self._workshop = workshop
+        self._supervisor = supervisor
+        self._log = log
+        self._decode = decode
+        self._unfinished_text = unfinished_text
+
+    async def take_up(self, claimed: ClaimedRun, admitted: Admitted) -> None:
+        """Begin a run that was in line, or go on with one that another process, or this one, has left."""
+        attempt = claimed.attempt
+        try:
+            log = await self._log.stored(attempt.owner, attempt.run_id)
+            assignment = self._decode(claimed.kind, claimed.request)
+        except BaseException:
+            admitted.abandon()
+            raise
+        shown = self._unfinished_text(record.payload for record in log)
+        again = attempt.number > 1
+        begins: RunEvent = StatusChanged(RunState.RUNNING, "Answering again" if again else "Answering")
+        if shown is not None:
+            begins = AttemptBegan(attempt.number, shown)
+        work = self._workshop.work_again(assignment, claimed, admitted)
+        self._supervisor.take_up(
+            claimed,
+            begins,
+            work,
+            admitted.abandon,
+            waits=assignment.waits,
+            window_seconds=assignment.window_seconds,
+        )
