@@ -13,6 +13,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 MODEL := .venv/.model
 PROTOS := .venv-protos/.stamp
+SPIN := .venv/.spin
 
 ifdef UV
   venv = uv venv -q --clear --python $(PYTHON) $(1)
@@ -22,7 +23,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes $(2)
 endif
 
-.PHONY: help run serve chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants bench lock clean
+.PHONY: help run serve chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants model-check bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -43,10 +44,10 @@ migrate: $(RUNTIME) ## Bring the database schema up to date and end
 storage: $(RUNTIME) ## Show which tables and conversations take up how many bytes
 	@$(BIN)/python main.py storage
 
-test: $(DEV) $(MODEL) $(PROTOS) ## Install what is missing and run all tests
+test: $(DEV) $(MODEL) $(PROTOS) $(SPIN) ## Install what is missing and run all tests
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
-test-fast: $(DEV) $(PROTOS) ## The tests that need no model
+test-fast: $(DEV) $(PROTOS) $(SPIN) ## The tests that need no model
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m 'not model'
 
 check: lint types imports contract deploy-check test ## Everything CI runs
@@ -83,6 +84,9 @@ soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in
 
 mutants: $(DEV) $(MODEL) ## Break each trap's guard on purpose and see its test fail; some of them: make mutants ONLY="guard"
 	$(BIN)/python -m tests.mutants $(ONLY)
+
+model-check: $(DEV) $(SPIN) ## Check the model of a run's protocol in all its interleavings, and that its mutants fail
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal tests/protocol
 
 bench: $(DEV) $(MODEL) ## Time to the first token beside the provider asked directly; to SERVING; our saver beside LangGraph's
 	$(BIN)/python -m bench.first_token
@@ -127,3 +131,8 @@ $(PROTOS): requirements-protos.txt
 	@$(call venv,.venv-protos)
 	@$(call install,.venv-protos,-r requirements-protos.txt)
 	@touch $@
+
+# Not fatal where it cannot be installed: then the tests of the model are skipped, with the reason. It is with CI set.
+$(SPIN): deploy/install_spin.sh | .venv/bin/python
+	@deploy/install_spin.sh
+	@if command -v spin >/dev/null && command -v cc >/dev/null; then touch $@; fi
