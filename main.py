@@ -31,6 +31,7 @@ from config.command_line import complain, parse, say, storage_report
 from config.load import SettingsError, environment, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
+from orchestrator.again import RetryPolicy
 from orchestrator.application import Application, Codec, Limits
 from orchestrator.chat_service import ChatTimes
 from orchestrator.codec.chunks import encode, unfinished_text
@@ -38,11 +39,13 @@ from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
+from orchestrator.line import LineLimits
 from orchestrator.replica import LeaseTimes
 from orchestrator.retention import RetentionTimes
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunLimits
+from orchestrator.tasks import TaskTimes
 from providers.anthropic.model import ANTHROPIC_URL, AnthropicModel
 from providers.file.defaults import from_keys, single_model
 from providers.file.entries import DEFAULT_CLASS, ProviderConfiguration, Timeouts
@@ -198,20 +201,18 @@ async def assembled(
 
 def limits_of(settings: Settings) -> Limits:
     """What the settings say of runs, their readers and what is left of them."""
-    run, stream = settings.run, settings.stream
-    return Limits(
-        runs=RunLimits(
-            window_seconds=stream.window_seconds,
-            buffer_characters=stream.buffer_characters,
-            drain_seconds=settings.server.drain_seconds,
-            max_seconds=run.max_seconds,
-        ),
+    run, stream, waits = settings.run, settings.stream, settings.queue.timeout_seconds
+    return picked(
+        Limits,
+        stream,
+        settings.database,
+        runs=picked(RunLimits, stream, settings.server, run, retries=picked(RetryPolicy, run)),
         caps=RunCaps(max_repeated_chunks=run.max_repeated_chunks),
         leases=picked(LeaseTimes, run),
         retention=picked(RetentionTimes, settings.retention),
-        chat=ChatTimes(stream.heartbeat_seconds, run.max_wait_seconds),
-        tail_records=stream.tail_records,
-        outage_seconds=settings.database.outage_seconds,
+        chat=picked(ChatTimes, stream, run, queue_seconds=waits),
+        tasks=picked(TaskTimes, run, queue_seconds=waits),
+        line=picked(LineLimits, settings.queue),
     )
 
 

@@ -15,12 +15,14 @@ from orchestrator.chat_service import ChatService, ChatTimes
 from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
 from orchestrator.events import ChunkEncoder
-from orchestrator.line import Line
+from orchestrator.line import Line, LineLimits
+from orchestrator.reading import RunReader
 from orchestrator.replica import LeaseTimes, Replica
 from orchestrator.resume import ResumeService
 from orchestrator.retention import Retention, RetentionTimes
 from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
+from orchestrator.tasks import TaskService, TaskTimes
 from orchestrator.turns import Turns
 from orchestrator.workshop import Workshop
 from providers.pool.pool import ModelPool
@@ -33,8 +35,10 @@ from state.ports import (
     EventStore,
     LeaseStore,
     LineStore,
+    RequestKeyStore,
     RetentionStore,
     RunStore,
+    TaskStore,
 )
 
 
@@ -49,6 +53,10 @@ class Stores(Protocol):
     def leases(self) -> LeaseStore: ...
     @property
     def line(self) -> LineStore: ...
+    @property
+    def tasks(self) -> TaskStore: ...
+    @property
+    def keys(self) -> RequestKeyStore: ...
     @property
     def branches(self) -> BranchStore: ...
     @property
@@ -75,6 +83,8 @@ class Limits:
     leases: LeaseTimes
     retention: RetentionTimes
     chat: ChatTimes
+    tasks: TaskTimes
+    line: LineLimits
     tail_records: int
     outage_seconds: float
 
@@ -98,12 +108,22 @@ class Application:
         self.supervisor = RunSupervisor(stores.runs, log, codec.encode, limits.runs, hurried=hurried)
         self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
         workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
-        self.line = self._line(stores.line, workshop, codec, look_seconds=limits.leases.reap_seconds)
+        self.line = self._line(stores.line, workshop, codec, limits)
         turns = Turns(stores.runs, log, self._cancellation.cancel)
+        reader = RunReader(log, self.line)
         self.chat = ChatService(
-            workshop, self.supervisor, log, room=self.room, line=self.line, turns=turns, times=times
+            workshop,
+            self.supervisor,
+            reader,
+            keys=stores.keys,
+            runs=stores.runs,
+            room=self.room,
+            line=self.line,
+            turns=turns,
+            times=times,
         )
-        self.resume = ResumeService(stores.runs, log, heartbeat_seconds=times.heartbeat_seconds)
+        self.tasks = self._tasks(stores, workshop, codec, limits.tasks)
+        self.resume = ResumeService(stores.runs, log, reader, heartbeat_seconds=times.heartbeat_seconds)
         self.conversations = ConversationService(
             stores.conversations,
             stores.runs,
@@ -116,7 +136,21 @@ class Application:
         self._models = models
         self._parts = AsyncExitStack()
 
-    def _line(self, store: LineStore, workshop: Workshop, codec: Codec, *, look_seconds: float) -> Line:
+    def _tasks(self, stores: Stores, workshop: Workshop, codec: Codec, times: TaskTimes) -> TaskService:
+        return TaskService(
+            workshop,
+            self.supervisor,
+            self.log,
+            tasks=stores.tasks,
+            keys=stores.keys,
+            room=self.room,
+            line=self.line,
+            cancellation=self._cancellation,
+            decode=codec.assignment,
+            times=times,
+        )
+
+    def _line(self, store: LineStore, workshop: Workshop, codec: Codec, limits: Limits) -> Line:
         again = Continuation(
             workshop,
             self.supervisor,
@@ -131,7 +165,8 @@ class Application:
             codec.encode,
             cancel=self._cancellation.cancel,
             take_up=again.take_up,
-            look_seconds=look_seconds,
+            limits=limits.line,
+            look_seconds=limits.leases.reap_seconds,
         )
 
     def _counted(self, replicas: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import Protocol
@@ -14,14 +15,52 @@ from orchestrator.unattended import Ended, ended
 from providers.gate.base import Saturated, SaturatedBy
 from providers.pool.admission import Admitted, Refusal, error_of
 from state.background import BackgroundTask
-from state.errors import NotFoundError, OrchestratorError, ProviderSaturatedError
-from state.models import ClaimedRun, Joining, NewRun, Owner, Record, RunId, RunState, UnattendedRun
+from state.errors import DeadlineExceededError, NotFoundError, OrchestratorError, ProviderSaturatedError
+from state.models import (
+    ClaimedRun,
+    Joining,
+    NewRun,
+    Owner,
+    Priority,
+    Record,
+    RunId,
+    RunKind,
+    RunState,
+    UnattendedRun,
+)
 from state.ports import LineStore
+from state.tasks import LineLoad
 
 logger = logging.getLogger(__name__)
 
 _SPACING_SECONDS = 5.0
 """How far a user's next run stands behind the one before it."""
+_ALWAYS_FIRST = 1e9
+"""Seconds that nobody ever waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineLimits:
+    """From `high_share` of `capacity` runs, queued and running, on nobody joins, until below `low_share`.
+
+    `priority_seconds`: a step of priority counts as so many seconds of waiting; 0 = whoever waits, it goes
+    first.
+    """
+
+    capacity: int
+    high_share: float
+    low_share: float
+    priority_seconds: float
+
+    @property
+    def high(self) -> int:
+        """The mark from which on nobody joins."""
+        return max(1, round(self.capacity * self.high_share))
+
+    def joining(self, priority: Priority) -> Joining:
+        low = max(1, round(self.capacity * self.low_share))
+        lead = (priority - Priority.NORMAL) * (self.priority_seconds or _ALWAYS_FIRST)
+        return Joining(_SPACING_SECONDS, self.high, low, lead)
 
 
 class Provider(Protocol):
@@ -36,6 +75,10 @@ class Worker(Protocol):
 
     @property
     def draining(self) -> bool: ...
+    @property
+    def active(self) -> int: ...
+    @property
+    def quarantined(self) -> bool: ...
 
 
 TakeUp = Callable[[ClaimedRun, Admitted], Awaitable[None]]
@@ -60,6 +103,7 @@ class Line(BackgroundTask):
         *,
         cancel: Cancel,
         take_up: TakeUp,
+        limits: LineLimits,
         look_seconds: float,
     ) -> None:
         super().__init__("line")
@@ -69,6 +113,7 @@ class Line(BackgroundTask):
         self._worker = worker
         self._encode = encode
         self._cancel = cancel
+        self._limits = limits
         self._look_seconds = look_seconds
         self._woken = asyncio.Event()
         self._somebody_joined = True
@@ -91,8 +136,16 @@ class Line(BackgroundTask):
         self._woken.set()
 
     def is_waited_for(self, wants: str) -> bool:
-        """Whether somebody is in line for this: who comes now stands behind."""
-        return wants in self._waiting
+        """Whether who comes now stands behind: somebody waits, or being served here would be too risky."""
+        return wants in self._waiting or self._worker.quarantined
+
+    async def load(self) -> LineLoad:
+        """How full it is, over all replicas."""
+        return await self._store.load(self._limits.high)
+
+    @property
+    def capacity(self) -> int:
+        return self._limits.capacity
 
     @property
     def draining(self) -> bool:
@@ -104,6 +157,8 @@ class Line(BackgroundTask):
 
         Raises:
             ConversationBusyError: Another run of the conversation is active.
+            QueueFullError: Too many wait already, here or elsewhere.
+            SameRequestError, RequestKeyReusedError: Its key is another run's.
             ProviderSaturatedError: Its turn would not come in the `seconds_left` to its caller.
             DatabaseUnavailableError: Nothing was begun.
         """
@@ -114,7 +169,7 @@ class Line(BackgroundTask):
                 raise ProviderSaturatedError("the caller's deadline comes before its turn", retry_after=wait)
 
         record = Record(1, self._encode(status, ChunkHeader.now(run.run_id, run.agent_name, 1)))
-        position = await self._store.join(run, Joining(_SPACING_SECONDS), [record], check)
+        position = await self._store.join(run, self._limits.joining(run.priority), [record], check)
         self._waiting.add(run.wants)
         self.wake()
         return position
@@ -143,8 +198,7 @@ class Line(BackgroundTask):
         """What nobody tells: who has waited too long, where the others stand, who joined unheard."""
         self._looked = monotonic()
         self._somebody_joined = True
-        if self._waiting:
-            await self._store.end_overdue(self._overdue)
+        await self._store.end_overdue(self._overdue)
         watched = self.places.watched
         self.places.found(await self._store.places(watched) if watched and self._waiting else {})
 
@@ -171,7 +225,7 @@ class Line(BackgroundTask):
 
     async def _serve_all(self, wants: str) -> bool:
         """Take runs while there is room; whether nobody is left who wants this."""
-        while not self._worker.draining:
+        while not self._worker.draining and not self._worker.quarantined:
             admitted = self._provider.admit(wants)
             if not isinstance(admitted, Admitted):
                 return False
@@ -182,7 +236,7 @@ class Line(BackgroundTask):
     async def _serve_next(self, wants: str, admitted: Admitted) -> bool:
         claimed = None
         try:
-            claimed = await self._store.claim(wants)
+            claimed = await self._store.claim(wants, alone=not self._worker.active)
         finally:
             if claimed is None:
                 admitted.abandon()
@@ -193,6 +247,9 @@ class Line(BackgroundTask):
         return True
 
     def _overdue(self, run: UnattendedRun) -> Ended:
+        if run.kind is RunKind.TASK:
+            late = DeadlineExceededError("no provider had room within the task's queue_timeout")
+            return ended(run, RunState.EXPIRED, late, self._encode)
         verdict = self._provider.admit(run.wants)
         if isinstance(verdict, Admitted):  # a moment too late
             verdict.abandon()

@@ -15,6 +15,9 @@ from state.errors import CancelledRunError, LostAttemptError, OrchestratorError
 from state.models import RunId, RunState, UnattendedRun
 from state.ports import LeaseStore
 
+_MOST_LOSSES = 2
+"""Then it was executed alone, and the process died of it all the same."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -107,7 +110,7 @@ class Replica:
         """How a run of a dead replica ends; None = it does not, it goes back to the line."""
         if run.state is RunState.CANCELLING:
             return ended(run, RunState.CANCELLED, CancelledRunError("the run was cancelled"), self._encode)
-        if run.survives:
+        if run.survives and run.losses < _MOST_LOSSES:
             return None  # it is in line, or goes back there
         died = LostAttemptError("the process that answered has died")
         return ended(run, RunState.FAILED, died, self._encode)

@@ -16,7 +16,7 @@ from providers.pool.model import PooledModel
 from providers.pool.pool import ModelPool
 from providers.pool.run_budget import RunBudget, RunCaps
 from state.errors import ConversationNotEmptyError, PreconditionViolation
-from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RunId, RunKind
+from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RequestKey, RunId, RunKind
 from state.ports import BranchStore
 from state.threads import RunThread, thread_id
 
@@ -66,7 +66,13 @@ class Workshop:
         return Plan(assignment, spec, routing_reason, key_of(choice))
 
     def run_of(
-        self, plan: Plan, kind: RunKind, *, survives: bool, wait_seconds: float | None = None
+        self,
+        plan: Plan,
+        kind: RunKind,
+        *,
+        survives: bool,
+        wait_seconds: float,
+        key: RequestKey | None = None,
     ) -> NewRun:
         """A run for it, with an id of its own, in a conversation of its own if it names none."""
         assignment = plan.assignment
@@ -80,6 +86,7 @@ class Workshop:
             survives=survives,
             wants=plan.wants,
             wait_seconds=wait_seconds,
+            key=key,
         )
 
     def work(self, plan: Plan, run: NewRun, admitted: Admitted) -> Work:

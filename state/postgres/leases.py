@@ -12,7 +12,7 @@ from state.models import (
 )
 from state.postgres import unattended
 from state.postgres.database import Database
-from state.postgres.unattended import COLUMNS
+from state.postgres.unattended import LOCKED
 
 _BEAT = """
 WITH beat AS (
@@ -26,9 +26,8 @@ _LEAVE = "DELETE FROM replicas WHERE replica_id = $1"
 
 # Lost is a run whose replica is silent, and one of ours that we do not execute: its end was not written.
 # A database that has just started, or a connection that was just made, has seen nobody beat yet.
-_LOST = f"""
-SELECT {COLUMNS}
-FROM runs
+_LOST = LOCKED.format("""
+SELECT * FROM runs
 WHERE (
         state IN ('running', 'cancelling')
         -- A caller that waits does so at its replica, and is gone with it.
@@ -49,11 +48,13 @@ WHERE (
         < now() - make_interval(secs => $1)
 ORDER BY run_id LIMIT 100
 FOR UPDATE SKIP LOCKED
-"""  # noqa: S608 - a constant
+""")
 # Without the cast `$1 * 10` is an integer, and a lease of half a second nothing.
 _FORGET = "DELETE FROM replicas WHERE beat_time < now() - make_interval(secs => $1::double precision * 10)"
 
-_CANCELLING = "SELECT run_id FROM runs WHERE replica_id = $1 AND state = 'cancelling'"
+_CANCELLING = (
+    "SELECT run_id FROM runs WHERE replica_id = $1 AND state = 'cancelling' AND NOT cancel_after_step"
+)
 
 
 class PostgresLeases:
@@ -90,7 +91,7 @@ class PostgresLeases:
                 if ended := end(run):
                     await unattended.end(connection, run, *ended)
                 else:
-                    await unattended.requeue(connection, run)
+                    await unattended.requeue(connection, run, self._replica_id)
             await connection.execute(_FORGET, lease_seconds)
         return len(rows)
 

@@ -14,6 +14,12 @@ BUILT = {
     "ListCheckpoints",
     "DeleteConversation",
     "GetProviderStatus",
+    "StartTask",
+    "GetTaskStatus",
+    "WatchTask",
+    "CancelTask",
+    "ListTasks",
+    "RetryTask",
     "HealthCheck",
     "GetServerInfo",
 }

@@ -40,5 +40,8 @@ async def test_what_its_features_promise_is_so(service: Service) -> None:
         "on_busy",
         "branching",
         "on_saturated_wait",
+        "on_saturated_start_task",
+        "tasks",
+        "request_id",
     ]
     assert all(chunk.WhichOneof("payload") for chunk in await service.chat())
