@@ -104,8 +104,7 @@ async def test_a_task_that_is_cancelled_after_its_step_keeps_what_the_step_broug
     task = await start(roomy, conversation_id="c1")
     request = pb.CancelTaskRequest(user_id="ann", task_id=task.task_id, mode=pb.CANCEL_MODE_AFTER_STEP)
     cancelling = asyncio.ensure_future(roomy.stub.CancelTask(request))
-    while (await status(roomy, task.task_id)).state != pb.TASK_STATE_CANCELLING:
-        await asyncio.sleep(0)  # each look is a call, which takes its time
+    await roomy.run_is(task.task_id, "cancelling")
     roomy.provider.release()
     response = await cancelling
     assert (response.task.state, response.task.result) == (pb.TASK_STATE_CANCELLED, "one two")
