@@ -10,7 +10,7 @@ from typing import Any, Self
 from orchestrator.again import RetryPolicy
 from orchestrator.events import ChunkEncoder, RunEvent, StatusChanged
 from orchestrator.execution import RunExecution, RunIdentity, Work
-from orchestrator.journal import RunJournal
+from orchestrator.journal import RunJournal, widened
 from orchestrator.lifecycle import ended_after_cancel
 from state.errors import (
     CancelledRunError,
@@ -177,7 +177,7 @@ class RunSupervisor:
             run.run_id,
             run.agent_name,
             self._encode,
-            window=window,
+            window=lambda: widened(window, self.active),
             after=after,
             buffer_characters=self._limits.buffer_characters,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from agents.events import Channel, TextEmitted
@@ -23,6 +24,8 @@ FINISH_REASONS = {
     FinishReason.CONTENT_FILTER: pb.FINISH_REASON_CONTENT_FILTER,
     FinishReason.LIMIT: pb.FINISH_REASON_LIMIT,
 }
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_DAY_SECONDS = 86400
 STATES = {state: pb.TaskState.Value(f"TASK_STATE_{state.name}") for state in RunState}
 
 
@@ -40,9 +43,12 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
         sequence=header.sequence,
         run_id=header.run_id,
         agent_name=header.agent_name,
-        metadata=_metadata(event),
     )
-    chunk.time.FromDatetime(header.time)
+    since = header.time - _EPOCH
+    chunk.time.seconds = since.days * _DAY_SECONDS + since.seconds
+    chunk.time.nanos = since.microseconds * 1000
+    if metadata := _metadata(event):
+        chunk.metadata.update(metadata)
     match event:
         case TextEmitted():
             chunk.content.text = event.text
