@@ -68,6 +68,8 @@ class RunSupervisor:
         self._hurried = hurried or asyncio.Event()
         self._executing: dict[asyncio.Task[None], RunExecution] = {}
         self.draining = False
+        self.unborn: set[RunId] = set()
+        """Runs that nobody was told of, and that may have been committed all the same."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -241,5 +243,7 @@ class RunSupervisor:
             logger.exception("run failed outside its agent", extra={"run_id": run_id})
         finally:
             limit.cancel()
+            if execution.unborn:
+                self.unborn.add(run_id)
             execution.refuse(failure or OrchestratorError("internal error"))
             self._log.close(run_id, failure)

@@ -244,11 +244,13 @@ class LeaseStore(Protocol):
         self,
         lease_seconds: float,
         executing: Collection[RunId],
+        unborn: Collection[RunId],
         end: Callable[[UnattendedRun], tuple[RunOutcome, Record] | None],
     ) -> int:
         """Settle lost runs as `end` says; None puts a run back in line. Returns how many there were.
 
-        Lost is what belongs to a replica silent for so long, and what is ours but not among `executing`.
+        Lost is what belongs to a replica silent for so long, and what is ours but not among `executing`; at
+        once, what is among the `unborn`: of those it was not known whether they had been committed.
         """
         ...
 

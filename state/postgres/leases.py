@@ -34,18 +34,24 @@ WHERE (
         OR (state = 'queued' AND replica_id IS NOT NULL AND NOT survives)
     )
     AND (
-        NOT EXISTS (
-            SELECT 1 FROM replicas
-            WHERE replicas.replica_id = runs.replica_id AND beat_time > now() - make_interval(secs => $1)
-        )
+        run_id = ANY ($4::uuid[])
         OR (
-            state <> 'queued' AND runs.replica_id = $2 AND runs.run_id <> ALL ($3::uuid[])
-            AND runs.update_time < now() - make_interval(secs => $1)
+            (
+                NOT EXISTS (
+                    SELECT 1 FROM replicas
+                    WHERE replicas.replica_id = runs.replica_id
+                        AND beat_time > now() - make_interval(secs => $1)
+                )
+                OR (
+                    state <> 'queued' AND runs.replica_id = $2 AND runs.run_id <> ALL ($3::uuid[])
+                    AND runs.update_time < now() - make_interval(secs => $1)
+                )
+            )
+            AND pg_postmaster_start_time() < now() - make_interval(secs => $1)
+            AND (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+                < now() - make_interval(secs => $1)
         )
     )
-    AND pg_postmaster_start_time() < now() - make_interval(secs => $1)
-    AND (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
-        < now() - make_interval(secs => $1)
 ORDER BY run_id LIMIT 100
 FOR UPDATE SKIP LOCKED
 """)
@@ -82,11 +88,12 @@ class PostgresLeases:
         self,
         lease_seconds: float,
         executing: Collection[RunId],
+        unborn: Collection[RunId],
         end: Callable[[UnattendedRun], tuple[RunOutcome, Record] | None],
     ) -> int:
-        ours = [UUID(run_id) for run_id in executing]
+        ours, never = [UUID(run_id) for run_id in executing], [UUID(run_id) for run_id in unborn]
         async with self._reaps.connection() as connection, connection.transaction():
-            rows = await connection.fetch(_LOST, lease_seconds, self._replica_id, ours)
+            rows = await connection.fetch(_LOST, lease_seconds, self._replica_id, ours, never)
             for run in map(unattended.unattended, rows):
                 if ended := end(run):
                     await unattended.end(connection, run, *ended)

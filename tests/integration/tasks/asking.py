@@ -1,5 +1,6 @@
 """What the callers of these tests say and read."""
 
+import asyncio
 from collections.abc import Awaitable
 
 import grpc
@@ -28,15 +29,17 @@ async def ended(service: Service, task_id: str) -> pb.TaskStatusResponse:
 
 
 async def watched(
-    service: Service, task_id: str, after: int = 0
+    service: Service, task_id: str, after: int = 0, *, begun: asyncio.Event | None = None
 ) -> tuple[list[pb.TaskStatusResponse], list[pb.ChatChunk], grpc.StatusCode]:
-    """Every snapshot and every chunk of one WatchTask, and how it ended."""
+    """Every snapshot and every chunk of one WatchTask, and how it ended; `begun` is set by the first."""
     request = pb.WatchTaskRequest(user_id="ann", task_id=task_id, after_sequence=after)
     snapshots: list[pb.TaskStatusResponse] = []
     chunks: list[pb.ChatChunk] = []
     call = service.stub.WatchTask(request)
     try:
         async for response in call:
+            if begun is not None:
+                begun.set()
             if response.HasField("snapshot"):
                 snapshots.append(response.snapshot)
             else:

@@ -49,7 +49,9 @@ async def test_a_task_without_room_waits_in_line_and_is_done_later(small: Servic
 async def test_a_watcher_sees_the_whole_log_between_two_snapshots(small: Service) -> None:
     first = await answering(small)
     task = await start(small)
-    watching = asyncio.create_task(watched(small, task.task_id))
+    begun = asyncio.Event()
+    watching = asyncio.create_task(watched(small, task.task_id, begun=begun))
+    await begun.wait()
     small.provider.release()
     await collect(first, [])
     snapshots, chunks, code = await watching
