@@ -116,10 +116,13 @@ class Caller:
         return asked
 
     async def ended(self) -> None:
+        """Return when all have ended or have left."""
         async with asyncio.timeout(60):
-            await asyncio.gather(*self._tasks)
+            for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+                if isinstance(result, Exception):
+                    raise result
 
-    def cancel(self) -> None:
+    def leave(self) -> None:
         for task in self._tasks:
             task.cancel()
 
@@ -131,7 +134,7 @@ async def callers(service: Service) -> AsyncIterator[Caller]:
         yield caller
         await caller.ended()
     finally:
-        caller.cancel()
+        caller.leave()
 
 
 def said(ledger: Sequence[Call | CallReport]) -> list[str]:

@@ -71,7 +71,7 @@ async def own_requests_used_up(stage: Stage) -> AsyncIterator[Stands]:
 
 @asynccontextmanager
 async def own_tokens_used_up(stage: Stage) -> AsyncIterator[Stands]:
-    stage.provider.enqueue(Script(usage=ScriptedUsage(60_000, 1_000)))
+    stage.provider.enqueue(Script(usage=ScriptedUsage(60_000, 500)))
     await ask(stage.service, "uses")
     yield in_line
 
@@ -103,19 +103,21 @@ async def somebody_in_line(stage: Stage) -> AsyncIterator[Stands]:
         await stage.hold(query)
     await stage.caller.in_line("earlier")
     connection = await asyncpg.connect(stage.service.dsn)
-    async with connection.transaction():
-        await connection.execute("LOCK TABLE orchestrator.runs IN EXCLUSIVE MODE")
-        stage.provider.release()
-        while (await shown(stage.service)).in_flight > 1:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE orchestrator.runs IN EXCLUSIVE MODE")
+            stage.provider.release()
+            while (await shown(stage.service)).in_flight > 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
-        async def behind(_: Asked) -> None:
-            # Two round trips after it on the same connection: by the second it has asked for room.
-            for query in ("later", "later too"):
-                assert (await ask(stage.service, query, FAIL)).seen == SATURATED
+            async def behind(_: Asked) -> None:
+                # Two round trips after it on the same connection: by the second it has asked for room.
+                for query in ("later", "later too"):
+                    assert (await ask(stage.service, query, FAIL)).seen == SATURATED
 
-        yield behind
-    await connection.close()
+            yield behind
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
