@@ -61,6 +61,8 @@ class Asked:
     chunks: list[pb.ChatChunk] = field(default_factory=list)
     error: grpc.aio.AioRpcError | None = None
     in_line: asyncio.Event = field(default_factory=asyncio.Event)
+    placed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it was told its place: the line has been looked through since it joined."""
 
     @property
     def seen(self) -> str:
@@ -84,6 +86,8 @@ class Asked:
                 self.chunks.append(chunk)
                 if chunk.status.state == pb.TASK_STATE_QUEUED:
                     self.in_line.set()
+                if chunk.status.queue_position:
+                    self.placed.set()
         except grpc.aio.AioRpcError as error:
             self.error = error
 

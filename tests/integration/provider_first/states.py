@@ -64,8 +64,9 @@ async def permits_full(stage: Stage) -> AsyncIterator[Stands]:
 
 @asynccontextmanager
 async def own_requests_used_up(stage: Stage) -> AsyncIterator[Stands]:
-    while (await ask(stage.service, "uses")).error is None:
-        pass
+    for _ in range(100):
+        if (await ask(stage.service, "uses")).error is not None:
+            break
     yield in_line
 
 
