@@ -139,7 +139,9 @@ async def models_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ModelPo
             deaths["the local model"] = server.died
             adapters["local"] = LocalModelFactory(server, openai, ready_seconds=local.start_seconds)
         budget = RetryBudget(share=provider.retry_share)
-        pool = ModelPool(Assembly(adapters, gate_of, known, production), configuration, retry_budget=budget)
+        assembly = Assembly(adapters, gate_of, known, production)
+        pool = await stack.enter_async_context(ModelPool(assembly, configuration, retry_budget=budget))
+        deaths["a background probe"] = pool.died
         if file:
             watch = ProviderFileWatch(file, pool.exchange, reload_seconds=provider.reload_seconds)
             await stack.enter_async_context(watch)

@@ -103,8 +103,9 @@ class Application:
         limits: Limits,
         hurried: asyncio.Event | None = None,
     ) -> None:
+        self._models = models
         log = EventLog(stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds)
-        self.log, self.room, times = log, Room(models), limits.chat
+        self.log, times = log, limits.chat
         self.supervisor = RunSupervisor(stores.runs, log, codec.encode, limits.runs, hurried=hurried)
         self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
         workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
@@ -117,7 +118,6 @@ class Application:
             reader,
             keys=stores.keys,
             runs=stores.runs,
-            room=self.room,
             line=self.line,
             turns=turns,
             times=times,
@@ -133,7 +133,6 @@ class Application:
         )
         self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases, self._counted)
         self._retention = Retention(stores.retention, limits.retention)
-        self._models = models
         self._parts = AsyncExitStack()
 
     def _tasks(self, stores: Stores, workshop: Workshop, codec: Codec, times: TaskTimes) -> TaskService:
@@ -143,7 +142,6 @@ class Application:
             self.log,
             tasks=stores.tasks,
             keys=stores.keys,
-            room=self.room,
             line=self.line,
             cancellation=self._cancellation,
             decode=codec.assignment,
@@ -160,7 +158,7 @@ class Application:
         )
         return Line(
             store,
-            self.room,
+            Room(self._models),
             self.supervisor,
             codec.encode,
             cancel=self._cancellation.cancel,

@@ -9,7 +9,7 @@ from typing import Protocol
 from orchestrator.assignment import Assignment
 from orchestrator.reading import Reading
 from orchestrator.turns import OnBusy
-from state.errors import ConversationBusyError
+from state.errors import ConversationBusyError, SameRequestError
 from state.models import ConversationId, Record, RequestKey, RunId
 
 
@@ -65,11 +65,13 @@ class Chat:
         self,
         run: ChatRun,
         begin: Callable[[], Awaitable[Began]],
-        until_free: Callable[[ConversationBusyError], AsyncGenerator[None]] | None,
+        until_free: Callable[[ConversationBusyError], AsyncGenerator[None]] | None = None,
+        attach: Callable[[RunId], Awaitable[Began]] | None = None,
     ) -> None:
         self.run = run
         self._begin = begin
         self._until_free = until_free
+        self._attach = attach
         self._began: Began | None = None
         self._busy: ConversationBusyError | None = None
         self._has_ended = False
@@ -100,7 +102,11 @@ class Chat:
                 async for beat in waiting:
                     yield beat
             self._busy = None
-            await self.begin()
+            try:
+                await self.begin()
+            except SameRequestError as same:  # the same call has waited beside this one, and came first
+                assert self._attach is not None
+                self._began = await self._attach(same.run_id)
         assert self._began is not None
         async with aclosing(self._began.records) as records:
             async for record in records:

@@ -9,13 +9,12 @@ from orchestrator.chat import Began, Chat, ChatCommand, OnSaturated
 from orchestrator.events import StatusChanged
 from orchestrator.line import Line
 from orchestrator.reading import BecameTask, Reading, RunReader
-from orchestrator.room import Room
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.turns import OnBusy, Turns
 from orchestrator.workshop import Plan, Workshop
 from providers.pool.admission import Admitted, error_of
-from state.errors import DrainingError, SameRequestError
-from state.models import NewRun, RunId, RunKind, RunState
+from state.errors import SameRequestError
+from state.models import NewRun, Owner, RunId, RunKind, RunState
 from state.ports import RequestKeyStore, RunStore
 
 
@@ -61,7 +60,6 @@ class ChatService:
         *,
         keys: RequestKeyStore,
         runs: RunStore,
-        room: Room,
         line: Line,
         turns: Turns,
         times: ChatTimes,
@@ -71,7 +69,6 @@ class ChatService:
         self._reader = reader
         self._keys = keys
         self._runs = runs
-        self._room = room
         self._line = line
         self._turns = turns
         self._times = times
@@ -100,13 +97,14 @@ class ChatService:
         """The turn that an earlier call with the same key has begun, from its start."""
         run = await self._runs.get(command.assignment.owner, run_id)
         idle = command.heartbeat_seconds or self._times.heartbeat_seconds
-
-        async def begin() -> Began:
-            return Began(self._reader.read(run, idle_seconds=idle, ended=run.state.is_terminal), _nothing)
-
-        chat = Chat(run, begin, None)
+        chat = Chat(run, partial(self._read_again, run.owner, run_id, idle))
         await chat.begin()
         return chat
+
+    async def _read_again(self, owner: Owner, run_id: RunId, idle_seconds: float) -> Began:
+        run = await self._runs.get(owner, run_id)
+        ended = run.state.is_terminal
+        return Began(self._reader.read(run, idle_seconds=idle_seconds, ended=ended), _nothing)
 
     async def _begin_new(self, command: ChatCommand) -> Chat:
         if command.key is not None:
@@ -128,16 +126,14 @@ class ChatService:
             run,
             partial(self._begin, _Turn(command, plan, run, idle)),
             None if command.on_busy is OnBusy.REJECT else until_free,
+            lambda run_id: self._read_again(run.owner, run_id, idle),
         )
         await chat.begin()
         return chat
 
     async def _begin(self, turn: _Turn) -> Began:
-        if self._line.draining:
-            raise DrainingError("the server is stopping")
         run, on_saturated = turn.run, turn.command.on_saturated
-        # Whoever is in line already goes first, even when there is room.
-        admitted = self._room.admit(run.wants, waited_for=self._line.is_waited_for(run.wants))
+        admitted = self._line.admit(run.wants)
         if isinstance(admitted, Admitted):
             return await self._answer_now(turn, admitted)
         if on_saturated is OnSaturated.FAIL:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -15,7 +15,13 @@ from orchestrator.unattended import Ended, ended
 from providers.gate.base import Saturated, SaturatedBy
 from providers.pool.admission import Admitted, Refusal, error_of
 from state.background import BackgroundTask
-from state.errors import DeadlineExceededError, NotFoundError, OrchestratorError, ProviderSaturatedError
+from state.errors import (
+    DeadlineExceededError,
+    DrainingError,
+    NotFoundError,
+    OrchestratorError,
+    ProviderSaturatedError,
+)
 from state.models import (
     ClaimedRun,
     Joining,
@@ -66,7 +72,8 @@ class LineLimits:
 class Provider(Protocol):
     """What has room, or has not. `wants` is what a run has written into its row."""
 
-    def admit(self, wants: str) -> Admitted | Refusal: ...
+    def admit(self, wants: str, waiting: Collection[str] = ()) -> Admitted | Refusal: ...
+    def serves(self, admitted: Admitted, wants: str) -> bool: ...
     def on_room(self, wants: str, listener: Callable[[], None]) -> Callable[[], None]: ...
 
 
@@ -135,9 +142,19 @@ class Line(BackgroundTask):
         self._somebody_joined = True
         self._woken.set()
 
-    def is_waited_for(self, wants: str) -> bool:
-        """Whether who comes now stands behind: somebody waits, or being served here would be too risky."""
-        return wants in self._waiting or self._worker.quarantined
+    def admit(self, wants: str) -> Admitted | Refusal:
+        """A permit for a new run, if nobody in line could use it.
+
+        None while a run is executed here that processes have died of: no other one is to die with it.
+
+        Raises:
+            DrainingError: This process is stopping.
+        """
+        if self._worker.draining:
+            raise DrainingError("the server is stopping")
+        if self._worker.quarantined:
+            return Saturated(SaturatedBy.CONCURRENCY)
+        return self._provider.admit(wants, self._waiting)
 
     async def load(self) -> LineLoad:
         """How full it is, over all replicas."""
@@ -203,12 +220,26 @@ class Line(BackgroundTask):
         self.places.found(await self._store.places(watched) if watched and self._waiting else {})
 
     async def _serve(self) -> None:
-        wanted = self._waiting
+        """Take runs while there is room for them. A permit goes to the first of all whom it serves."""
+        wanted, refused = set(self._waiting), set[str]()
         if self._somebody_joined:
             self._somebody_joined = False
             wanted = set(await self._store.wanted())
-        self._waiting = {wants for wants in wanted if not await self._serve_all(wants)}
-        self._listen_for(self._waiting)
+        while self._serves and (open_for := wanted - refused):
+            wants = min(open_for)
+            admitted = self._provider.admit(wants)
+            if not isinstance(admitted, Admitted):
+                refused.add(wants)
+                continue
+            served = {wants, *(other for other in wanted if self._provider.serves(admitted, other))}
+            if not await self._serve_next(served, admitted):
+                wanted -= served
+        self._waiting = wanted
+        self._listen_for(wanted)
+
+    @property
+    def _serves(self) -> bool:
+        return not self._worker.draining and not self._worker.quarantined
 
     async def _cancel_left(self) -> None:
         for run_id, owner in list(self._left.items()):
@@ -223,17 +254,7 @@ class Line(BackgroundTask):
         for wants in waiting - self._listening.keys():
             self._listening[wants] = self._provider.on_room(wants, self._woken.set)
 
-    async def _serve_all(self, wants: str) -> bool:
-        """Take runs while there is room; whether nobody is left who wants this."""
-        while not self._worker.draining and not self._worker.quarantined:
-            admitted = self._provider.admit(wants)
-            if not isinstance(admitted, Admitted):
-                return False
-            if not await self._serve_next(wants, admitted):
-                return True
-        return False
-
-    async def _serve_next(self, wants: str, admitted: Admitted) -> bool:
+    async def _serve_next(self, wants: Collection[str], admitted: Admitted) -> bool:
         claimed = None
         try:
             claimed = await self._store.claim(wants, alone=not self._worker.active)
@@ -242,7 +263,7 @@ class Line(BackgroundTask):
                 admitted.abandon()
         if claimed is None:
             return False
-        self.places.taken(wants)
+        self.places.taken(claimed.wants)
         await self._take_up(claimed, admitted)
         return True
 

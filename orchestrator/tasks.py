@@ -10,13 +10,11 @@ from orchestrator.assignment import Assignment
 from orchestrator.cancellation import Cancellation
 from orchestrator.events import StatusChanged
 from orchestrator.line import Line
-from orchestrator.room import Room
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.workshop import Plan, Workshop
 from providers.pool.admission import Admitted
 from state.errors import (
     ConversationBusyError,
-    DrainingError,
     PreconditionViolation,
     SameRequestError,
     WrongStateError,
@@ -79,7 +77,6 @@ class TaskService:
         *,
         tasks: TaskStore,
         keys: RequestKeyStore,
-        room: Room,
         line: Line,
         cancellation: Cancellation,
         decode: Callable[[RunKind, bytes], Assignment],
@@ -90,7 +87,6 @@ class TaskService:
         self._log = log
         self._tasks = tasks
         self._keys = keys
-        self._room = room
         self._line = line
         self._cancellation = cancellation
         self._decode = decode
@@ -174,12 +170,10 @@ class TaskService:
         )
 
     async def _begin(self, command: TaskCommand) -> NewRun:
-        if self._line.draining:
-            raise DrainingError("the server is stopping")
         plan = await self._workshop.plan(command.assignment)
         run = self._run(command, plan)
         if run.not_before is None:
-            admitted = self._room.admit(run.wants, waited_for=self._line.is_waited_for(run.wants))
+            admitted = self._line.admit(run.wants)
             if isinstance(admitted, Admitted) and await self._begun_now(plan, run, admitted):
                 return run
         await self._line.join(run, _status(run, plan, RunState.QUEUED, "Waiting"))

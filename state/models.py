@@ -221,6 +221,7 @@ class ClaimedRun:
     conversation_id: ConversationId
     request: bytes
     last_sequence: int
+    wants: str = ""
     survives: bool = True
     tries: int = 1
     deferrals: int = 0

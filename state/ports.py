@@ -166,8 +166,8 @@ class LineStore(Protocol):
         """What the runs in line want, each kind once."""
         ...
 
-    async def claim(self, wants: str, *, alone: bool) -> ClaimedRun | None:
-        """Take the first run that wants this and may begin, with a new attempt; None when there is none.
+    async def claim(self, wants: Collection[str], *, alone: bool) -> ClaimedRun | None:
+        """Take the first run that wants one of these and may begin, with a new attempt; None: there is none.
 
         `alone`: nothing else is executed here, so that a run may be taken that processes have died of.
         """

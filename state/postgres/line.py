@@ -106,11 +106,12 @@ class PostgresLine:
         async with self._claims.connection() as connection:
             return [row["wants"] for row in await connection.fetch(sql.WANTED)]
 
-    async def claim(self, wants: str, *, alone: bool) -> ClaimedRun | None:
+    async def claim(self, wants: Collection[str], *, alone: bool) -> ClaimedRun | None:
         async with self._claims.connection() as connection:
+            first = next(iter(wants)) if len(wants) == 1 else await connection.fetchval(sql.FIRST, [*wants])
             try:
                 row = await connection.fetchrow(
-                    sql.CLAIM, self._replica_id, wants, _LOSSES_BEFORE_ALONE, alone
+                    sql.CLAIM, self._replica_id, first, _LOSSES_BEFORE_ALONE, alone
                 )
             except asyncpg.UniqueViolationError:
                 return None  # its conversation was taken by another run in this very moment
@@ -147,6 +148,7 @@ def _claimed(row: asyncpg.Record) -> ClaimedRun:
         conversation_id=ConversationId(row["conversation_id"]),
         request=row["request"],
         last_sequence=row["last_sequence"],
+        wants=row["wants"],
         survives=row["survives"],
         tries=row["tries"],
         deferrals=row["deferrals"],

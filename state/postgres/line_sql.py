@@ -43,6 +43,16 @@ TELL_FULL = """
 INSERT INTO outbox (owner, type, data) VALUES ($1, 'queue.full', jsonb_build_object('high', $2::bigint))
 """
 
+# Who of several stands first, each found through the index.
+FIRST = """
+SELECT wants FROM unnest($1::text[]) AS w (wants) CROSS JOIN LATERAL (
+    SELECT rank, run_id FROM runs
+    WHERE state = 'queued' AND wants = w.wants AND (not_before IS NULL OR not_before <= now())
+    ORDER BY rank, run_id LIMIT 1
+) AS first
+ORDER BY rank, run_id LIMIT 1
+"""
+
 # A task waits while its conversation is held, or an earlier one stands before it there. A run that two
 # processes have died of is taken by none that has anything else to lose.
 CLAIM = f"""
@@ -65,7 +75,7 @@ UPDATE runs SET
     state = 'running', attempt = attempt + 1, tries = tries + 1, replica_id = $1, update_time = now(),
     start_time = coalesce(start_time, now())
 FROM next WHERE runs.run_id = next.run_id
-RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request, survives,
+RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request, survives, wants,
     tries, deferrals, losses, last_sequence(runs.run_id) AS last_sequence
 """  # noqa: S608 - a constant
 

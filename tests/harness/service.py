@@ -129,7 +129,8 @@ async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> Async
     async with open_session() as session:
         adapters = {"openai": HTTPAdapterFactory(OpenAICompatibleModel, session, "")}
         assembly = Assembly(adapters, patient_gate, {"KEY": "sk-test"}, production=False)
-        yield ModelPool(assembly, configuration, retry_budget=RetryBudget(share=0.0))
+        async with ModelPool(assembly, configuration, retry_budget=RetryBudget(share=0.0)) as pool:
+            yield pool
 
 
 @asynccontextmanager

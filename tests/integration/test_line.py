@@ -71,7 +71,7 @@ async def join(line: PostgresLine, *runs: NewRun, joining: Joining = USUAL) -> l
 async def taken(line: PostgresLine, wants: str = CHAT) -> list[RunId]:
     """Everybody who wants this, in the order of being taken."""
     order = []
-    while claimed := await line.claim(wants, alone=True):
+    while claimed := await line.claim([wants], alone=True):
         order.append(claimed.attempt.run_id)
     return order
 
@@ -113,7 +113,7 @@ async def test_places_count_from_one_and_move_up(line: PostgresLine) -> None:
     runs = await join(line, *(new_run(f"user-{number}") for number in range(4)))
     await join(line, new_run("else", wants=FAST))
     assert await line.places(runs) == dict(zip(runs, (1, 2, 3, 4), strict=True))
-    await line.claim(CHAT, alone=True)
+    await line.claim([CHAT], alone=True)
     assert await line.places(runs) == dict(zip(runs[1:], (1, 2, 3), strict=True))
 
 
@@ -124,7 +124,7 @@ async def test_a_run_in_line_has_its_first_records_and_its_first_attempt_when_it
     await join(line, run)
     stored = await PostgresRunStore(database, REPLICA).get(run.owner, run.run_id)
     assert (stored.state, stored.attempt, stored.last_sequence) == (RunState.QUEUED, 0, 1)
-    claimed = await line.claim(CHAT, alone=True)
+    claimed = await line.claim([CHAT], alone=True)
     assert claimed is not None
     assert (claimed.attempt.number, claimed.last_sequence, claimed.request) == (1, 1, b"request")
 
@@ -179,7 +179,7 @@ async def test_a_long_line_is_never_read_as_a_whole(
     for _ in range(10):
         match what:
             case "claim":
-                assert await line.claim(CHAT, alone=True)
+                assert await line.claim([CHAT], alone=True)
             case "wanted":
                 assert await line.wanted() == [CHAT]
             case "places":

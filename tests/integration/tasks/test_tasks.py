@@ -104,6 +104,7 @@ async def test_a_cancelled_task_has_ended_when_the_call_returns(small: Service, 
 async def test_a_task_that_is_cancelled_after_its_step_keeps_what_the_step_brought(roomy: Service) -> None:
     roomy.provider.enqueue(Script(tokens=("one", " two"), hold_after=1))
     task = await start(roomy, conversation_id="c1")
+    await (await roomy.provider.call(1)).sent(1)
     request = pb.CancelTaskRequest(user_id="ann", task_id=task.task_id, mode=pb.CANCEL_MODE_AFTER_STEP)
     cancelling = asyncio.ensure_future(roomy.stub.CancelTask(request))
     await roomy.run_is(task.task_id, "cancelling")
