@@ -36,6 +36,7 @@ from orchestrator.application import Application, Codec, Limits
 from orchestrator.chat_service import ChatTimes
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_assignment
+from orchestrator.draining import DrainTimes
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
@@ -47,7 +48,7 @@ from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunLimits
 from orchestrator.tasks import TaskTimes
 from providers.anthropic.model import ANTHROPIC_URL, AnthropicModel
-from providers.file.defaults import from_keys, single_model
+from providers.file.defaults import from_keys
 from providers.file.entries import DEFAULT_CLASS, ProviderConfiguration, Timeouts
 from providers.file.entries import Limits as ProviderLimits
 from providers.file.reading import ProviderFileError
@@ -57,9 +58,8 @@ from providers.gemini.model import GEMINI_URL, GeminiModel
 from providers.http.factory import HTTPAdapterFactory
 from providers.http.session import open_session
 from providers.langchain.factory import langchain_model
-from providers.local.child import MODEL_NAME
+from providers.local.alone import local_alone
 from providers.local.factory import LocalModelFactory
-from providers.local.model import PROVIDER_NAME
 from providers.local.server import LocalModelServer
 from providers.openai_compatible.model import OPENAI_URL, OpenAICompatibleModel
 from providers.pool.assembly import AdapterFactory, Assembly
@@ -75,6 +75,8 @@ from state.models import ReplicaId
 from state.postgres.listener import CANCELS, EVENTS, QUEUED, Listener
 from state.postgres.migrate import MigrationError, migrate_when_reachable
 from state.postgres.stores import PostgresStores, storage_at
+from state.spool.errors import SpoolError
+from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
 
 VERSION = "0.1.0"
@@ -91,6 +93,7 @@ EXPECTED = (
     MigrationError,
     PartDiedError,
     ProviderFileError,
+    SpoolError,
 )
 """What an operator can mend: one line, no traceback."""
 
@@ -164,14 +167,8 @@ def default_models(settings: Settings) -> ProviderConfiguration:
         limits=ProviderLimits(**provider.model_dump(include={"min_concurrency", "max_concurrency"})),
         timeouts=timeouts,
     )
-    return from_environment or single_model(
-        provider=PROVIDER_NAME,
-        kind="local",
-        model=MODEL_NAME,
-        context_tokens=local.context_tokens,
-        max_output_tokens=local.max_output_tokens,
-        timeouts=timeouts,
-    )
+    tokens = local.model_dump(include={"context_tokens", "max_output_tokens"})
+    return from_environment or local_alone(timeouts=timeouts, **tokens)
 
 
 @asynccontextmanager
@@ -182,10 +179,12 @@ async def assembled(
     catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
     codec = Codec(encode, kept_assignment, unfinished_text)
     async with AsyncExitStack() as stack:
+        room = picked(SpoolLimits, settings.journal)
+        spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
-        runner = AgentRunner(stores.checkpoints)
+        runner, limits = AgentRunner(stores.checkpoints), limits_of(settings)
         app = Application(
-            stores, catalog, runner, models, codec=codec, limits=limits_of(settings), hurried=hurried
+            stores, catalog, runner, models, codec=codec, limits=limits, spool=spool, hurried=hurried
         )
         hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel, QUEUED: app.line.wake}
         listener = await stack.enter_async_context(Listener(dsn, hear))
@@ -193,7 +192,7 @@ async def assembled(
         server, kept = settings.server, settings.retention
         about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes, kept.events_seconds)
         health = HealthService(
-            stores.database, PooledModel(models, ClassChoice(DEFAULT_CLASS)), app.supervisor
+            stores.database, PooledModel(models, ClassChoice(DEFAULT_CLASS)), app.supervisor, spool
         )
         servicer = OrchestratorServicer(app, models, health, about)
         guard, options = edge_of(server)
@@ -215,6 +214,7 @@ def limits_of(settings: Settings) -> Limits:
         chat=picked(ChatTimes, stream, run, queue_seconds=waits),
         tasks=picked(TaskTimes, run, queue_seconds=waits),
         line=picked(LineLimits, settings.queue),
+        drain=picked(DrainTimes, settings.journal),
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.group import MAX_BYTES, MAX_SECONDS, Group
+from config.journal import JournalSettings
 from config.provider import LocalModelSettings, ProviderSettings
 from config.retention import RetentionSettings
 
@@ -273,6 +274,7 @@ class Settings(BaseSettings):
     local_model: LocalModelSettings = LocalModelSettings()
     run: RunSettings = RunSettings()
     queue: QueueSettings = QueueSettings()
+    journal: JournalSettings = JournalSettings()
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
 

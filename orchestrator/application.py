@@ -9,13 +9,16 @@ from typing import Protocol, Self
 
 from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
+from orchestrator import draining, outage
 from orchestrator.assignment import Assignment
 from orchestrator.cancellation import Cancellation
 from orchestrator.chat_service import ChatService, ChatTimes
 from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
+from orchestrator.draining import Drain, DrainStore, DrainTimes
 from orchestrator.events import ChunkEncoder
 from orchestrator.line import Line, LineLimits
+from orchestrator.outage import OutageJournal
 from orchestrator.reading import RunReader
 from orchestrator.replica import LeaseTimes, Replica
 from orchestrator.resume import ResumeService
@@ -56,6 +59,8 @@ class Stores(Protocol):
     @property
     def tasks(self) -> TaskStore: ...
     @property
+    def drain(self) -> DrainStore: ...
+    @property
     def keys(self) -> RequestKeyStore: ...
     @property
     def branches(self) -> BranchStore: ...
@@ -63,6 +68,10 @@ class Stores(Protocol):
     def conversations(self) -> ConversationStore: ...
     @property
     def retention(self) -> RetentionStore: ...
+
+
+class TaskSpool(outage.Spool, draining.Spool, Protocol):
+    """The outage journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ class Limits:
     chat: ChatTimes
     tasks: TaskTimes
     line: LineLimits
+    drain: DrainTimes
     tail_records: int
     outage_seconds: float
 
@@ -101,6 +111,7 @@ class Application:
         *,
         codec: Codec,
         limits: Limits,
+        spool: TaskSpool | None = None,
         hurried: asyncio.Event | None = None,
     ) -> None:
         self._models = models
@@ -122,7 +133,8 @@ class Application:
             turns=turns,
             times=times,
         )
-        self.tasks = self._tasks(stores, workshop, codec, limits.tasks)
+        journal = OutageJournal(spool, codec.encode, limits.line) if spool else None
+        self.tasks = self._tasks(stores, workshop, codec, limits.tasks, journal)
         self.resume = ResumeService(stores.runs, log, reader, heartbeat_seconds=times.heartbeat_seconds)
         self.conversations = ConversationService(
             stores.conversations,
@@ -133,9 +145,29 @@ class Application:
         )
         self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases, self._counted)
         self._retention = Retention(stores.retention, limits.retention)
+        self._drain = (
+            Drain(
+                journal,
+                spool,
+                stores.drain,
+                self.line,
+                codec.encode,
+                limits=limits.line,
+                times=limits.drain,
+            )
+            if spool and journal
+            else None
+        )
         self._parts = AsyncExitStack()
 
-    def _tasks(self, stores: Stores, workshop: Workshop, codec: Codec, times: TaskTimes) -> TaskService:
+    def _tasks(
+        self,
+        stores: Stores,
+        workshop: Workshop,
+        codec: Codec,
+        times: TaskTimes,
+        journal: OutageJournal | None,
+    ) -> TaskService:
         return TaskService(
             workshop,
             self.supervisor,
@@ -146,6 +178,7 @@ class Application:
             cancellation=self._cancellation,
             decode=codec.assignment,
             times=times,
+            journal=journal,
         )
 
     def _line(self, store: LineStore, workshop: Workshop, codec: Codec, limits: Limits) -> Line:
@@ -174,8 +207,9 @@ class Application:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            for part in (self._replica, self._retention, self.supervisor, self.line):
-                await stack.enter_async_context(part)
+            for part in (self._replica, self._retention, self.supervisor, self.line, self._drain):
+                if part is not None:
+                    await stack.enter_async_context(part)
             self._parts = stack.pop_all()
         return self
 
@@ -187,8 +221,9 @@ class Application:
     @property
     def deaths(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         """What must not end by itself, by name: each completes, or raises, when it has."""
-        return {
+        deaths: dict[str, Callable[[], Awaitable[object]]] = {
             **self._replica.deaths,
             "retention": self._retention.died,
             "the line": self.line.died,
         }
+        return deaths if self._drain is None else {**deaths, "the drain": self._drain.died}

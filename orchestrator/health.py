@@ -36,6 +36,13 @@ class Probe(Protocol):
         ...
 
 
+class Journal(Protocol):
+    """Where tasks are accepted while the database is away."""
+
+    @property
+    def count(self) -> int: ...
+
+
 class Worker(Protocol):
     """What executes runs."""
 
@@ -47,18 +54,23 @@ class Worker(Protocol):
 
 
 class HealthService:
-    """Answers from probes at most `fresh_seconds` old, each given `probe_seconds`. Never calls a model."""
+    """Answers from probes at most `fresh_seconds` old, each given `probe_seconds`. Never calls a model.
+
+    With a `journal` a database that is away degrades the service and is no reason to send nobody here.
+    """
 
     def __init__(
         self,
         database: Probe,
         provider: Probe,
         worker: Worker,
+        journal: Journal | None = None,
         *,
         fresh_seconds: float = 1.0,
         probe_seconds: float = 2.0,
     ) -> None:
         self._worker = worker
+        self._journal = journal
         self._started = monotonic()
         self._database_works = _Answer(database, fresh_seconds, probe_seconds)
         self._provider_works = _Answer(provider, fresh_seconds, probe_seconds)
@@ -66,15 +78,18 @@ class HealthService:
     async def check(self) -> Health:
         """The state of the service now."""
         database, provider = await asyncio.gather(self._database_works.now(), self._provider_works.now())
-        draining = self._worker.draining
+        draining, spooled = self._worker.draining, self._journal.count if self._journal else 0
         details = {
             "database": "ok" if database else "unreachable",
             "provider": "ok" if provider else "unreachable",
             "worker": "draining" if draining else "ok",
             "active_runs": str(self._worker.active),
         }
+        if self._journal:
+            details["tasks_in_journal"] = str(spooled)
+        ready = (database or self._journal is not None) and not draining
         return Health(
-            status=_status(ready=database and not draining, provider=provider),
+            status=_status(ready=ready, whole=database and provider and not spooled),
             details=details,
             draining=draining,
             uptime_seconds=monotonic() - self._started,
@@ -82,7 +97,7 @@ class HealthService:
 
     async def ready(self) -> bool:
         """Whether new calls should be sent here. The provider is not asked: it is no part of it."""
-        return await self._database_works.now() and not self._worker.draining
+        return not self._worker.draining and (self._journal is not None or await self._database_works.now())
 
 
 class _Answer:
@@ -112,7 +127,7 @@ class _Answer:
         return True
 
 
-def _status(*, ready: bool, provider: bool) -> Status:
+def _status(*, ready: bool, whole: bool) -> Status:
     if not ready:
         return Status.UNHEALTHY
-    return Status.HEALTHY if provider else Status.DEGRADED
+    return Status.HEALTHY if whole else Status.DEGRADED

@@ -72,6 +72,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self, request: pb.ResumeStreamRequest, context: Context
     ) -> AsyncGenerator[pb.ChatChunk]:
         command = requests.resume_command(request)
+        await self._tasks.refuse_spooled(command.owner, command.run_id)
         resumed = await self._resume.resume(command)
         options = requests.reader_options(request.stream_options)
         if resumed.seen_end is not None:
@@ -97,6 +98,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self, request: pb.WatchTaskRequest, context: Context
     ) -> AsyncGenerator[pb.WatchTaskResponse]:
         owner, run_id = tasks.task_id(request)
+        await self._tasks.refuse_spooled(owner, run_id)
         resumed = await self._resume.resume(requests.watch_command(request))
         options = requests.reader_options(request.stream_options)
         await introduce(resumed.run, context)

@@ -109,6 +109,11 @@ class RunSupervisor:
                 return True
         return False
 
+    def spare(self, execution: RunExecution) -> None:
+        """Should this run have been committed, let it go back to the line: it is accepted all the same."""
+        execution.unborn = False
+        self.unborn.discard(execution.run.run_id)
+
     def begin(
         self,
         run: NewRun,

@@ -5,17 +5,23 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from orchestrator.assignment import Assignment
 from orchestrator.cancellation import Cancellation
 from orchestrator.events import StatusChanged
 from orchestrator.line import Line
+from orchestrator.outage import OutageJournal
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.workshop import Plan, Workshop
 from providers.pool.admission import Admitted
 from state.errors import (
     ConversationBusyError,
+    DatabaseUnavailableError,
+    DrainingError,
+    NotFoundError,
     PreconditionViolation,
+    QueueFullError,
     SameRequestError,
     WrongStateError,
 )
@@ -50,12 +56,13 @@ class TaskCommand:
 class TaskView:
     """How a task stands. `wait_seconds` is measured, None when unknown.
 
-    `deduplicated`: an earlier call has begun it.
+    `deduplicated`: an earlier call has begun it. `spooled`: it is in the outage journal and nowhere else yet.
     """
 
     row: TaskRow
     wait_seconds: float | None
     deduplicated: bool = False
+    spooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,10 @@ class TaskTimes:
 
 
 class TaskService:
-    """Starts tasks and answers for them. `decode` reads a kept request again."""
+    """Starts tasks and answers for them. `decode` reads a kept request again.
+
+    With a `journal` tasks are accepted while Postgres is away, and nothing else.
+    """
 
     def __init__(
         self,
@@ -81,6 +91,7 @@ class TaskService:
         cancellation: Cancellation,
         decode: Callable[[RunKind, bytes], Assignment],
         times: TaskTimes,
+        journal: OutageJournal | None = None,
     ) -> None:
         self._workshop = workshop
         self._supervisor = supervisor
@@ -91,9 +102,10 @@ class TaskService:
         self._cancellation = cancellation
         self._decode = decode
         self._times = times
+        self._journal = journal
 
     async def start(self, command: TaskCommand) -> TaskView:
-        """Commit a task: running when a provider has room for it now, else in line.
+        """Commit a task: running when a provider has room for it now, else in line; or into the journal.
 
         Raises:
             InvalidRequestError: No such agent, or no such model.
@@ -105,11 +117,10 @@ class TaskService:
         owner = command.assignment.owner
         try:
             if command.key is not None:
-                await self._keys.check(owner, command.key)
-            run = await self._begin(command)
+                await self._check_key(owner, command.key)
+            return await self._begin(command)
         except SameRequestError as same:
             return replace(await self.get(owner, same.run_id), deduplicated=True)
-        return await self.get(owner, run.run_id)
 
     async def get(self, owner: Owner, run_id: RunId) -> TaskView:
         """How a run stands, of whatever kind.
@@ -117,7 +128,22 @@ class TaskService:
         Raises:
             NotFoundError: No such run of this owner.
         """
-        return self._view(await self._tasks.get(owner, run_id))
+        spooled = self._journal and await self._journal.row(owner, run_id)
+        if not spooled or not self._journal:
+            return self._view(await self._tasks.get(owner, run_id))
+        if not self._journal.away:
+            with suppress(NotFoundError, DatabaseUnavailableError):
+                return self._view(await self._tasks.get(owner, run_id))  # drained, and not yet removed
+        return TaskView(spooled, None, spooled=True)
+
+    async def refuse_spooled(self, owner: Owner, run_id: RunId) -> None:
+        """Return unless the task waits in the journal of this process.
+
+        Raises:
+            DatabaseUnavailableError: It does: until it is drained it can only be asked about.
+        """
+        if self._journal is not None:
+            await self._journal.refuse(owner, run_id)
 
     async def list(
         self, owner: Owner, wanted: TaskFilter, *, after: tuple[datetime, RunId] | None, limit: int
@@ -131,7 +157,8 @@ class TaskService:
         Raises:
             NotFoundError: There is none.
         """
-        return await self._keys.holder(owner, request_id)
+        spooled = self._journal and await self._journal.holder(owner, request_id)
+        return spooled or await self._keys.holder(owner, request_id)
 
     async def cancel(self, owner: Owner, run_id: RunId, *, after_step: bool) -> TaskView:
         """Cancel a run and return how it stands, once it has ended or enough was waited for that.
@@ -139,6 +166,7 @@ class TaskService:
         Raises:
             NotFoundError: No such run of this owner.
         """
+        await self.refuse_spooled(owner, run_id)
         await self._cancellation.cancel(owner, run_id, after_step=after_step)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._times.cancel_seconds):
@@ -153,6 +181,7 @@ class TaskService:
             WrongStateError: It has not ended, or it has succeeded.
             As `start`.
         """
+        await self.refuse_spooled(owner, run_id)
         row = await self._tasks.get(owner, run_id)
         state = row.run.state
         if not state.is_terminal or state is RunState.SUCCEEDED:
@@ -169,15 +198,39 @@ class TaskService:
             )
         )
 
-    async def _begin(self, command: TaskCommand) -> NewRun:
+    async def _check_key(self, owner: Owner, key: RequestKey) -> None:
+        if self._journal is None:
+            await self._keys.check(owner, key)
+            return
+        await self._journal.check(owner, key)
+        if not self._journal.away:
+            try:
+                await self._keys.check(owner, key)
+            except DatabaseUnavailableError:
+                self._journal.lost_sight()
+
+    async def _begin(self, command: TaskCommand) -> TaskView:
         plan = await self._workshop.plan(command.assignment)
         run = self._run(command, plan)
+        if self._journal is None:
+            return await self._commit(plan, run)
+        if self._line.draining:
+            raise DrainingError("the server is stopping")
+        waiting = _status(run, plan, RunState.QUEUED, "Waiting")
+        try:
+            view = await self._journal.begin(run, waiting, partial(self._commit, plan, run))
+        except (DatabaseUnavailableError, QueueFullError):
+            self._supervisor.unborn.add(run.run_id)
+            raise
+        return view or await self.get(run.owner, run.run_id)
+
+    async def _commit(self, plan: Plan, run: NewRun) -> TaskView:
         if run.not_before is None:
             admitted = self._line.admit(run.wants)
             if isinstance(admitted, Admitted) and await self._begun_now(plan, run, admitted):
-                return run
+                return self._view(await self._tasks.get(run.owner, run.run_id))
         await self._line.join(run, _status(run, plan, RunState.QUEUED, "Waiting"))
-        return run
+        return self._view(await self._tasks.get(run.owner, run.run_id))
 
     def _run(self, command: TaskCommand, plan: Plan) -> NewRun:
         run = self._workshop.run_of(
@@ -208,6 +261,10 @@ class TaskService:
             await execution.attempt()
         except ConversationBusyError:
             return False
+        except DatabaseUnavailableError:
+            if self._journal is not None:
+                self._supervisor.spare(execution)
+            raise
         return True
 
     async def _ended(self, owner: Owner, run_id: RunId) -> None:

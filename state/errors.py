@@ -11,6 +11,7 @@
   - WrongStateError
   - QueueFullError
   - SameRequestError
+  - RejectedAtDrainError
   - CancelledRunError
   - DeadlineExceededError
   - QuotaExceededError
@@ -18,6 +19,7 @@
   - SlowReaderError
   - DrainingError
   - DatabaseUnavailableError
+      - SpoolUnavailableError
   - LostAttemptError
   - ProviderError
       - ProviderUnavailableError
@@ -50,6 +52,7 @@ class Reason(StrEnum):
     CONVERSATION_BUSY = "CONVERSATION_BUSY"
     CONVERSATION_NOT_EMPTY = "CONVERSATION_NOT_EMPTY"
     REQUEST_ID_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    REJECTED_AT_DRAIN = "REJECTED_AT_DRAIN"
     WRONG_STATE = "WRONG_STATE"
     QUEUE_FULL = "QUEUE_FULL"
     CANCELLED = "CANCELLED"
@@ -202,6 +205,12 @@ class SameRequestError(OrchestratorError):
         self.run_id = run_id
 
 
+class RejectedAtDrainError(OrchestratorError):
+    """Accepted while Postgres was away; when it was back, the request's id was another run's."""
+
+    reason = Reason.REJECTED_AT_DRAIN
+
+
 class CancelledRunError(OrchestratorError):
     """The run was cancelled."""
 
@@ -246,6 +255,10 @@ class DatabaseUnavailableError(OrchestratorError):
 
     reason = Reason.DATABASE_UNAVAILABLE
     default_retry_after = 2.0
+
+
+class SpoolUnavailableError(DatabaseUnavailableError):
+    """Nor can the outage journal take the task: it is full, or its disk fails."""
 
 
 class LostAttemptError(OrchestratorError):

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from state.models import ConversationId, FinishReason, Priority, Run, RunId, RunState
+from state.models import ConversationId, FinishReason, NewRun, Priority, Record, Run, RunId, RunState
 
 
 @dataclass(frozen=True, slots=True)
 class LineLoad:
-    """How full the line is, over all replicas; `queued` counts up to the high mark."""
+    """How full the line is, over all replicas, counted up to the high mark. `active`: queued or running."""
 
     queued: int
     refusing: bool
+    active: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,20 @@ class TaskRow:
     retry_of: RunId | None
     place: int
     end: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledTask:
+    """A task that was accepted while Postgres was away.
+
+    `first`: the first record of its log. `accept_time` is by this host's clock. `position` is its place in
+    the order of acceptance, 0 until it has one.
+    """
+
+    run: NewRun
+    first: Record
+    accept_time: datetime
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)

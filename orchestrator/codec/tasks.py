@@ -42,6 +42,8 @@ _ENDED_AS = {
     RunState.EXPIRED: pb.FINISH_REASON_ERROR,
     RunState.WAITING_FOR_PERMISSION: pb.FINISH_REASON_WAITING_FOR_PERMISSION,
 }
+_HELD = "Held on disk until the database is back"
+_SPOOLED = {"spooled": "true"}
 _TOLD = {RunState.QUEUED: "Waiting for a provider", RunState.RUNNING: "Running"}
 
 
@@ -149,12 +151,13 @@ def started(view: TaskView) -> pb.TaskResponse:
     response = pb.TaskResponse(
         task_id=run.run_id,
         status=_OLD_STATUS.get(run.state, "running"),
-        message=_TOLD.get(run.state, "Accepted before"),
+        message=_HELD if view.spooled else _TOLD.get(run.state, "Accepted before"),
         state=STATES[run.state],
         deduplicated=view.deduplicated,
         create_time=_timestamp(run.create_time),
         queue_position=view.row.place,
         conversation_id=run.conversation_id,
+        metadata=_SPOOLED if view.spooled else None,
     )
     if view.wait_seconds is not None:
         response.estimated_wait.FromNanoseconds(int(view.wait_seconds * 1e9))
@@ -169,7 +172,7 @@ def status(view: TaskView) -> pb.TaskStatusResponse:
         status=_OLD_STATUS.get(run.state, "running"),
         result=row.result,
         error_message=end.error.message,
-        metadata=end.metadata,
+        metadata=_SPOOLED if view.spooled else end.metadata,
         state=STATES[run.state],
         usage=usage_of(row.usage),
         last_sequence=run.last_sequence,

@@ -53,7 +53,9 @@ class PostgresLine:
             async with self._joins.connection() as connection, connection.transaction():
                 await request_keys.take(connection, run)
                 await _check_room(connection, joining)
-                await self._write(connection, run, joining, first)
+                await write_queued(
+                    connection, run, joining, first, None if run.survives else self._replica_id
+                )
                 rows = await connection.fetch(sql.PLACES, [UUID(run.run_id)])
                 place: int = rows[0]["place"]
                 check(place)
@@ -61,34 +63,6 @@ class PostgresLine:
             await self._say_full(run.owner, joining)
             raise
         return place
-
-    async def _write(
-        self, connection: "Connection", run: NewRun, joining: Joining, first: Sequence[Record]
-    ) -> None:
-        while not await connection.fetchrow(
-            sql.JOIN,
-            UUID(run.run_id),
-            run.owner,
-            run.kind,
-            run.conversation_id,
-            run.agent_name,
-            run.request,
-            run.survives,
-            run.wants,
-            joining.spacing_seconds,
-            joining.lead_seconds,
-            run.wait_seconds,
-            [r.sequence for r in first],
-            [r.payload for r in first],
-            None if run.survives else self._replica_id,
-            run.priority,
-            run.not_before,
-            orjson.dumps(run.labels).decode(),
-            run.retry_of and UUID(run.retry_of),
-        ):
-            holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
-            if holder is not None:  # else it has ended between the two
-                raise ConversationBusyError(holder.hex)
 
     async def _say_full(self, owner: Owner, joining: Joining) -> None:
         """For all replicas, until there is room again; told outside once."""
@@ -100,7 +74,7 @@ class PostgresLine:
         async with self._joins.connection() as connection:
             row = await connection.fetchrow(sql.LOAD, high)
         assert row is not None
-        return LineLoad(row["queued"], row["refusing"])
+        return LineLoad(row["queued"], row["refusing"], row["active"])
 
     async def wanted(self) -> Collection[str]:
         async with self._claims.connection() as connection:
@@ -128,6 +102,40 @@ class PostgresLine:
             for run in map(unattended.unattended, rows):
                 await unattended.end(connection, run, *end(run))
         return len(rows)
+
+
+async def write_queued(
+    connection: "Connection", run: NewRun, joining: Joining, first: Sequence[Record], stays_at: UUID | None
+) -> None:
+    """Write a run into the line, with the first records of its log. `stays_at`: where its caller waits.
+
+    Raises:
+        ConversationBusyError: Another run of the conversation is active.
+    """
+    while not await connection.fetchrow(
+        sql.JOIN,
+        UUID(run.run_id),
+        run.owner,
+        run.kind,
+        run.conversation_id,
+        run.agent_name,
+        run.request,
+        run.survives,
+        run.wants,
+        joining.spacing_seconds,
+        joining.lead_seconds,
+        run.wait_seconds,
+        [r.sequence for r in first],
+        [r.payload for r in first],
+        stays_at,
+        run.priority,
+        run.not_before,
+        orjson.dumps(run.labels).decode(),
+        run.retry_of and UUID(run.retry_of),
+    ):
+        holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
+        if holder is not None:  # else it has ended between the two
+            raise ConversationBusyError(holder.hex)
 
 
 async def _check_room(connection: "Connection", joining: Joining) -> None:

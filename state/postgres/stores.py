@@ -11,6 +11,7 @@ from state.postgres.checkpoints.branches import PostgresBranches
 from state.postgres.checkpoints.patient import PatientSaver
 from state.postgres.conversations import PostgresConversations
 from state.postgres.database import Database
+from state.postgres.drain import PostgresDrain
 from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
@@ -66,6 +67,7 @@ class PostgresStores:
         self.conversations = PostgresConversations(self.database)
         self.line = PostgresLine(self.database, claims, replica_id)
         self.tasks = PostgresTasks(self.database)
+        self.drain = PostgresDrain(self.database)
         self.keys = PostgresRequestKeys(self.database)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self.retention = PostgresRetention(retention)

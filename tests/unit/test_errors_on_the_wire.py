@@ -50,6 +50,7 @@ ROWS: dict[Reason, tuple[type[OrchestratorError], int, float | None]] = {
     Reason.CONVERSATION_BUSY: (errors.ConversationBusyError, code_pb2.ABORTED, None),
     Reason.CONVERSATION_NOT_EMPTY: (errors.ConversationNotEmptyError, code_pb2.FAILED_PRECONDITION, None),
     Reason.REQUEST_ID_REUSED: (errors.RequestKeyReusedError, code_pb2.ALREADY_EXISTS, None),
+    Reason.REJECTED_AT_DRAIN: (errors.RejectedAtDrainError, code_pb2.ALREADY_EXISTS, None),
     Reason.WRONG_STATE: (errors.WrongStateError, code_pb2.FAILED_PRECONDITION, None),
     Reason.QUEUE_FULL: (errors.QueueFullError, code_pb2.RESOURCE_EXHAUSTED, 5.0),
     Reason.CANCELLED: (errors.CancelledRunError, code_pb2.CANCELLED, None),
