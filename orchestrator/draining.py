@@ -108,7 +108,8 @@ class Drain(BackgroundTask):
         self._stuck: set[RunId] = set()
 
     async def __aenter__(self) -> Self:
-        await self._step()  # before the first task: how full the line is counts for it
+        with suppress(DatabaseUnavailableError):
+            await self._look()  # before the first task: how full the line is counts for it
         return await super().__aenter__()
 
     async def _run(self) -> None:
