@@ -1,4 +1,4 @@
-"""Callers that start tasks as fast as they are answered, and what became of the tasks they were promised."""
+"""Callers that start task after task, and what became of the tasks they were promised."""
 
 import asyncio
 from collections import Counter
@@ -27,18 +27,18 @@ class Callers:
         self._number = 0
         self._more = asyncio.Condition()
 
-    async def call(self, address: str, *, callers: int = 8) -> None:
-        """Call until cancelled, or until nobody is there any more."""
+    async def call(self, address: str, *, callers: int = 8, pause_seconds: float = 0.0) -> None:
+        """Call until cancelled, each caller with so long a pause after an answer."""
         async with grpc.aio.insecure_channel(address) as channel:
             stub: rpc.OrchestratorServiceAsyncStub = rpc.OrchestratorServiceStub(channel)
-            await asyncio.gather(*(self._call(stub) for _ in range(callers)))
+            await asyncio.gather(*(self._call(stub, pause_seconds) for _ in range(callers)))
 
     async def promised(self, number: int) -> None:
         """Return when so many tasks were accepted."""
         async with self._more:
             await self._more.wait_for(lambda: len(self.accepted) >= number)
 
-    async def _call(self, stub: "rpc.OrchestratorServiceAsyncStub") -> None:
+    async def _call(self, stub: "rpc.OrchestratorServiceAsyncStub", pause_seconds: float) -> None:
         while True:
             self._number += 1
             query = f"task {self._number}"
@@ -53,6 +53,7 @@ class Callers:
             self.spooled += task.metadata["spooled"] == "true"
             async with self._more:
                 self._more.notify_all()
+            await asyncio.sleep(pause_seconds)
 
     async def lost(self, dsn: str, *, within: float) -> list[str]:
         """The promised tasks that have not succeeded by then."""
