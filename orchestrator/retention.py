@@ -13,6 +13,9 @@ from state.ports import RetentionStore
 
 logger = logging.getLogger(__name__)
 
+_KEY_SECONDS = 24 * 3600.0
+"""A request's key means nothing after that: see the contract."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetentionTimes:
@@ -22,6 +25,7 @@ class RetentionTimes:
     checkpoints_idle_seconds: float
     events_seconds: float
     runs_seconds: float
+    outbox_seconds: float = 7 * 86400.0
 
 
 class Retention(BackgroundTask):
@@ -58,6 +62,8 @@ class Retention(BackgroundTask):
             (self._store.prune_checkpoints, self._times.checkpoints_idle_seconds),
             (self._store.prune_events, self._times.events_seconds),
             (self._store.delete_runs, self._times.runs_seconds),
+            (self._store.delete_request_keys, _KEY_SECONDS),
+            (self._store.delete_outbox, self._times.outbox_seconds),
         )
         try:
             for step, age in steps:

@@ -91,7 +91,14 @@ class Workshop:
 
     def work(self, plan: Plan, run: NewRun, admitted: Admitted) -> Work:
         """What a new run does, its first model call with the permit that it has got."""
-        return self._work(lambda: plan.spec, plan.assignment, run.run_id, run.conversation_id, admitted)
+        return self._work(
+            lambda: plan.spec,
+            plan.assignment,
+            run.run_id,
+            run.conversation_id,
+            admitted,
+            hurries=run.key is None,
+        )
 
     def work_again(self, assignment: Assignment, claimed: ClaimedRun, admitted: Admitted) -> Work:
         """What a run does that was taken from the line, perhaps not for the first time."""
@@ -111,11 +118,16 @@ class Workshop:
         admitted: Admitted,
         *,
         again: bool = False,
+        hurries: bool = True,
     ) -> Work:
         owner, base = assignment.owner, assignment.base_checkpoint_id
         new = not assignment.conversation_id and not base and not again
 
         async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
+            if not hurries:
+                await (
+                    attempt()
+                )  # the same request may be beginning elsewhere: only one of them pays for a call
             own = thread_id(owner, conversation)
             thread = RunThread(owner, run_id, own, attempt, new=new, again=again, base=base)
             if base and (source := await self._branches.find(owner, base, own)) != own:

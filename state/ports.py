@@ -292,3 +292,11 @@ class RetentionStore(Protocol):
     async def delete_runs(self, seconds: float) -> Deleted | None:
         """Runs that ended so long ago, once both of the above are done with them."""
         ...
+
+    async def delete_request_keys(self, seconds: float) -> Deleted | None:
+        """What requests of so long ago have begun."""
+        ...
+
+    async def delete_outbox(self, seconds: float) -> Deleted | None:
+        """Events of so long ago that nobody has fetched."""
+        ...

@@ -55,6 +55,19 @@ class PostgresRetention:
             runs, events = _extent(row), Extent(row["event_rows"], row["event_bytes"])
             return Deleted({"runs": runs, "run_events": events}, runs.rows == self._batch_runs)
 
+    async def delete_request_keys(self, seconds: float) -> Deleted | None:
+        return await self._delete("request_keys", sql.DELETE_REQUEST_KEYS, seconds)
+
+    async def delete_outbox(self, seconds: float) -> Deleted | None:
+        return await self._delete("outbox", sql.DELETE_OUTBOX, seconds)
+
+    async def _delete(self, table: str, statement: str, seconds: float) -> Deleted | None:
+        async with self._turn() as connection:
+            if connection is None:
+                return None
+            (row,) = await connection.fetch(statement, seconds, self._batch_rows)
+            return Deleted({table: _extent(row)}, row["rows"] == self._batch_rows)
+
     async def _prune_threads(
         self, connection: "Connection", runs: Sequence[asyncpg.Record], idle_seconds: float
     ) -> Deleted:
