@@ -32,6 +32,7 @@ from config.load import SettingsError, environment, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
 from orchestrator.application import Application, Codec, Limits
+from orchestrator.budgets import DailyBudget
 from orchestrator.chat_service import ChatTimes
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_assignment
@@ -156,6 +157,7 @@ def default_models(settings: Settings) -> ProviderConfiguration:
         anthropic_base_url=settings.anthropic_base_url,
         model=provider.model,
         context_tokens=provider.context_tokens,
+        images=provider.images,
         limits=ProviderLimits(**provider.model_dump(include={"min_concurrency", "max_concurrency"})),
         timeouts=timeouts,
     )
@@ -206,7 +208,8 @@ def limits_of(settings: Settings) -> Limits:
             drain_seconds=settings.server.drain_seconds,
             max_seconds=run.max_seconds,
         ),
-        caps=RunCaps(max_repeated_chunks=run.max_repeated_chunks),
+        caps=picked(RunCaps, run, max_seconds=run.max_duration_seconds, max_tool_calls=None),
+        budget=picked(DailyBudget, settings.budget),
         leases=picked(LeaseTimes, run),
         retention=picked(RetentionTimes, settings.retention),
         chat=ChatTimes(stream.heartbeat_seconds, run.max_wait_seconds),

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
 from orchestrator.assignment import Assignment
+from orchestrator.budgets import Budgets, DailyBudget, DayStore
 from orchestrator.cancellation import Cancellation
 from orchestrator.chat_service import ChatService, ChatTimes
 from orchestrator.continuation import Continuation
@@ -22,6 +23,7 @@ from orchestrator.retention import Retention, RetentionTimes
 from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
 from orchestrator.turns import Turns
+from orchestrator.usage import UsageService, UsageStore
 from orchestrator.workshop import Workshop
 from providers.pool.pool import ModelPool
 from providers.pool.run_budget import RunCaps
@@ -36,6 +38,10 @@ from state.ports import (
     RetentionStore,
     RunStore,
 )
+
+
+class UsedStore(UsageStore, DayStore, Protocol):
+    """What users have used, in any span and today."""
 
 
 class Stores(Protocol):
@@ -55,6 +61,8 @@ class Stores(Protocol):
     def conversations(self) -> ConversationStore: ...
     @property
     def retention(self) -> RetentionStore: ...
+    @property
+    def usage(self) -> UsedStore: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class Limits:
 
     runs: RunLimits
     caps: RunCaps
+    budget: DailyBudget
     leases: LeaseTimes
     retention: RetentionTimes
     chat: ChatTimes
@@ -100,8 +109,17 @@ class Application:
         workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
         self.line = self._line(stores.line, workshop, codec, look_seconds=limits.leases.reap_seconds)
         turns = Turns(stores.runs, log, self._cancellation.cancel)
+        self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
+        self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
         self.chat = ChatService(
-            workshop, self.supervisor, log, room=self.room, line=self.line, turns=turns, times=times
+            workshop,
+            self.supervisor,
+            log,
+            room=self.room,
+            line=self.line,
+            turns=turns,
+            budgets=self.budgets,
+            times=times,
         )
         self.resume = ResumeService(stores.runs, log, heartbeat_seconds=times.heartbeat_seconds)
         self.conversations = ConversationService(

@@ -22,6 +22,7 @@ class RetentionTimes:
     checkpoints_idle_seconds: float
     events_seconds: float
     runs_seconds: float
+    usage_seconds: float
 
 
 class Retention(BackgroundTask):
@@ -58,6 +59,7 @@ class Retention(BackgroundTask):
             (self._store.prune_checkpoints, self._times.checkpoints_idle_seconds),
             (self._store.prune_events, self._times.events_seconds),
             (self._store.delete_runs, self._times.runs_seconds),
+            (self._store.delete_usage, self._times.usage_seconds),
         )
         try:
             for step, age in steps:

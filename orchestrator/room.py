@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from providers.gate.base import Saturated, SaturatedBy, Unavailable
 from providers.pool.admission import Admitted, Refusal
-from providers.pool.choice import choice_of
+from providers.pool.choice import choice_of, needs_of
 from providers.pool.pool import ModelPool
 from state.errors import InvalidRequestError
 
@@ -23,7 +23,7 @@ class Room:
         A model that went with its file may come back with the next.
         """
         try:
-            verdict = self._models.admit(choice_of(wants))
+            verdict = self._models.admit(choice_of(wants), needs=needs_of(wants))
         except InvalidRequestError:
             return Unavailable(_GONE_SECONDS)
         if waited_for and isinstance(verdict, Admitted):

@@ -10,7 +10,7 @@ import grpc
 
 from orchestrator.application import Application
 from orchestrator.chat import Reading
-from orchestrator.codec import checkpoints, chunks, errors, pages, providers, requests
+from orchestrator.codec import checkpoints, chunks, errors, pages, providers, requests, usage
 from orchestrator.health import Health, HealthService
 from orchestrator.places import Place
 from protos import orchestrator_pb2 as pb
@@ -32,6 +32,10 @@ FEATURES = (
     "on_busy",
     "branching",
     "on_saturated_wait",
+    "run_limits",
+    "usage",
+    "daily_budgets",
+    "image_attachments",
 )
 """What a caller may rely on beyond the six core RPCs. A feature is added in the commit that makes it work."""
 
@@ -55,6 +59,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self._chat = app.chat
         self._resume = app.resume
         self._conversations = app.conversations
+        self._usage = app.usage
         self._health = health
         self._about = about
 
@@ -101,6 +106,10 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         return pb.DeleteConversationResponse(
             deleted_runs=await self._conversations.delete(owner, conversation_id)
         )
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        del context
+        return usage.response(await self._usage.report(*usage.span(request)))
 
     async def GetProviderStatus(
         self, request: pb.GetProviderStatusRequest, context: Context

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NewType
 
+from state.usage import NOTHING_USED, Usage
+
 Owner = NewType("Owner", str)
 """The user a row belongs to. Every query carries one."""
 
@@ -87,29 +89,6 @@ class FinishReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens and calls. `estimated` when the provider did not report them."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_input_tokens: int = 0
-    reasoning_tokens: int = 0
-    model_calls: int = 0
-    estimated: bool = False
-    by_model: tuple["ModelUsage", ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelUsage:
-    """What one model of one provider used."""
-
-    provider: str
-    model: str
-    input_tokens: int
-    output_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """The right to write for a run: every write of a run carries it.
 
@@ -169,7 +148,7 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class UnattendedRun:
-    """A run that nobody executes: in line, or lost by its replica."""
+    """A run that nobody executes: in line, or lost by its replica. `usage`: of its attempts so far."""
 
     run_id: RunId
     owner: Owner
@@ -180,11 +159,15 @@ class UnattendedRun:
     survives: bool
     last_sequence: int
     wants: str = ""
+    usage: Usage = NOTHING_USED
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRun:
-    """A run taken from the line, and the right to write for it."""
+    """A run taken from the line, and the right to write for it.
+
+    `usage` and `running_seconds` are what its earlier attempts took.
+    """
 
     attempt: Attempt
     kind: RunKind
@@ -193,6 +176,8 @@ class ClaimedRun:
     request: bytes
     last_sequence: int
     survives: bool = True
+    usage: Usage = NOTHING_USED
+    running_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +188,7 @@ class RunOutcome:
     finish_reason: FinishReason | None = None
     error_reason: str = ""
     result: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NOTHING_USED
 
 
 @dataclass(frozen=True, slots=True)

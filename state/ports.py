@@ -18,6 +18,7 @@ from state.models import (
     ThreadId,
     UnattendedRun,
 )
+from state.usage import Usage
 
 
 class RunStore(Protocol):
@@ -58,15 +59,15 @@ class RunStore(Protocol):
         """
         ...
 
-    async def requeue(self, attempt: Attempt) -> None:
-        """Put a run back in line: another replica, or this one, takes it up again.
+    async def requeue(self, attempt: Attempt, usage: Usage | None = None) -> None:
+        """Put a run back in line, with what it has used: another replica, or this one, takes it up again.
 
         Raises:
             LostAttemptError: Another attempt owns the run, or it has ended.
         """
         ...
 
-    async def defer(self, attempt: Attempt) -> None:
+    async def defer(self, attempt: Attempt, usage: Usage | None = None) -> None:
         """Put a run back in line that no provider took: it waits on, for as long as it was going to.
 
         Raises:
@@ -216,4 +217,8 @@ class RetentionStore(Protocol):
 
     async def delete_runs(self, seconds: float) -> Deleted | None:
         """Runs that ended so long ago, once both of the above are done with them."""
+        ...
+
+    async def delete_usage(self, seconds: float) -> Deleted | None:
+        """What runs used that began so long ago."""
         ...

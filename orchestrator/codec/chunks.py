@@ -7,10 +7,11 @@ from typing import assert_never
 from agents.events import Channel, TextEmitted
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
+from orchestrator.codec.usage import usage
 from orchestrator.events import AttemptBegan, ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
 from orchestrator.places import Place
 from protos import orchestrator_pb2 as pb
-from state.models import FinishReason, RunId, RunState, Usage
+from state.models import FinishReason, RunId, RunState
 
 _CHANNELS = {
     Channel.ANSWER: pb.CONTENT_CHANNEL_ANSWER,
@@ -59,9 +60,10 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             chunk.complete.finish_reason = _FINISH_REASONS[event.result.finish_reason]
             chunk.complete.final_text = event.result.text
             chunk.complete.checkpoint_id = event.result.checkpoint_id
-            chunk.usage.CopyFrom(usage(event.result.usage))
+            chunk.usage.CopyFrom(usage(event.usage))
         case RunFailed():
             chunk.error.CopyFrom(detail_of(event.error))
+            chunk.usage.CopyFrom(usage(event.usage))
         case _:
             assert_never(event)
     return chunk.SerializeToString()
@@ -118,26 +120,6 @@ def _unlogged(chunk: pb.ChatChunk, options: ReaderOptions) -> pb.ChatChunk:
     return chunk
 
 
-def usage(value: Usage) -> pb.Usage:
-    return pb.Usage(
-        input_tokens=value.input_tokens,
-        output_tokens=value.output_tokens,
-        cached_input_tokens=value.cached_input_tokens,
-        reasoning_tokens=value.reasoning_tokens,
-        model_calls=value.model_calls,
-        estimated=value.estimated,
-        by_model=[
-            pb.ModelUsage(
-                provider=one.provider,
-                model=one.model,
-                input_tokens=one.input_tokens,
-                output_tokens=one.output_tokens,
-            )
-            for one in value.by_model
-        ],
-    )
-
-
 def _metadata(event: RunEvent) -> dict[str, str]:
     match event:
         case StatusChanged():
@@ -149,6 +131,7 @@ def _metadata(event: RunEvent) -> dict[str, str]:
                 "model": result.model,
                 "generation_id": result.generation_id,
                 "task_status": "complete",
+                **({"limit": result.limit} if result.limit else {}),
             }
         case RunFailed():
             return {"task_status": "error", **({"partial": "true"} if event.partial else {})}

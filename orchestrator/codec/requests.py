@@ -9,7 +9,9 @@ from agents.turn import Persona, Turn
 from orchestrator.assignment import Assignment
 from orchestrator.chat import ChatCommand
 from orchestrator.codec import validation
+from orchestrator.codec.attachments import check_attachments, images_of, refuse_documents
 from orchestrator.codec.chunks import ReaderOptions
+from orchestrator.codec.limits import caps_of, check_limits
 from orchestrator.codec.validation import Violations
 from orchestrator.resume import ResumeCommand
 from orchestrator.turns import OnBusy
@@ -31,9 +33,7 @@ _ON_BUSY: dict[int, OnBusy] = {
 # idempotency must not get an answer without it.
 _NOT_BUILT = (
     "request_id",
-    "limits",
     "allowed_tools",
-    "attachments",
     "run_options.permission_timeout",
 )
 
@@ -54,8 +54,11 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
     _check_history(check, request)
     _check_persona(check, request.persona)
     _check_options(check, request)
+    check_limits(check, request.limits)
+    check_attachments(check, request.attachments)
     check.done()
     _refuse_not_built(request, _NOT_BUILT)
+    refuse_documents(request.attachments)
     if request.run_options.on_saturated == pb.SATURATION_BEHAVIOR_START_TASK:
         raise UnimplementedError("run_options.on_saturated START_TASK is not supported by this release")
     continues = request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE
@@ -87,6 +90,8 @@ def _assignment(request: pb.ChatRequest, deadline: float | None) -> Assignment:
         request=request.SerializeToString(),
         waits=request.run_options.on_saturated != pb.SATURATION_BEHAVIOR_FAIL,
         window_seconds=_seconds(request.stream_options.coalesce_window) or None,
+        caps=caps_of(request.limits),
+        currency=request.limits.currency,
     )
 
 
@@ -151,6 +156,7 @@ def _turn(request: pb.ChatRequest, deadline: float | None) -> Turn:
             timezone=persona.timezone,
             preferences=tuple(sorted(persona.custom_preferences.items())),
         ),
+        images=images_of(request.attachments),
         temperature=model.temperature if model.HasField("temperature") else None,
         seed=model.seed if model.HasField("seed") else None,
         deadline=deadline,

@@ -91,13 +91,13 @@ class ModelPool:
         for gate in {id(gate): gate for gate in shared}.values():
             gate.set_share(replicas)
 
-    def info(self, wanted: ModelChoice) -> ModelInfo:
-        """The first choice.
+    def infos(self, wanted: ModelChoice, needs: Needs = _ANYTHING) -> tuple[ModelInfo, ...]:
+        """The models that may be called, the first choice first.
 
         Raises:
-            InvalidRequestError: A model or a class of that name does not exist.
+            InvalidRequestError: No such model exists, or none that meets the needs.
         """
-        return self._table.chosen(wanted)[0].endpoint.info
+        return tuple(candidate.endpoint.info for candidate in self._table.fitting(wanted, needs))
 
     def admit(
         self, wanted: ModelChoice, expected_tokens: int = 0, needs: Needs = _ANYTHING

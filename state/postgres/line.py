@@ -58,6 +58,7 @@ UPDATE runs SET
     start_time = coalesce(start_time, now())
 FROM next WHERE runs.run_id = next.run_id
 RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request, survives,
+    usage, running_seconds,
     (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
 """
 
@@ -152,6 +153,8 @@ class PostgresLine:
             request=row["request"],
             last_sequence=row["last_sequence"],
             survives=row["survives"],
+            usage=unattended.usage_of(row),
+            running_seconds=row["running_seconds"],
         )
 
     async def places(self, run_ids: Collection[RunId]) -> Mapping[RunId, int]:

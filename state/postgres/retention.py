@@ -55,6 +55,14 @@ class PostgresRetention:
             runs, events = _extent(row), Extent(row["event_rows"], row["event_bytes"])
             return Deleted({"runs": runs, "run_events": events}, runs.rows == self._batch_runs)
 
+    async def delete_usage(self, seconds: float) -> Deleted | None:
+        async with self._turn() as connection:
+            if connection is None:
+                return None
+            (row,) = await connection.fetch(sql.DELETE_USAGE, seconds, self._batch_rows)
+            sums = _extent(row)
+            return Deleted({"usage_sums": sums}, sums.rows == self._batch_rows)
+
     async def _prune_threads(
         self, connection: "Connection", runs: Sequence[asyncpg.Record], idle_seconds: float
     ) -> Deleted:

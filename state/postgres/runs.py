@@ -29,6 +29,7 @@ from state.postgres.fence import FENCE, fence_arguments, lost, parse_run_id
 from state.postgres.patience import Patience
 from state.postgres.unattended import COLUMNS
 from state.threads import thread_id
+from state.usage import Usage
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -80,7 +81,9 @@ RETURNING runs.run_id, pg_notify('run_events', left(runs.run_id::text, 8))
 
 _REQUEUE = f"""
 WITH {FENCE}
-UPDATE runs SET state = 'queued', replica_id = NULL, wait_until = NULL, update_time = now()
+UPDATE runs SET
+    state = 'queued', replica_id = NULL, wait_until = NULL, update_time = now(),
+    usage = coalesce($4::jsonb, runs.usage)
 FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
 RETURNING runs.run_id, pg_notify('run_queued', '')
 """  # noqa: S608 - a constant
@@ -89,7 +92,7 @@ RETURNING runs.run_id, pg_notify('run_queued', '')
 _DEFER = f"""
 WITH {FENCE}
 UPDATE runs SET
-    state = 'queued', deferrals = deferrals + 1, update_time = now(),
+    state = 'queued', deferrals = deferrals + 1, update_time = now(), usage = coalesce($4::jsonb, runs.usage),
     replica_id = CASE WHEN survives THEN NULL ELSE replica_id END,
     wait_until = CASE WHEN kind = 'chat' THEN wait_until END
 FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
@@ -161,15 +164,15 @@ class PostgresRunStore:
         )
         return head
 
-    async def requeue(self, attempt: Attempt) -> None:
+    async def requeue(self, attempt: Attempt, usage: Usage | None = None) -> None:
         async with self._database.connection() as connection:
-            done = await connection.fetchval(_REQUEUE, *fence_arguments(attempt))
+            done = await connection.fetchval(_REQUEUE, *fence_arguments(attempt), _json(usage))
         if done is None:
             raise lost(attempt)
 
-    async def defer(self, attempt: Attempt) -> None:
+    async def defer(self, attempt: Attempt, usage: Usage | None = None) -> None:
         async with self._database.connection() as connection:
-            if await connection.fetchval(_DEFER, *fence_arguments(attempt)) is None:
+            if await connection.fetchval(_DEFER, *fence_arguments(attempt), _json(usage)) is None:
                 row = await connection.fetchrow(_STANDS, *fence_arguments(attempt))
                 if row is not None and row["state"] == RunState.CANCELLING:
                     raise CancelledRunError("the run was cancelled")
@@ -192,7 +195,7 @@ class PostgresRunStore:
                 outcome.finish_reason,
                 outcome.error_reason,
                 outcome.result,
-                orjson.dumps(asdict(outcome.usage)).decode(),
+                _json(outcome.usage),
                 last[-1].sequence,
             )
             if done is None:
@@ -233,6 +236,10 @@ async def _explain(connection: "Connection", attempt: Attempt, outcome: RunOutco
         if row is not None and row["state"] == RunState.CANCELLING:
             raise CancelledRunError("the run was cancelled")
         raise lost(attempt)
+
+
+def _json(usage: Usage | None) -> str | None:
+    return None if usage is None else orjson.dumps(asdict(usage)).decode()
 
 
 def _run(row: asyncpg.Record) -> Run:

@@ -18,6 +18,7 @@ from state.postgres.patience import Patience
 from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
 from state.postgres.storage import PostgresStorage
+from state.postgres.usage import PostgresUsage
 
 _REPORT_SECONDS = 3600.0
 """A report reads whole tables, and whoever asked for it can stop it."""
@@ -65,6 +66,7 @@ class PostgresStores:
         self.line = PostgresLine(self.database, claims, replica_id)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self.retention = PostgresRetention(retention)
+        self.usage = PostgresUsage(self.database)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

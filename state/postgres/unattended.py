@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from state.models import ConversationId, Owner, Record, RunId, RunKind, RunOutcome, RunState, UnattendedRun
+from state.usage import Usage
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
 
 COLUMNS = """
-run_id, owner, kind, agent_name, conversation_id, state, survives, wants,
+run_id, owner, kind, agent_name, conversation_id, state, survives, wants, usage,
 (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
 """
 
@@ -44,7 +46,13 @@ def unattended(row: asyncpg.Record) -> UnattendedRun:
         survives=row["survives"],
         last_sequence=row["last_sequence"],
         wants=row["wants"],
+        usage=usage_of(row),
     )
+
+
+def usage_of(row: asyncpg.Record) -> Usage:
+    """What the attempts of a run have used that handed it back."""
+    return Usage.parsed(None if row["usage"] is None else orjson.loads(row["usage"]))
 
 
 async def requeue(connection: "Connection", run: UnattendedRun) -> None:

@@ -83,9 +83,8 @@ async def test_every_bad_field_is_named_at_once(service: Service) -> None:
     "fields",
     [
         {"request_id": "r1"},
-        {"limits": pb.RunLimits(max_steps=1)},
         {"allowed_tools": ["none"]},
-        {"attachments": [pb.Attachment(name="a")]},
+        {"attachments": [pb.Attachment(document_id="d1")]},
         {"run_options": pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_START_TASK)},
     ],
 )

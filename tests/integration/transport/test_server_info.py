@@ -40,5 +40,9 @@ async def test_what_its_features_promise_is_so(service: Service) -> None:
         "on_busy",
         "branching",
         "on_saturated_wait",
+        "run_limits",
+        "usage",
+        "daily_budgets",
+        "image_attachments",
     ]
     assert all(chunk.WhichOneof("payload") for chunk in await service.chat())
