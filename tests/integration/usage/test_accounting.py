@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from protos import orchestrator_pb2 as pb
 from state.errors import LostAttemptError
-from state.models import Attempt, Owner, RunState
+from state.models import Attempt, Owner, Record, RunOutcome, RunState, UnattendedRun
 from state.postgres.database import Database
 from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
@@ -44,6 +44,13 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 async def total(database: Database, owner: Owner = ANN) -> Usage:
     agents = await PostgresUsage(database).by_agent(owner, None, None, "EUR")
     return Usage.of((part for agent in agents for part in agent.usage.by_model), currency="EUR")
+
+
+def ended(run: UnattendedRun) -> tuple[RunOutcome, Record]:
+    """The end of a run by somebody who knows what it has used."""
+    assert run.usage == USED
+    outcome = CANCELLED if run.state is RunState.QUEUED else replace(CANCELLED, state=RunState.FAILED)
+    return outcome, last(run.last_sequence + 1)[0]
 
 
 async def test_an_end_that_is_written_again_is_counted_once(database: Database) -> None:
@@ -87,7 +94,7 @@ async def test_what_the_attempts_of_a_run_used_counts_when_nobody_ends_it(databa
     runs = PostgresRunStore(database, REPLICA)
     cancelled, lost = [await runs.begin(new_run(), []) for _ in range(2)]
     await runs.requeue(cancelled, USED)
-    await runs.cancel(ANN, cancelled.run_id, lambda run: (CANCELLED, last(run.last_sequence + 1)[0]))
+    await runs.cancel(ANN, cancelled.run_id, ended)
     assert await total(database) == USED
     await runs.requeue(lost, USED)
     assert (await PostgresLine(database, database, REPLICA).claim("")) is not None
@@ -95,8 +102,7 @@ async def test_what_the_attempts_of_a_run_used_counts_when_nobody_ends_it(databa
         await connection.execute("UPDATE runs SET update_time = update_time - interval '1 hour'")
     leases = PostgresLeases(database, database, REPLICA, version="test")
     await asyncio.sleep(0.2)  # nothing is reaped within a lease of the connection's start
-    failed = replace(CANCELLED, state=RunState.FAILED)
-    await leases.reap(0.1, [], lambda run: (failed, last(run.last_sequence + 1)[0]))
+    await leases.reap(0.1, [], ended)
     assert (await total(database)).total.model_calls == 2
     assert await value(database.dsn, "SELECT sum(runs)::int FROM usage_sums") == 2
 
