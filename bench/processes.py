@@ -1,10 +1,14 @@
-"""The service as a process of its own, in a folder that goes away with everything in it."""
+"""Servers as processes of their own, which end with the block that uses them."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from tests.harness.process import OrchestratorProcess, orchestrator_process
+from tests.harness.process import ROOT, OrchestratorProcess, orchestrator_process
+
+_STOP_SECONDS = 10.0
 
 
 @asynccontextmanager
@@ -21,3 +25,26 @@ async def service_process(folder: Path, provider_url: str) -> AsyncIterator[Orch
                 await process.stop()
             except TimeoutError:
                 await process.kill()
+
+
+@asynccontextmanager
+async def peer_process(
+    command: Sequence[str], log: Path, *, cwd: Path = ROOT, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Somebody else's server, with nothing of this process's own settings; what it prints goes into `log`."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+    with log.open("wb") as printed:
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=cwd, env={**kept, **environment}, stdout=printed, stderr=printed
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -50,10 +50,11 @@ def environment(settings: Settings) -> Mapping[str, str]:
     return {name: value for name, value in written.items() if value} | dict(os.environ) | known
 
 
-def picked(kind: Callable[..., T], settings: BaseModel, **more: object) -> T:
-    """A dataclass from the settings that have the names of its fields."""
+def picked(kind: Callable[..., T], *groups: BaseModel, **more: object) -> T:
+    """A dataclass from the settings that have the names of its fields, each of the first group with it."""
     names = (field.name for field in fields(kind) if field.name not in more)  # type: ignore[arg-type]
-    return kind(**{name: getattr(settings, name) for name in names}, **more)
+    found = {name: next(getattr(g, name) for g in groups if hasattr(g, name)) for name in names}
+    return kind(**found, **more)
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -158,10 +158,49 @@ class RunSettings(CapSettings):
         default=0.5, gt=0, description="how often a process looks for what the dead left, seconds"
     )
 
+    max_attempts: int = Field(
+        default=3, ge=1, le=100, description="how often a task is tried that fails by something that may pass"
+    )
+    retry_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="pause before a task's second attempt, doubled each time, seconds",
+    )
+    cancel_seconds: float = Field(
+        default=5.0, gt=0, description="how long CancelTask waits for the end of what it cancels, seconds"
+    )
+
     @model_validator(mode="after")
     def _lease_outlives_a_missed_beat(self) -> Self:
         if self.lease_seconds < 2 * self.beat_seconds:
             raise ValueError("lease_seconds must be at least twice beat_seconds")
+        return self
+
+
+class QueueSettings(Group):
+    """The line in front of the providers, over all processes."""
+
+    capacity: int = Field(default=10_000, ge=1, description="runs that may wait or run at the same time")
+    high_share: float = Field(
+        default=0.8, gt=0, le=1, description="from this share of it on nobody joins the line"
+    )
+    low_share: float = Field(default=0.6, gt=0, le=1, description="below this share of it one may join again")
+    priority_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="a step of priority counts as so much waiting; 0 = it always goes first, seconds",
+    )
+    timeout_seconds: float = Field(
+        default=86400.0,
+        gt=0,
+        description="how long a task waits for its beginning, unless its request says, seconds",
+    )
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> Self:
+        if self.low_share > self.high_share:
+            raise ValueError("low_share may not be above high_share")
         return self
 
 
@@ -236,6 +275,7 @@ class Settings(BaseSettings):
     local_model: LocalModelSettings = LocalModelSettings()
     run: RunSettings = RunSettings()
     budget: BudgetSettings = BudgetSettings()
+    queue: QueueSettings = QueueSettings()
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
 

@@ -16,12 +16,14 @@ from orchestrator.chat_service import ChatService, ChatTimes
 from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
 from orchestrator.events import ChunkEncoder
-from orchestrator.line import Line
+from orchestrator.line import Line, LineLimits
+from orchestrator.reading import RunReader
 from orchestrator.replica import LeaseTimes, Replica
 from orchestrator.resume import ResumeService
 from orchestrator.retention import Retention, RetentionTimes
 from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
+from orchestrator.tasks import TaskService, TaskTimes
 from orchestrator.turns import Turns
 from orchestrator.usage import UsageService, UsageStore
 from orchestrator.workshop import Workshop
@@ -35,8 +37,10 @@ from state.ports import (
     EventStore,
     LeaseStore,
     LineStore,
+    RequestKeyStore,
     RetentionStore,
     RunStore,
+    TaskStore,
 )
 
 
@@ -55,6 +59,10 @@ class Stores(Protocol):
     def leases(self) -> LeaseStore: ...
     @property
     def line(self) -> LineStore: ...
+    @property
+    def tasks(self) -> TaskStore: ...
+    @property
+    def keys(self) -> RequestKeyStore: ...
     @property
     def branches(self) -> BranchStore: ...
     @property
@@ -84,6 +92,8 @@ class Limits:
     leases: LeaseTimes
     retention: RetentionTimes
     chat: ChatTimes
+    tasks: TaskTimes
+    line: LineLimits
     tail_records: int
     outage_seconds: float
 
@@ -102,26 +112,30 @@ class Application:
         limits: Limits,
         hurried: asyncio.Event | None = None,
     ) -> None:
+        self._models = models
         log = EventLog(stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds)
-        self.log, self.room, times = log, Room(models), limits.chat
+        self.log, times = log, limits.chat
         self.supervisor = RunSupervisor(stores.runs, log, codec.encode, limits.runs, hurried=hurried)
         self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
         workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
-        self.line = self._line(stores.line, workshop, codec, look_seconds=limits.leases.reap_seconds)
+        self.line = self._line(stores.line, workshop, codec, limits)
         turns = Turns(stores.runs, log, self._cancellation.cancel)
         self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
         self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
+        reader = RunReader(log, self.line)
         self.chat = ChatService(
             workshop,
             self.supervisor,
-            log,
-            room=self.room,
+            reader,
+            keys=stores.keys,
+            runs=stores.runs,
             line=self.line,
             turns=turns,
             budgets=self.budgets,
             times=times,
         )
-        self.resume = ResumeService(stores.runs, log, heartbeat_seconds=times.heartbeat_seconds)
+        self.tasks = self._tasks(stores, workshop, codec, limits.tasks)
+        self.resume = ResumeService(stores.runs, log, reader, heartbeat_seconds=times.heartbeat_seconds)
         self.conversations = ConversationService(
             stores.conversations,
             stores.runs,
@@ -131,10 +145,23 @@ class Application:
         )
         self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases, self._counted)
         self._retention = Retention(stores.retention, limits.retention)
-        self._models = models
         self._parts = AsyncExitStack()
 
-    def _line(self, store: LineStore, workshop: Workshop, codec: Codec, *, look_seconds: float) -> Line:
+    def _tasks(self, stores: Stores, workshop: Workshop, codec: Codec, times: TaskTimes) -> TaskService:
+        return TaskService(
+            workshop,
+            self.supervisor,
+            self.log,
+            tasks=stores.tasks,
+            keys=stores.keys,
+            line=self.line,
+            cancellation=self._cancellation,
+            budgets=self.budgets,
+            decode=codec.assignment,
+            times=times,
+        )
+
+    def _line(self, store: LineStore, workshop: Workshop, codec: Codec, limits: Limits) -> Line:
         again = Continuation(
             workshop,
             self.supervisor,
@@ -144,12 +171,13 @@ class Application:
         )
         return Line(
             store,
-            self.room,
+            Room(self._models),
             self.supervisor,
             codec.encode,
             cancel=self._cancellation.cancel,
             take_up=again.take_up,
-            look_seconds=look_seconds,
+            limits=limits.line,
+            look_seconds=limits.leases.reap_seconds,
         )
 
     def _counted(self, replicas: int) -> None:

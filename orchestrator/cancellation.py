@@ -25,14 +25,17 @@ class Cancellation:
         self._executor = executor
         self._end = partial(_cancelled, encode=encode)
 
-    async def cancel(self, owner: Owner, run_id: RunId) -> None:
+    async def cancel(self, owner: Owner, run_id: RunId, *, after_step: bool = False) -> None:
         """Return when the wish is committed; a run in line has ended then. Changes nothing for an ended one.
+
+        `after_step`: what is being done is done first, and kept.
 
         Raises:
             NotFoundError: No such run of this owner.
         """
-        await self._runs.cancel(owner, run_id, self._end)
-        self._executor.cancel([run_id])
+        await self._runs.cancel(owner, run_id, self._end, after_step=after_step)
+        if not after_step:
+            self._executor.cancel([run_id])
 
 
 def _cancelled(run: UnattendedRun, *, encode: ChunkEncoder) -> Ended:

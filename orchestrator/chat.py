@@ -3,15 +3,22 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
 
 from orchestrator.assignment import Assignment
-from orchestrator.places import Place
+from orchestrator.reading import Reading
 from orchestrator.turns import OnBusy
-from state.errors import ConversationBusyError
-from state.models import NewRun, Record
+from state.errors import ConversationBusyError, SameRequestError
+from state.models import ConversationId, Record, RequestKey, RunId
 
-Reading = AsyncGenerator[Record | Place | None]
-"""A run's log; where it stands while it is in line; None when a heartbeat is due."""
+
+class OnSaturated(StrEnum):
+    """What a turn wants for which no provider has room."""
+
+    WAIT = "wait"
+    FAIL = "fail"
+    START_TASK = "start_task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +40,22 @@ class ChatCommand:
     assignment: Assignment
     continue_on_disconnect: bool = False
     on_busy: OnBusy = OnBusy.REJECT
+    on_saturated: OnSaturated = OnSaturated.WAIT
+    key: RequestKey | None = None
     seconds_left: float | None = None
     max_wait_seconds: float | None = None
     heartbeat_seconds: float | None = None
+
+
+class ChatRun(Protocol):
+    """What a call must know of the run that it reads."""
+
+    @property
+    def run_id(self) -> RunId: ...
+    @property
+    def conversation_id(self) -> ConversationId: ...
+    @property
+    def agent_name(self) -> str: ...
 
 
 class Chat:
@@ -43,13 +63,15 @@ class Chat:
 
     def __init__(
         self,
-        run: NewRun,
+        run: ChatRun,
         begin: Callable[[], Awaitable[Began]],
-        until_free: Callable[[ConversationBusyError], AsyncGenerator[None]] | None,
+        until_free: Callable[[ConversationBusyError], AsyncGenerator[None]] | None = None,
+        attach: Callable[[RunId], Awaitable[Began]] | None = None,
     ) -> None:
         self.run = run
         self._begin = begin
         self._until_free = until_free
+        self._attach = attach
         self._began: Began | None = None
         self._busy: ConversationBusyError | None = None
         self._has_ended = False
@@ -80,7 +102,11 @@ class Chat:
                 async for beat in waiting:
                     yield beat
             self._busy = None
-            await self.begin()
+            try:
+                await self.begin()
+            except SameRequestError as same:  # the same call has waited beside this one, and came first
+                assert self._attach is not None
+                self._began = await self._attach(same.run_id)
         assert self._began is not None
         async with aclosing(self._began.records) as records:
             async for record in records:
@@ -89,5 +115,5 @@ class Chat:
 
     def leave(self) -> None:
         """The caller is gone. Stops the run unless it has ended, or was asked to continue."""
-        if self._began is not None and not self._has_ended and not self.run.survives:
+        if self._began is not None and not self._has_ended:
             self._began.leave()

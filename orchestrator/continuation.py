@@ -42,7 +42,7 @@ class Continuation:
         again = attempt.number > 1
         begins: RunEvent = StatusChanged(RunState.RUNNING, "Answering again" if again else "Answering")
         if shown is not None:
-            begins = AttemptBegan(attempt.number, shown)
+            begins = AttemptBegan(claimed.tries, shown)
         work = self._workshop.work_again(assignment, claimed, admitted)
         self._supervisor.take_up(
             claimed,

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from agents.events import AgentEvent
 from agents.turn import Emit, TurnResult
+from orchestrator.again import Again, RetryPolicy
 from orchestrator.events import RunCompleted, RunEvent, RunFailed
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
@@ -18,11 +19,10 @@ from state.errors import (
     DeadlineExceededError,
     DrainingError,
     OrchestratorError,
-    ProviderSaturatedError,
     Reason,
 )
 from state.event_log import EventLog
-from state.models import Attempt, Owner, Record, RunId, RunOutcome, RunState
+from state.models import Attempt, Owner, Record, RunId, RunKind, RunOutcome, RunState
 from state.ports import RunStore
 from state.usage import Usage
 
@@ -45,13 +45,18 @@ class RunIdentity:
     """Which run, and whose.
 
     `survives`: it goes on elsewhere when this process ends. `waits`: for a provider, when none takes a call.
+    `tries`, `deferrals` and `losses` as in `ClaimedRun`.
     """
 
     run_id: RunId
     owner: Owner
     agent_name: str
+    kind: RunKind
     survives: bool
     waits: bool
+    tries: int = 1
+    deferrals: int = 0
+    losses: int = 0
 
 
 Start = Callable[[Sequence[Record]], Awaitable[Attempt]]
@@ -62,9 +67,17 @@ class RunExecution:
     """One attempt of a run, from its beginning to its end."""
 
     def __init__(
-        self, run: RunIdentity, runs: RunStore, log: EventLog, journal: RunJournal, start: Start
+        self,
+        run: RunIdentity,
+        runs: RunStore,
+        log: EventLog,
+        journal: RunJournal,
+        *,
+        start: Start,
+        retries: RetryPolicy,
     ) -> None:
         self.run = run
+        self._retries = retries
         self._start = start
         self._runs = runs
         self._log = log
@@ -73,6 +86,7 @@ class RunExecution:
         self._usage: Callable[[], Usage] = Usage
         self._stopped_by: OrchestratorError | None = None
         self._handed_back = False
+        self.unborn = False
         self._attempt: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
 
     async def attempt(self) -> Attempt:
@@ -104,6 +118,7 @@ class RunExecution:
         try:
             attempt = await self._start(first)
         except OrchestratorError as error:
+            self.unborn = isinstance(error, DatabaseUnavailableError)  # nobody knows whether it was committed
             self.refuse(error)
             await ended_after_cancel(agent)
             return
@@ -145,23 +160,30 @@ class RunExecution:
             if self._handed_back and self._stopped_by is not None and agent.cancelled():
                 await self._runs.requeue(attempt, self._usage())
                 self._log.close(self.run.run_id, self._stopped_by)
-            elif (
-                self.run.waits
-                and not agent.cancelled()
-                and isinstance(agent.exception(), ProviderSaturatedError)
-            ):
-                await self._defer(attempt)
+            elif (again := self._again(agent)) is not None:
+                await self._put_back(attempt, again)
             else:
                 await self._finish(attempt, self._end(agent))
 
-    async def _defer(self, attempt: Attempt) -> None:
-        """Back to the line, where it waits as before: the provider had no room after all."""
+    def _again(self, agent: asyncio.Future[TurnResult]) -> Again | None:
+        error = None if agent.cancelled() else agent.exception()
+        if not isinstance(error, OrchestratorError):
+            return None
+        run = self.run
+        return self._retries.again(
+            error, kind=run.kind, waits=run.waits, tries=run.tries, deferrals=run.deferrals
+        )
+
+    async def _put_back(self, attempt: Attempt, again: Again) -> None:
+        """Back to the line, for whoever takes it up next."""
+        put_back = self._runs.retry if again.counts else self._runs.defer
         try:
-            await self._runs.defer(attempt, self._usage())
+            await put_back(attempt, again.seconds, self._usage())
         except CancelledRunError as error:
             await self._finish(attempt, self._failed(error))
         else:
-            logger.info("run waits for room", extra={"run_id": self.run.run_id})
+            extra = {"run_id": self.run.run_id, "seconds": again.seconds, "counts": again.counts}
+            logger.info("run goes back to the line", extra=extra)
 
     def _end(self, agent: asyncio.Future[TurnResult]) -> RunCompleted | RunFailed:
         if agent.cancelled():

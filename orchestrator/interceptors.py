@@ -107,13 +107,14 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     def _guard_replies(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def guarded(request: object, context: Context) -> None:
             async with _edge(method, context), self._limited(CallKind.STREAM, method, request):
-                replies = call(request, _BoundedContext(context, self._write))
+                bounded = _BoundedContext(context, self._write)
+                replies = call(request, bounded)
                 if inspect.isawaitable(replies):  # writes for itself, as health's Watch does
                     await replies
                     return
                 async with aclosing(replies):
                     async for reply in replies:
-                        await self._write(context, reply)
+                        await bounded.write(reply)
 
         return guarded
 
@@ -141,9 +142,6 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
 
     async def _write(self, context: Context, reply: object) -> None:
         seconds = self._limits.slow_reader_seconds
-        # By themselves: if they left with the first message and that were given up, no abort would pass.
-        with suppress(grpc.aio.UsageError):  # the handler sent its own
-            await context.send_initial_metadata(())
         try:
             async with asyncio.timeout(seconds) as scope:
                 await context.write(reply)
@@ -156,16 +154,22 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _BoundedContext:
-    """A context whose `write` has the guard's limit, for handlers that write for themselves."""
+    """A context whose `write` has the guard's limit, also for handlers that write for themselves."""
 
     def __init__(self, context: Context, write: Callable[[Context, object], Awaitable[None]]) -> None:
         self._context = context
         self._write = write
+        self._has_metadata = False
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._context, name)
 
     async def write(self, reply: object) -> None:
+        if not self._has_metadata:
+            self._has_metadata = True
+            # By themselves: if they left with the first message and that were given up, no abort would pass.
+            with suppress(grpc.aio.UsageError):  # the handler sent its own
+                await self._context.send_initial_metadata(())
         await self._write(self._context, reply)
 
 

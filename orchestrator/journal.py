@@ -6,9 +6,7 @@ comes while a window is open leaves as one chunk, and whatever is not text leave
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol, TypeGuard
@@ -16,8 +14,15 @@ from typing import Protocol, TypeGuard
 from agents.events import Channel, TextEmitted
 from orchestrator.events import ChunkEncoder, ChunkHeader, RunEvent
 from state.models import Attempt, Record, RunId
+from state.signal import Signal
 
 _WIDEST_SECONDS = 0.1
+_LONGEST_WINDOW = 1.5
+"""In windows: the first one of a run ends with those of the others."""
+
+_CHUNKS_A_SECOND = 400
+"""From all runs together: where there would be more, text is gathered for longer."""
+
 _FLUSHES_PER_WINDOW = 4
 """A slow store widens the window to this many times its last flush, so that flushing never falls behind."""
 
@@ -31,8 +36,8 @@ class LogWriter(Protocol):
 class RunJournal:
     """Gathers one run's events and commits them in order.
 
-    `window` is in seconds; `after` is the sequence that the log has reached; `is_full` says that more than
-    `buffer_characters` wait to be written.
+    `window` says for how many seconds text is gathered at present; `after` is the sequence that the log has
+    reached; `is_full` says that more than `buffer_characters` wait to be written.
     """
 
     def __init__(
@@ -41,7 +46,7 @@ class RunJournal:
         agent_name: str,
         encode: ChunkEncoder,
         *,
-        window: float,
+        window: Callable[[], float],
         after: int = 0,
         buffer_characters: int = 1 << 20,
     ) -> None:
@@ -57,7 +62,7 @@ class RunJournal:
         self._unwritten: list[Record] = []
         self._answer: list[str] = []
         self._arrived = asyncio.Event()
-        self._urgent = asyncio.Event()
+        self._urgent = Signal()
         self._closed = False
 
     def emit(self, event: RunEvent) -> None:
@@ -66,7 +71,7 @@ class RunJournal:
             self._waiting_characters += len(event.text)
         last = self._waiting[-1] if self._waiting else None
         if isinstance(event, TextEmitted) and isinstance(last, TextEmitted) and _joins(event, last):
-            self._waiting[-1] = replace(last, text=last.text + event.text)
+            self._waiting[-1] = TextEmitted(last.text + event.text, last.channel, last.message_index)
         else:
             self._waiting.append(event)
         self._arrived.set()
@@ -113,7 +118,7 @@ class RunJournal:
         self._sequence += 1
         if isinstance(event, TextEmitted):
             message = (event.message_index, event.channel)
-            event = replace(event, offset=self._offsets[message])
+            event = TextEmitted(event.text, event.channel, event.message_index, self._offsets[message])
             self._offsets[message] += len(event.text.encode())
             if _is_answer(event):
                 self._answer.append(event.text)
@@ -129,23 +134,29 @@ class RunJournal:
         opens_at = 0.0
         while True:
             await self._arrived.wait()
-            await self._hold_until(opens_at)
+            await self._urgent.wait(opens_at - monotonic())
             if self._closed:
                 return
             began = monotonic()
             self._unwritten = self.take()
             await log.append(attempt, self._unwritten, urgent=not opens_at)
             self._unwritten = []
-            took = monotonic() - began
-            opens_at = began + max(self._window, min(_WIDEST_SECONDS, took * _FLUSHES_PER_WINDOW))
+            opens_at = next_flush(began, monotonic() - began, self._window())
 
-    async def _hold_until(self, moment: float) -> None:
-        seconds = moment - monotonic()
-        if seconds <= 0 or self._urgent.is_set():
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._urgent.wait()
+
+def widened(window: float, runs: int) -> float:
+    """For how many seconds text is gathered while so many runs write: longer than `window` if many do."""
+    return max(window, min(_WIDEST_SECONDS / _LONGEST_WINDOW, runs / _CHUNKS_A_SECOND))
+
+
+def next_flush(began: float, took: float, window: float) -> float:
+    """When the window ends that the last flush has opened.
+
+    Those of all runs end together, about one window from now: their records share a commit, and what wakes up
+    does so once for all of them.
+    """
+    slow = min(_WIDEST_SECONDS, took * _FLUSHES_PER_WINDOW)
+    return began + slow if slow >= window else round(began / window + 1) * window
 
 
 def _is_answer(event: RunEvent) -> TypeGuard[TextEmitted]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import Protocol
@@ -14,20 +15,65 @@ from orchestrator.unattended import Ended, ended
 from providers.gate.base import Saturated, SaturatedBy
 from providers.pool.admission import Admitted, Refusal, error_of
 from state.background import BackgroundTask
-from state.errors import NotFoundError, OrchestratorError, ProviderSaturatedError
-from state.models import ClaimedRun, Joining, NewRun, Owner, Record, RunId, RunState, UnattendedRun
+from state.errors import (
+    DeadlineExceededError,
+    DrainingError,
+    NotFoundError,
+    OrchestratorError,
+    ProviderSaturatedError,
+)
+from state.models import (
+    ClaimedRun,
+    Joining,
+    NewRun,
+    Owner,
+    Priority,
+    Record,
+    RunId,
+    RunKind,
+    RunState,
+    UnattendedRun,
+)
 from state.ports import LineStore
+from state.tasks import LineLoad
 
 logger = logging.getLogger(__name__)
 
 _SPACING_SECONDS = 5.0
 """How far a user's next run stands behind the one before it."""
+_ALWAYS_FIRST = 1e9
+"""Seconds that nobody ever waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineLimits:
+    """From `high_share` of `capacity` runs, queued and running, on nobody joins, until below `low_share`.
+
+    `priority_seconds`: a step of priority counts as so many seconds of waiting; 0 = whoever waits, it goes
+    first.
+    """
+
+    capacity: int
+    high_share: float
+    low_share: float
+    priority_seconds: float
+
+    @property
+    def high(self) -> int:
+        """The mark from which on nobody joins."""
+        return max(1, round(self.capacity * self.high_share))
+
+    def joining(self, priority: Priority) -> Joining:
+        low = max(1, round(self.capacity * self.low_share))
+        lead = (priority - Priority.NORMAL) * (self.priority_seconds or _ALWAYS_FIRST)
+        return Joining(_SPACING_SECONDS, self.high, low, lead)
 
 
 class Provider(Protocol):
     """What has room, or has not. `wants` is what a run has written into its row."""
 
-    def admit(self, wants: str) -> Admitted | Refusal: ...
+    def admit(self, wants: str, waiting: Collection[str] = ()) -> Admitted | Refusal: ...
+    def serves(self, admitted: Admitted, wants: str) -> bool: ...
     def on_room(self, wants: str, listener: Callable[[], None]) -> Callable[[], None]: ...
 
 
@@ -36,6 +82,10 @@ class Worker(Protocol):
 
     @property
     def draining(self) -> bool: ...
+    @property
+    def active(self) -> int: ...
+    @property
+    def quarantined(self) -> bool: ...
 
 
 TakeUp = Callable[[ClaimedRun, Admitted], Awaitable[None]]
@@ -60,6 +110,7 @@ class Line(BackgroundTask):
         *,
         cancel: Cancel,
         take_up: TakeUp,
+        limits: LineLimits,
         look_seconds: float,
     ) -> None:
         super().__init__("line")
@@ -69,6 +120,7 @@ class Line(BackgroundTask):
         self._worker = worker
         self._encode = encode
         self._cancel = cancel
+        self._limits = limits
         self._look_seconds = look_seconds
         self._woken = asyncio.Event()
         self._somebody_joined = True
@@ -90,9 +142,27 @@ class Line(BackgroundTask):
         self._somebody_joined = True
         self._woken.set()
 
-    def is_waited_for(self, wants: str) -> bool:
-        """Whether somebody is in line for this: who comes now stands behind."""
-        return wants in self._waiting
+    def admit(self, wants: str) -> Admitted | Refusal:
+        """A permit for a new run, if nobody in line could use it.
+
+        None while a run is executed here that processes have died of: no other one is to die with it.
+
+        Raises:
+            DrainingError: This process is stopping.
+        """
+        if self._worker.draining:
+            raise DrainingError("the server is stopping")
+        if self._worker.quarantined:
+            return Saturated(SaturatedBy.CONCURRENCY)
+        return self._provider.admit(wants, self._waiting)
+
+    async def load(self) -> LineLoad:
+        """How full it is, over all replicas."""
+        return await self._store.load(self._limits.high)
+
+    @property
+    def capacity(self) -> int:
+        return self._limits.capacity
 
     @property
     def draining(self) -> bool:
@@ -104,6 +174,8 @@ class Line(BackgroundTask):
 
         Raises:
             ConversationBusyError: Another run of the conversation is active.
+            QueueFullError: Too many wait already, here or elsewhere.
+            SameRequestError, RequestKeyReusedError: Its key is another run's.
             ProviderSaturatedError: Its turn would not come in the `seconds_left` to its caller.
             DatabaseUnavailableError: Nothing was begun.
         """
@@ -114,7 +186,7 @@ class Line(BackgroundTask):
                 raise ProviderSaturatedError("the caller's deadline comes before its turn", retry_after=wait)
 
         record = Record(1, self._encode(status, ChunkHeader.now(run.run_id, run.agent_name, 1)))
-        position = await self._store.join(run, Joining(_SPACING_SECONDS), [record], check)
+        position = await self._store.join(run, self._limits.joining(run.priority), [record], check)
         self._waiting.add(run.wants)
         self.wake()
         return position
@@ -143,18 +215,31 @@ class Line(BackgroundTask):
         """What nobody tells: who has waited too long, where the others stand, who joined unheard."""
         self._looked = monotonic()
         self._somebody_joined = True
-        if self._waiting:
-            await self._store.end_overdue(self._overdue)
+        await self._store.end_overdue(self._overdue)
         watched = self.places.watched
         self.places.found(await self._store.places(watched) if watched and self._waiting else {})
 
     async def _serve(self) -> None:
-        wanted = self._waiting
+        """Take runs while there is room for them. A permit goes to the first of all whom it serves."""
+        wanted, refused = set(self._waiting), set[str]()
         if self._somebody_joined:
             self._somebody_joined = False
             wanted = set(await self._store.wanted())
-        self._waiting = {wants for wants in wanted if not await self._serve_all(wants)}
-        self._listen_for(self._waiting)
+        while self._serves and (open_for := wanted - refused):
+            wants = min(open_for)
+            admitted = self._provider.admit(wants)
+            if not isinstance(admitted, Admitted):
+                refused.add(wants)
+                continue
+            served = {wants, *(other for other in wanted if self._provider.serves(admitted, other))}
+            if not await self._serve_next(served, admitted):
+                wanted -= served
+        self._waiting = wanted
+        self._listen_for(wanted)
+
+    @property
+    def _serves(self) -> bool:
+        return not self._worker.draining and not self._worker.quarantined
 
     async def _cancel_left(self) -> None:
         for run_id, owner in list(self._left.items()):
@@ -169,30 +254,23 @@ class Line(BackgroundTask):
         for wants in waiting - self._listening.keys():
             self._listening[wants] = self._provider.on_room(wants, self._woken.set)
 
-    async def _serve_all(self, wants: str) -> bool:
-        """Take runs while there is room; whether nobody is left who wants this."""
-        while not self._worker.draining:
-            admitted = self._provider.admit(wants)
-            if not isinstance(admitted, Admitted):
-                return False
-            if not await self._serve_next(wants, admitted):
-                return True
-        return False
-
-    async def _serve_next(self, wants: str, admitted: Admitted) -> bool:
+    async def _serve_next(self, wants: Collection[str], admitted: Admitted) -> bool:
         claimed = None
         try:
-            claimed = await self._store.claim(wants)
+            claimed = await self._store.claim(wants, alone=not self._worker.active)
         finally:
             if claimed is None:
                 admitted.abandon()
         if claimed is None:
             return False
-        self.places.taken(wants)
+        self.places.taken(claimed.wants)
         await self._take_up(claimed, admitted)
         return True
 
     def _overdue(self, run: UnattendedRun) -> Ended:
+        if run.kind is RunKind.TASK:
+            late = DeadlineExceededError("no provider had room within the task's queue_timeout")
+            return ended(run, RunState.EXPIRED, late, self._encode)
         verdict = self._provider.admit(run.wants)
         if isinstance(verdict, Admitted):  # a moment too late
             verdict.abandon()

@@ -1,6 +1,6 @@
 """Where runs stand in line, and how long that takes them."""
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ class Places:
     """
 
     def __init__(self) -> None:
-        self._watched: dict[RunId, str] = {}
+        self._wants: dict[RunId, str] = {}
+        self._watchers: Counter[RunId] = Counter()
         self._positions: Mapping[RunId, int] = {}
         self._taken: defaultdict[str, deque[float]] = defaultdict(deque)
         self.replicas = 1
@@ -35,16 +36,19 @@ class Places:
     @contextmanager
     def watching(self, run_id: RunId, wants: str) -> Iterator[None]:
         """Keep a run's place known for the length of the block."""
-        self._watched[run_id] = wants
+        self._wants[run_id] = wants
+        self._watchers[run_id] += 1
         try:
             yield
         finally:
-            del self._watched[run_id]
+            self._watchers[run_id] -= 1
+            if not self._watchers[run_id]:
+                del self._watchers[run_id], self._wants[run_id]
 
     @property
     def watched(self) -> list[RunId]:
         """The runs whose place somebody wants to know."""
-        return list(self._watched)
+        return list(self._wants)
 
     def found(self, positions: Mapping[RunId, int]) -> None:
         """The watched runs that are in line stand here now."""
@@ -53,7 +57,7 @@ class Places:
     def place(self, run_id: RunId) -> Place | None:
         """Where a watched run stands; None when it is not in line, or has not been looked for yet."""
         position = self._positions.get(run_id)
-        return None if position is None else self.at(self._watched[run_id], position)
+        return None if position is None else self.at(self._wants[run_id], position)
 
     def at(self, wants: str, position: int) -> Place:
         """The place of who stands there for this."""

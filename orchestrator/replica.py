@@ -11,9 +11,12 @@ from typing import Protocol, Self
 from orchestrator.events import ChunkEncoder
 from orchestrator.unattended import Ended, ended
 from state.background import BackgroundTask
-from state.errors import CancelledRunError, LostAttemptError, OrchestratorError
+from state.errors import CancelledRunError, DatabaseUnavailableError, LostAttemptError, OrchestratorError
 from state.models import RunId, RunState, UnattendedRun
 from state.ports import LeaseStore
+
+_MOST_LOSSES = 2
+"""Then it was executed alone, and the process died of it all the same."""
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,8 @@ class Worker(Protocol):
 
     @property
     def executing(self) -> Collection[RunId]: ...
+    @property
+    def unborn(self) -> set[RunId]: ...
     def cancel(self, run_ids: Collection[RunId]) -> None: ...
 
 
@@ -95,7 +100,9 @@ class Replica:
             self._counted(alive)
 
     async def _reap(self) -> None:
-        reaped = await self._leases.reap(self._times.lease_seconds, self._worker.executing, self._end)
+        unborn, seconds = set(self._worker.unborn), self._times.lease_seconds
+        reaped = await self._leases.reap(seconds, self._worker.executing, unborn, self._end)
+        self._worker.unborn.difference_update(unborn)
         if reaped:
             logger.warning("runs of dead replicas settled", extra={"runs": reaped})
 
@@ -107,7 +114,10 @@ class Replica:
         """How a run of a dead replica ends; None = it does not, it goes back to the line."""
         if run.state is RunState.CANCELLING:
             return ended(run, RunState.CANCELLED, CancelledRunError("the run was cancelled"), self._encode)
-        if run.survives:
+        if run.run_id in self._worker.unborn:
+            lost = DatabaseUnavailableError("the run was not begun: nobody was told of it")
+            return ended(run, RunState.FAILED, lost, self._encode)
+        if run.survives and run.losses < _MOST_LOSSES:
             return None  # it is in line, or goes back there
         died = LostAttemptError("the process that answered has died")
         return ended(run, RunState.FAILED, died, self._encode)

@@ -1,9 +1,9 @@
 """Reading a run's log again: from any position, on any replica, during the run and after it."""
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
+from orchestrator.reading import Reading, RunReader
 from state.errors import DatabaseUnavailableError, SequenceOutOfRangeError
 from state.event_log import EventLog
 from state.models import ConversationId, Owner, Record, Run, RunId
@@ -30,16 +30,17 @@ class Resumed:
     """
 
     run: Run
-    records: AsyncGenerator[Record | None]
+    records: Reading
     seen_end: Record | None = None
 
 
 class ResumeService:
     """Reads logs for callers who come back. `heartbeat_seconds` as in `ChatService`."""
 
-    def __init__(self, runs: RunStore, log: EventLog, *, heartbeat_seconds: float) -> None:
+    def __init__(self, runs: RunStore, log: EventLog, reader: RunReader, *, heartbeat_seconds: float) -> None:
         self._runs = runs
         self._log = log
+        self._reader = reader
         self._heartbeat_seconds = heartbeat_seconds
 
     async def resume(self, command: ResumeCommand) -> Resumed:
@@ -60,9 +61,8 @@ class ResumeService:
             return Resumed(run, records, await self._last(run))
         return Resumed(run, records)
 
-    async def _read(self, run: Run, after: int, idle_seconds: float) -> AsyncGenerator[Record | None]:
-        ended = run.state.is_terminal
-        log = self._log.read(run.owner, run.run_id, after, idle_seconds=idle_seconds, ended=ended)
+    async def _read(self, run: Run, after: int, idle_seconds: float) -> Reading:
+        log = self._reader.read(run, after, idle_seconds=idle_seconds, ended=run.state.is_terminal)
         async with aclosing(log) as records:
             async for record in records:
                 if record is None:

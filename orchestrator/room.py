@@ -1,6 +1,6 @@
 """The pool of models, as the line asks it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from providers.gate.base import Saturated, SaturatedBy, Unavailable
 from providers.pool.admission import Admitted, Refusal
@@ -17,8 +17,8 @@ class Room:
     def __init__(self, models: ModelPool) -> None:
         self._models = models
 
-    def admit(self, wants: str, *, waited_for: bool = False) -> Admitted | Refusal:
-        """A permit for a run's first call, unless somebody waits for it already.
+    def admit(self, wants: str, waiting: Collection[str] = ()) -> Admitted | Refusal:
+        """A permit for a run's first call, unless one of those who are `waiting` could use it.
 
         A model that went with its file may come back with the next.
         """
@@ -26,10 +26,14 @@ class Room:
             verdict = self._models.admit(choice_of(wants), needs=needs_of(wants))
         except InvalidRequestError:
             return Unavailable(_GONE_SECONDS)
-        if waited_for and isinstance(verdict, Admitted):
+        if isinstance(verdict, Admitted) and any(self.serves(verdict, other) for other in waiting):
             verdict.abandon()
             return Saturated(SaturatedBy.CONCURRENCY)
         return verdict
+
+    def serves(self, admitted: Admitted, wants: str) -> bool:
+        """Whether a permit could be used for this as well."""
+        return self._models.serves(admitted, choice_of(wants), needs_of(wants))
 
     def on_room(self, wants: str, listener: Callable[[], None]) -> Callable[[], None]:
         """As `ModelPool.on_room`."""

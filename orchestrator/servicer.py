@@ -3,23 +3,15 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
-from urllib.parse import quote
-
-import grpc
 
 from orchestrator.application import Application
-from orchestrator.chat import Reading
-from orchestrator.codec import checkpoints, chunks, errors, pages, providers, requests, usage
+from orchestrator.codec import checkpoints, chunks, pages, providers, requests, tasks, usage
 from orchestrator.health import Health, HealthService
-from orchestrator.places import Place
+from orchestrator.streams import Context, chunks_of, end_as, introduce
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from providers.pool.pool import ModelPool
 from state.errors import UnimplementedError
-from state.models import ConversationId, RunId
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 SERVICE = pb.DESCRIPTOR.services_by_name["OrchestratorService"]
 
@@ -32,6 +24,9 @@ FEATURES = (
     "on_busy",
     "branching",
     "on_saturated_wait",
+    "on_saturated_start_task",
+    "tasks",
+    "request_id",
     "run_limits",
     "usage",
     "daily_budgets",
@@ -56,7 +51,9 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     def __init__(self, app: Application, models: ModelPool, health: HealthService, about: ServerInfo) -> None:
         self._models = models
         self._worker = app.supervisor
+        self._line = app.line
         self._chat = app.chat
+        self._tasks = app.tasks
         self._resume = app.resume
         self._conversations = app.conversations
         self._usage = app.usage
@@ -66,10 +63,13 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     async def StreamChat(self, request: pb.ChatRequest, context: Context) -> AsyncGenerator[pb.ChatChunk]:
         chat = await self._chat.begin(requests.chat_command(request, context.time_remaining()))
         try:
-            stream = _stream(chat.run, chat.read(), requests.reader_options(request.stream_options), context)
-            async with aclosing(stream) as sent:
-                async for chunk in sent:
+            await introduce(chat.run, context)
+            options = requests.reader_options(request.stream_options)
+            chunk = pb.ChatChunk()
+            async with aclosing(chunks_of(chat.run, chat.read(), options)) as stream:
+                async for chunk in stream:
                     yield chunk
+            await end_as(chunk, context)
         finally:
             chat.leave()  # changes nothing once the run has ended
 
@@ -80,13 +80,61 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         resumed = await self._resume.resume(command)
         options = requests.reader_options(request.stream_options)
         if resumed.seen_end is not None:
-            await _end_as(chunks.decode(resumed.seen_end.payload, options), context)
+            await end_as(chunks.decode(resumed.seen_end.payload, options), context)
             return
-        async with aclosing(
-            _stream(resumed.run, resumed.records, options, context, after=command.after)
-        ) as stream:
+        await introduce(resumed.run, context)
+        chunk = pb.ChatChunk()
+        log = chunks_of(resumed.run, resumed.records, options, after=command.after)
+        async with aclosing(log) as stream:
             async for chunk in stream:
                 yield chunk
+        await end_as(chunk, context)
+
+    async def StartTask(self, request: pb.TaskRequest, context: Context) -> pb.TaskResponse:
+        del context
+        return tasks.started(await self._tasks.start(tasks.start_command(request)))
+
+    async def GetTaskStatus(self, request: pb.TaskStatusRequest, context: Context) -> pb.TaskStatusResponse:
+        del context
+        return tasks.status(await self._tasks.get(*tasks.task_id(request)))
+
+    async def WatchTask(
+        self, request: pb.WatchTaskRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchTaskResponse]:
+        owner, run_id = tasks.task_id(request)
+        resumed = await self._resume.resume(requests.watch_command(request))
+        options = requests.reader_options(request.stream_options)
+        await introduce(resumed.run, context)
+        yield pb.WatchTaskResponse(snapshot=tasks.status(await self._tasks.get(owner, run_id)))
+        if resumed.seen_end is not None:
+            await end_as(chunks.decode(resumed.seen_end.payload, options), context)
+            return
+        chunk = pb.ChatChunk()
+        log = chunks_of(resumed.run, resumed.records, options, after=request.after_sequence)
+        async with aclosing(log) as stream:
+            async for chunk in stream:
+                yield pb.WatchTaskResponse(chunk=chunk)
+        yield pb.WatchTaskResponse(snapshot=tasks.status(await self._tasks.get(owner, run_id)))
+        await end_as(chunk, context)
+
+    async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> pb.CancelTaskResponse:
+        del context
+        owner, run_id, after_step = tasks.cancel(request)
+        run_id = run_id or await self._tasks.find(owner, request.request_id)
+        view = await self._tasks.cancel(owner, run_id, after_step=after_step)
+        return pb.CancelTaskResponse(task=tasks.status(view))
+
+    async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
+        del context
+        owner, wanted, after, size = tasks.listing(request)
+        found = await self._tasks.list(owner, wanted, after=after, limit=size + 1)
+        return tasks.listed(request, list(found[:size]), more=len(found) > size)
+
+    async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
+        del context
+        owner, run_id = tasks.task_id(request)
+        view = await self._tasks.retry(owner, run_id, requests.request_key("RetryTask", request))
+        return pb.RetryTaskResponse(task=tasks.status(view))
 
     async def ListCheckpoints(
         self, request: pb.ListCheckpointsRequest, context: Context
@@ -115,7 +163,13 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self, request: pb.GetProviderStatusRequest, context: Context
     ) -> pb.GetProviderStatusResponse:
         del request, context
-        return providers.response(self._models.status(), running=self._worker.active)
+        line = self._line
+        return providers.response(
+            self._models.status(),
+            await line.load(),
+            running=self._worker.active,
+            capacity=line.capacity,
+        )
 
     async def HealthCheck(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         del request, context
@@ -134,56 +188,6 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         )
         response.event_retention.FromNanoseconds(int(about.event_retention_seconds * 1e9))
         return response
-
-
-class LoggedRun(Protocol):
-    """What a stream must know of the run whose log it reads."""
-
-    @property
-    def run_id(self) -> RunId: ...
-    @property
-    def conversation_id(self) -> ConversationId: ...
-    @property
-    def agent_name(self) -> str: ...
-
-
-async def _stream(
-    run: LoggedRun,
-    log: Reading,
-    options: chunks.ReaderOptions,
-    context: Context,
-    *,
-    after: int = 0,
-) -> AsyncGenerator[pb.ChatChunk]:
-    """A log as its reader wants it, and the status that its last chunk stands for."""
-    await context.send_initial_metadata(
-        (("x-run-id", run.run_id), ("x-conversation-id", _for_metadata(run.conversation_id)))
-    )
-    chunk = pb.ChatChunk()
-    async with aclosing(log) as records:
-        async for record in records:
-            if record is None:
-                yield chunks.heartbeat(run.run_id, run.agent_name, options)
-                continue
-            if isinstance(record, Place):
-                yield chunks.in_line(run.run_id, run.agent_name, record, options)
-                continue
-            if record.sequence > after + 1:  # a log has no gaps but those that retention makes
-                yield chunks.pruned(run.run_id, run.agent_name, record.sequence, options)
-            after = record.sequence
-            chunk = chunks.decode(record.payload, options)
-            yield chunk
-    await _end_as(chunk, context)
-
-
-def _for_metadata(name: str) -> str:
-    """Metadata holds ASCII: any other name is percent-encoded. The first chunk has it as it is."""
-    return name if name.isascii() else quote(name)
-
-
-async def _end_as(chunk: pb.ChatChunk, context: Context) -> None:
-    if chunk.HasField("error"):
-        await context.abort_with_status(errors.grpc_status_of_detail(chunk.error))
 
 
 def _health(health: Health, version: str) -> pb.HealthCheckResponse:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from orchestrator.again import RetryPolicy
 from orchestrator.events import ChunkEncoder, RunEvent, StatusChanged
 from orchestrator.execution import RunExecution, RunIdentity, Work
-from orchestrator.journal import RunJournal
+from orchestrator.journal import RunJournal, widened
 from orchestrator.lifecycle import ended_after_cancel
 from state.errors import (
     CancelledRunError,
@@ -38,12 +39,13 @@ class RunLimits:
 
     `window_seconds`: how long text is gathered into one chunk. `buffer_characters`: how much of a run's text
     may wait to be written. `drain_seconds`: how long runs may go on after the process was told to stop.
-    `max_seconds`: how long any run may take.
+    `max_seconds`: how long any run may take. `retries`: what becomes of one that fails.
     """
 
     window_seconds: float
     drain_seconds: float
     max_seconds: float
+    retries: RetryPolicy
     buffer_characters: int = 1 << 20
 
 
@@ -66,6 +68,8 @@ class RunSupervisor:
         self._hurried = hurried or asyncio.Event()
         self._executing: dict[asyncio.Task[None], RunExecution] = {}
         self.draining = False
+        self.unborn: set[RunId] = set()
+        """Runs that nobody was told of, and that may have been committed all the same."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,6 +83,11 @@ class RunSupervisor:
     def active(self) -> int:
         """How many runs are being executed."""
         return len(self._executing)
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether a run is executed that processes have died of: nothing else is to die with it."""
+        return any(execution.run.losses > 1 for execution in self._executing.values())
 
     @property
     def executing(self) -> list[RunId]:
@@ -119,13 +128,15 @@ class RunSupervisor:
         """
         if self.draining:
             raise DrainingError("the server is stopping")
-        identity = RunIdentity(run.run_id, run.owner, run.agent_name, run.survives, waits)
+        identity = RunIdentity(run.run_id, run.owner, run.agent_name, run.kind, run.survives, waits)
         journal = self._journal(identity, window_seconds or self._limits.window_seconds, after=0)
 
         async def start(first: Sequence[Record]) -> Attempt:
             return await self._runs.begin(run, first)
 
-        execution = RunExecution(identity, self._runs, self._log, journal, start)
+        execution = RunExecution(
+            identity, self._runs, self._log, journal, start=start, retries=self._limits.retries
+        )
         return self._launch(execution, status, work, ended)
 
     def take_up(
@@ -140,7 +151,17 @@ class RunSupervisor:
     ) -> RunExecution:
         """Execute a run taken from the line, in its new attempt."""
         attempt = claimed.attempt
-        identity = RunIdentity(attempt.run_id, attempt.owner, claimed.agent_name, claimed.survives, waits)
+        identity = RunIdentity(
+            attempt.run_id,
+            attempt.owner,
+            claimed.agent_name,
+            claimed.kind,
+            claimed.survives,
+            waits,
+            tries=claimed.tries,
+            deferrals=claimed.deferrals,
+            losses=claimed.losses,
+        )
         window = window_seconds or self._limits.window_seconds
         journal = self._journal(identity, window, after=claimed.last_sequence)
 
@@ -148,7 +169,9 @@ class RunSupervisor:
             await self._log.store_only(attempt, first)
             return attempt
 
-        execution = RunExecution(identity, self._runs, self._log, journal, start)
+        execution = RunExecution(
+            identity, self._runs, self._log, journal, start=start, retries=self._limits.retries
+        )
         return self._launch(execution, begins, work, ended)
 
     def _journal(self, run: RunIdentity, window: float, *, after: int) -> RunJournal:
@@ -156,7 +179,7 @@ class RunSupervisor:
             run.run_id,
             run.agent_name,
             self._encode,
-            window=window,
+            window=lambda: widened(window, self.active),
             after=after,
             buffer_characters=self._limits.buffer_characters,
         )
@@ -220,5 +243,7 @@ class RunSupervisor:
             logger.exception("run failed outside its agent", extra={"run_id": run_id})
         finally:
             limit.cancel()
+            if execution.unborn:
+                self.unborn.add(run_id)
             execution.refuse(failure or OrchestratorError("internal error"))
             self._log.close(run_id, failure)

@@ -23,7 +23,7 @@ from state.errors import (
     InvalidRequestError,
     PreconditionViolation,
 )
-from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RunId, RunKind
+from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RequestKey, RunId, RunKind
 from state.ports import BranchStore
 from state.threads import RunThread, thread_id
 from state.usage import NOTHING_USED, Usage
@@ -95,7 +95,13 @@ class Workshop:
         return Plan(assignment, spec, routing_reason, key_of(choice, images=images))
 
     def run_of(
-        self, plan: Plan, kind: RunKind, *, survives: bool, wait_seconds: float | None = None
+        self,
+        plan: Plan,
+        kind: RunKind,
+        *,
+        survives: bool,
+        wait_seconds: float,
+        key: RequestKey | None = None,
     ) -> NewRun:
         """A run for it, with an id of its own, in a conversation of its own if it names none."""
         assignment = plan.assignment
@@ -109,6 +115,7 @@ class Workshop:
             survives=survives,
             wants=plan.wants,
             wait_seconds=wait_seconds,
+            key=key,
         )
 
     def work(self, plan: Plan, run: NewRun, admitted: Admitted) -> Work:

@@ -7,6 +7,10 @@
   - UnimplementedError
   - ConversationBusyError
   - ConversationNotEmptyError
+  - RequestKeyReusedError
+  - WrongStateError
+  - QueueFullError
+  - SameRequestError
   - CancelledRunError
   - DeadlineExceededError
   - QuotaExceededError
@@ -45,6 +49,9 @@ class Reason(StrEnum):
     UNIMPLEMENTED = "UNIMPLEMENTED"
     CONVERSATION_BUSY = "CONVERSATION_BUSY"
     CONVERSATION_NOT_EMPTY = "CONVERSATION_NOT_EMPTY"
+    REQUEST_ID_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    WRONG_STATE = "WRONG_STATE"
+    QUEUE_FULL = "QUEUE_FULL"
     CANCELLED = "CANCELLED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     QUOTA = "QUOTA"
@@ -166,6 +173,33 @@ class ConversationNotEmptyError(OrchestratorError):
     """Another conversation's checkpoint can be the beginning of a conversation, and of nothing later."""
 
     reason = Reason.CONVERSATION_NOT_EMPTY
+
+
+class RequestKeyReusedError(OrchestratorError):
+    """The request's id was used before, for something else."""
+
+    reason = Reason.REQUEST_ID_REUSED
+
+
+class WrongStateError(OrchestratorError):
+    """The run is in no state in which this can be done."""
+
+    reason = Reason.WRONG_STATE
+
+
+class QueueFullError(OrchestratorError):
+    """So many runs wait or run that no further one may wait."""
+
+    reason = Reason.QUEUE_FULL
+    default_retry_after = 5.0
+
+
+class SameRequestError(OrchestratorError):
+    """The same request was accepted before, as `run_id`: no failure, and never shown to a caller."""
+
+    def __init__(self, run_id: RunId) -> None:
+        super().__init__("the same request was accepted before", metadata={"run_id": run_id})
+        self.run_id = run_id
 
 
 class CancelledRunError(OrchestratorError):

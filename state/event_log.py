@@ -5,17 +5,17 @@ process take recent records from a bounded tail in memory; whoever has fallen be
 another process, reads from the store.
 """
 
-import asyncio
 import math
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import suppress
+from itertools import takewhile
 from time import monotonic
 from weakref import WeakValueDictionary
 
 from state.errors import DatabaseUnavailableError, NotFoundError, OrchestratorError, Resource
 from state.models import Attempt, Owner, Record, RunId
 from state.ports import EventStore
+from state.signal import Signal
 
 _PAGE = 500
 
@@ -28,7 +28,7 @@ class _Tail:
 
     def __init__(self, size: int) -> None:
         self._records: deque[Record] = deque(maxlen=size)
-        self._changed = asyncio.Event()
+        self._changed = Signal()
         self._failure: OrchestratorError | None = None
         self._closed = False
 
@@ -48,10 +48,10 @@ class _Tail:
 
     def _wake(self) -> None:
         self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed = Signal()
 
     @property
-    def changed(self) -> asyncio.Event:
+    def changed(self) -> Signal:
         """Set at the next change."""
         return self._changed
 
@@ -62,7 +62,12 @@ class _Tail:
         first = self._records[0].sequence
         if position + 1 < first:
             return None
-        return [record for record in self._records if record.sequence > position]
+        if self._records[-1].sequence <= position:
+            return []
+        # From the end: nearly always it is the newest one that is wanted.
+        new = list(takewhile(lambda record: record.sequence > position, reversed(self._records)))
+        new.reverse()
+        return new
 
 
 class EventLog:
@@ -87,7 +92,7 @@ class EventLog:
         self._outage_seconds = outage_seconds
         self._tails: dict[RunId, _Tail] = {}
         # Kept alive by who waits for them, and by nobody else.
-        self._elsewhere: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+        self._elsewhere: WeakValueDictionary[str, Signal] = WeakValueDictionary()
 
     def open(self, run_id: RunId) -> None:
         """Keep a tail for a run of this process, until `close`."""
@@ -132,8 +137,8 @@ class EventLog:
             if event := self._elsewhere.pop(hint, None):
                 event.set()
 
-    def _changed_elsewhere(self, run_id: RunId) -> asyncio.Event:
-        return self._elsewhere.setdefault(run_id[:HINT_CHARACTERS], asyncio.Event())
+    def _changed_elsewhere(self, run_id: RunId) -> Signal:
+        return self._elsewhere.setdefault(run_id[:HINT_CHARACTERS], Signal())
 
     def read(
         self,
@@ -187,13 +192,7 @@ class EventLog:
                 quiet.begins()
                 yield None
             looks = tail is None or stored.is_away
-            await _wait(changed, min(quiet.left(), self._poll_seconds) if looks else quiet.left())
-
-
-async def _wait(changed: asyncio.Event, most: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(None if most == math.inf else most):
-            await changed.wait()
+            await changed.wait(min(quiet.left(), self._poll_seconds) if looks else quiet.left())
 
 
 class _PatientReader:

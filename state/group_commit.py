@@ -8,9 +8,10 @@ fails is tried item by item, so that one bad item fails alone; not so a failure 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import Generic, TypeVar
+
+from state.signal import Signal
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class Group(Generic[T]):
         self._common = common
         self._pace_seconds = pace_seconds
         self._opens_at = 0.0
-        self._urgent = asyncio.Event()
+        self._urgent = Signal()
         self._waiting: list[tuple[T, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -62,11 +63,7 @@ class Group(Generic[T]):
             self._writing = None
 
     async def _keep_distance(self) -> None:
-        seconds = self._opens_at - monotonic()
-        if seconds > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._urgent.wait()
+        await self._urgent.wait(self._opens_at - monotonic())
         self._urgent.clear()
         self._opens_at = monotonic() + self._pace_seconds
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Literal, NewType
 
 from state.usage import NOTHING_USED, Usage
@@ -114,13 +114,30 @@ class Record:
     terminal: bool = False
 
 
+class Priority(IntEnum):
+    """How much a task presses; a chat is `NORMAL`."""
+
+    LOW = 1
+    NORMAL = 2
+    HIGH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """What makes a caller's request once and for all one: its id, and a digest of what it asks for."""
+
+    method: str
+    request_id: str
+    digest: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class NewRun:
     """A run about to be written down.
 
     `request` is the accepted request, encoded, opaque to the store. `survives`: it goes back to the line when
     its replica dies. `wants` is what a permit must serve: see `providers`. `wait_seconds`: how long it waits
-    for its first model call at most; None = for ever.
+    for its first model call at most; None = for ever. `not_before`: when it may begin at the earliest.
     """
 
     run_id: RunId
@@ -132,17 +149,25 @@ class NewRun:
     survives: bool = False
     wants: str = ""
     wait_seconds: float | None = None
+    priority: Priority = Priority.NORMAL
+    not_before: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    retry_of: RunId | None = None
+    key: RequestKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Joining:
     """How a run joins the line.
 
-    `spacing_seconds`: how far it stands behind the user's run before it. `lead_seconds`: by how much its
-    priority puts it forward.
+    `spacing_seconds`: how far it stands behind the user's run before it, of the same priority.
+    `lead_seconds`: by how much its priority puts it forward. `high` and `low`: with `high` runs queued or
+    running nobody may join any more, until there are fewer than `low`.
     """
 
     spacing_seconds: float
+    high: int
+    low: int
     lead_seconds: float = 0.0
 
 
@@ -159,6 +184,7 @@ class UnattendedRun:
     survives: bool
     last_sequence: int
     wants: str = ""
+    losses: int = 0
     usage: Usage = NOTHING_USED
 
 
@@ -166,6 +192,7 @@ class UnattendedRun:
 class ClaimedRun:
     """A run taken from the line, and the right to write for it.
 
+    `tries`: the attempts that count, this one among them. `losses`: how many processes died that executed it.
     `usage` and `running_seconds` are what its earlier attempts took.
     """
 
@@ -175,7 +202,11 @@ class ClaimedRun:
     conversation_id: ConversationId
     request: bytes
     last_sequence: int
+    wants: str = ""
     survives: bool = True
+    tries: int = 1
+    deferrals: int = 0
+    losses: int = 0
     usage: Usage = NOTHING_USED
     running_seconds: float = 0.0
 
@@ -205,6 +236,7 @@ class Run:
     last_sequence: int
     error_reason: str
     create_time: datetime
+    wants: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the service needs from storage."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from state.models import (
@@ -12,12 +13,14 @@ from state.models import (
     NewRun,
     Owner,
     Record,
+    RequestKey,
     Run,
     RunId,
     RunOutcome,
     ThreadId,
     UnattendedRun,
 )
+from state.tasks import LineLoad, TaskFilter, TaskRow
 from state.usage import Usage
 
 
@@ -29,6 +32,7 @@ class RunStore(Protocol):
 
         Raises:
             ConversationBusyError: Another run of the conversation is active; nothing was written.
+            SameRequestError, RequestKeyReusedError: Another run has its key; nothing was written.
         """
         ...
 
@@ -42,9 +46,16 @@ class RunStore(Protocol):
         ...
 
     async def cancel(
-        self, owner: Owner, run_id: RunId, end: Callable[[UnattendedRun], tuple[RunOutcome, Record]]
+        self,
+        owner: Owner,
+        run_id: RunId,
+        end: Callable[[UnattendedRun], tuple[RunOutcome, Record]],
+        *,
+        after_step: bool = False,
     ) -> None:
         """Ask who executes the run to end it, or end it as `end` says when nobody does.
+
+        `after_step`: what is being done may be done first.
 
         Raises:
             NotFoundError: No such run of this owner.
@@ -67,13 +78,19 @@ class RunStore(Protocol):
         """
         ...
 
-    async def defer(self, attempt: Attempt, usage: Usage | None = None) -> None:
+    async def defer(self, attempt: Attempt, seconds: float, usage: Usage | None = None) -> None:
         """Put a run back in line that no provider took: it waits on, for as long as it was going to.
+
+        Nobody takes it up for so many `seconds`. This attempt does not count.
 
         Raises:
             LostAttemptError: Another attempt owns the run, or it has ended.
             CancelledRunError: It is being cancelled.
         """
+        ...
+
+    async def retry(self, attempt: Attempt, seconds: float, usage: Usage | None = None) -> None:
+        """Put a run back in line whose attempt has failed; the rest as in `defer`, but that it counts."""
         ...
 
     async def latest(self, owner: Owner, conversation_id: ConversationId) -> Run:
@@ -137,15 +154,24 @@ class LineStore(Protocol):
 
         Raises:
             ConversationBusyError: Another run of the conversation is active; nothing was written.
+            QueueFullError: So many wait or run that nobody may join; nothing was written.
+            SameRequestError, RequestKeyReusedError: Another run has its key; nothing was written.
         """
+        ...
+
+    async def load(self, high: int) -> LineLoad:
+        """How full the line is, over all replicas, counted up to `high`."""
         ...
 
     async def wanted(self) -> Collection[str]:
         """What the runs in line want, each kind once."""
         ...
 
-    async def claim(self, wants: str) -> ClaimedRun | None:
-        """Take the first run that wants this, with a new attempt; None when there is none."""
+    async def claim(self, wants: Collection[str], *, alone: bool) -> ClaimedRun | None:
+        """Take the first run that wants one of these and may begin, with a new attempt; None: there is none.
+
+        `alone`: nothing else is executed here, so that a run may be taken that processes have died of.
+        """
         ...
 
     async def places(self, run_ids: Collection[RunId]) -> Mapping[RunId, int]:
@@ -154,6 +180,53 @@ class LineStore(Protocol):
 
     async def end_overdue(self, end: Callable[[UnattendedRun], tuple[RunOutcome, Record]]) -> int:
         """End what has waited too long as `end` says; returns how many runs that were."""
+        ...
+
+
+class TaskStore(Protocol):
+    """Runs as those see them who ask about them. Every method raises DatabaseUnavailableError, as above."""
+
+    async def get(self, owner: Owner, run_id: RunId) -> TaskRow:
+        """One run, of whatever kind.
+
+        Raises:
+            NotFoundError: No such run of this owner.
+        """
+        ...
+
+    async def list(
+        self, owner: Owner, wanted: TaskFilter, *, after: tuple[datetime, RunId] | None, limit: int
+    ) -> Sequence[TaskRow]:
+        """The owner's tasks, the newest first, from the one after `after` on."""
+        ...
+
+    async def request(self, owner: Owner, run_id: RunId) -> bytes:
+        """The request that began a run, as it was kept.
+
+        Raises:
+            NotFoundError: No such run of this owner.
+        """
+        ...
+
+
+class RequestKeyStore(Protocol):
+    """Which run a request began. Every method raises DatabaseUnavailableError, as above."""
+
+    async def check(self, owner: Owner, key: RequestKey) -> None:
+        """Return when no run has this key.
+
+        Raises:
+            SameRequestError: One has, and was asked for the same.
+            RequestKeyReusedError: One has, and was asked for something else.
+        """
+        ...
+
+    async def holder(self, owner: Owner, request_id: str) -> RunId:
+        """The run that a request with this id began last, by whatever method.
+
+        Raises:
+            NotFoundError: There is none.
+        """
         ...
 
 
@@ -172,11 +245,13 @@ class LeaseStore(Protocol):
         self,
         lease_seconds: float,
         executing: Collection[RunId],
+        unborn: Collection[RunId],
         end: Callable[[UnattendedRun], tuple[RunOutcome, Record] | None],
     ) -> int:
         """Settle lost runs as `end` says; None puts a run back in line. Returns how many there were.
 
-        Lost is what belongs to a replica silent for so long, and what is ours but not among `executing`.
+        Lost is what belongs to a replica silent for so long, and what is ours but not among `executing`; at
+        once, what is among the `unborn`: of those it was not known whether they had been committed.
         """
         ...
 

@@ -1,8 +1,9 @@
 """Events as ChatChunks, and ChatChunks as their readers want them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from datetime import UTC, datetime
+from typing import Any, assert_never
 
 from agents.events import Channel, TextEmitted
 from orchestrator.codec.errors import detail_of
@@ -10,20 +11,24 @@ from orchestrator.codec.strings import fill_strings
 from orchestrator.codec.usage import usage
 from orchestrator.events import AttemptBegan, ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
 from orchestrator.places import Place
+from orchestrator.reading import BecameTask
 from protos import orchestrator_pb2 as pb
 from state.models import FinishReason, RunId, RunState
+from state.usage import Usage
 
 _CHANNELS = {
     Channel.ANSWER: pb.CONTENT_CHANNEL_ANSWER,
     Channel.REASONING: pb.CONTENT_CHANNEL_REASONING,
 }
-_FINISH_REASONS = {
+FINISH_REASONS = {
     FinishReason.STOP: pb.FINISH_REASON_STOP,
     FinishReason.LENGTH: pb.FINISH_REASON_LENGTH,
     FinishReason.CONTENT_FILTER: pb.FINISH_REASON_CONTENT_FILTER,
     FinishReason.LIMIT: pb.FINISH_REASON_LIMIT,
 }
-_STATES = {state: pb.TaskState.Value(f"TASK_STATE_{state.name}") for state in RunState}
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_DAY_SECONDS = 86400
+STATES = {state: pb.TaskState.Value(f"TASK_STATE_{state.name}") for state in RunState}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,12 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
         sequence=header.sequence,
         run_id=header.run_id,
         agent_name=header.agent_name,
-        metadata=_metadata(event),
     )
-    chunk.time.FromDatetime(header.time)
+    since = header.time - _EPOCH
+    chunk.time.seconds = since.days * _DAY_SECONDS + since.seconds
+    chunk.time.nanos = since.microseconds * 1000
+    if metadata := _metadata(event):
+        chunk.metadata.update(metadata)
     match event:
         case TextEmitted():
             chunk.content.text = event.text
@@ -50,14 +58,14 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             chunk.content.channel = _CHANNELS[event.channel]
             chunk.content.offset = event.offset
         case StatusChanged():
-            chunk.status.state = _STATES[event.state]
+            chunk.status.state = STATES[event.state]
             chunk.status.text = event.text
         case AttemptBegan():
             chunk.reset.from_sequence = event.from_sequence
             chunk.reset.reason = pb.RESET_REASON_NEW_ATTEMPT
             chunk.reset.attempt = event.attempt
         case RunCompleted():
-            chunk.complete.finish_reason = _FINISH_REASONS[event.result.finish_reason]
+            chunk.complete.finish_reason = FINISH_REASONS[event.result.finish_reason]
             chunk.complete.final_text = event.result.text
             chunk.complete.checkpoint_id = event.result.checkpoint_id
             chunk.usage.CopyFrom(usage(event.usage))
@@ -113,11 +121,24 @@ def in_line(run_id: RunId, agent_name: str, place: Place, options: ReaderOptions
     return _unlogged(pb.ChatChunk(run_id=run_id, agent_name=agent_name, status=status), options)
 
 
+def became_task(task: BecameTask, agent_name: str, options: ReaderOptions) -> pb.ChatChunk:
+    """A chunk that is in no log: the turn goes on as a task, and this stream ends."""
+    done = pb.Completion(finish_reason=pb.FINISH_REASON_QUEUED, task_id=task.run_id)
+    chunk = pb.ChatChunk(run_id=task.run_id, agent_name=agent_name, complete=done)
+    chunk.metadata["task_status"] = "queued"
+    return _unlogged(chunk, options)
+
+
 def _unlogged(chunk: pb.ChatChunk, options: ReaderOptions) -> pb.ChatChunk:
     chunk.time.GetCurrentTime()
     if not options.structured_only:
         fill_strings(chunk)
     return chunk
+
+
+def usage_of(stored: Mapping[str, Any]) -> pb.Usage:
+    """The usage of a run that has ended, as it was stored."""
+    return usage(Usage.parsed(stored))
 
 
 def _metadata(event: RunEvent) -> dict[str, str]:

@@ -29,9 +29,9 @@ def page_position(scope: str, token: str) -> str:
         padded = token + "=" * (-len(token) % 4)
         of, position = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
     except (ValueError, TypeError, binascii.Error) as error:
-        raise _invalid() from error
+        raise invalid() from error
     if of != scope or not isinstance(position, str) or "\0" in position:
-        raise _invalid()
+        raise invalid()
     return position
 
 
@@ -42,5 +42,6 @@ def page_size(size: int) -> int:
     return min(size or DEFAULT_SIZE, MAX_SIZE)
 
 
-def _invalid() -> InvalidRequestError:
+def invalid() -> InvalidRequestError:
+    """What a token is answered that is none of ours."""
     return InvalidRequestError(FieldViolation("page_token", "is not from this list"))

@@ -7,13 +7,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from protos import orchestrator_pb2 as pb
 from providers.gate.base import GateState
 from providers.pool.status import PoolStatus, ProviderState
+from state.tasks import LineLoad
 
 _STATES = {state: pb.ProviderState.Value(f"PROVIDER_STATE_{state.name}") for state in GateState}
 
 
-def response(status: PoolStatus, *, running: int) -> pb.GetProviderStatusResponse:
+def response(
+    status: PoolStatus, line: LineLoad, *, running: int, capacity: int
+) -> pb.GetProviderStatusResponse:
     return pb.GetProviderStatusResponse(
         providers=[_provider(provider) for provider in status.providers],
+        queued_tasks=line.queued,
+        accepting_tasks=not line.refusing,
+        queue_capacity=capacity,
         running_runs=running,
         model_classes={name: _STATES[state] for name, state in status.classes.items()},
     )

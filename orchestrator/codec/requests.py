@@ -1,13 +1,15 @@
 """Requests as commands: everything a caller can get wrong is found here."""
 
 import asyncio
+import hashlib
+from dataclasses import replace
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message as ProtoMessage
 
 from agents.turn import Persona, Turn
 from orchestrator.assignment import Assignment
-from orchestrator.chat import ChatCommand
+from orchestrator.chat import ChatCommand, OnSaturated
 from orchestrator.codec import validation
 from orchestrator.codec.attachments import check_attachments, images_of, refuse_documents
 from orchestrator.codec.chunks import ReaderOptions
@@ -18,7 +20,7 @@ from orchestrator.turns import OnBusy
 from protos import orchestrator_pb2 as pb
 from providers.pool.choice import PinnedChoice
 from state.errors import UnimplementedError
-from state.models import ConversationId, Message, Owner, Role, RunId, RunKind
+from state.models import ConversationId, Message, Owner, RequestKey, Role, RunId, RunKind
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
@@ -29,10 +31,16 @@ _ON_BUSY: dict[int, OnBusy] = {
     pb.BUSY_BEHAVIOR_INTERRUPT: OnBusy.INTERRUPT,
 }
 
+_ON_SATURATED: dict[int, OnSaturated] = {
+    pb.SATURATION_BEHAVIOR_UNSPECIFIED: OnSaturated.WAIT,
+    pb.SATURATION_BEHAVIOR_WAIT: OnSaturated.WAIT,
+    pb.SATURATION_BEHAVIOR_FAIL: OnSaturated.FAIL,
+    pb.SATURATION_BEHAVIOR_START_TASK: OnSaturated.START_TASK,
+}
+
 # What the contract has and this release has not: refused, because a caller who asks for a limit or a key of
 # idempotency must not get an answer without it.
 _NOT_BUILT = (
-    "request_id",
     "allowed_tools",
     "run_options.permission_timeout",
 )
@@ -46,37 +54,77 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
         UnimplementedError: It asks for something this release does not have.
     """
     check = Violations()
-    _check_identity(check, request)
-    check.required("query", request.query)
-    check.text("query", request.query, validation.QUERY_BYTES)
-    check.characters("base_checkpoint_id", request.base_checkpoint_id, validation.ID_CHARACTERS)
-    check.characters("agent_type", request.agent_type, validation.NAME_CHARACTERS)
-    _check_history(check, request)
-    _check_persona(check, request.persona)
+    _check_turn(check, request)
     _check_options(check, request)
-    check_limits(check, request.limits)
-    check_attachments(check, request.attachments)
     check.done()
-    _refuse_not_built(request, _NOT_BUILT)
-    refuse_documents(request.attachments)
-    if request.run_options.on_saturated == pb.SATURATION_BEHAVIOR_START_TASK:
-        raise UnimplementedError("run_options.on_saturated START_TASK is not supported by this release")
+    _refuse_what_is_missing(request)
     continues = request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE
     seconds_left = None if continues else seconds_left
     return ChatCommand(
         assignment=_assignment(request, None if seconds_left is None else _loop_time(seconds_left)),
         continue_on_disconnect=continues,
         on_busy=_ON_BUSY[request.run_options.on_busy],
+        on_saturated=_ON_SATURATED[request.run_options.on_saturated],
+        key=request_key("StreamChat", request),
         seconds_left=seconds_left,
         max_wait_seconds=_seconds(request.run_options.max_wait) or None,
         heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
     )
 
 
+def turn_assignment(request: pb.ChatRequest) -> Assignment:
+    """What a task is to do that asks as this turn does.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+        UnimplementedError: It asks for something this release does not have.
+    """
+    check = Violations()
+    _check_turn(check, request)
+    check.done()
+    _refuse_what_is_missing(request)
+    return _assignment(request, None)
+
+
+def request_key(
+    method: str, request: pb.ChatRequest | pb.TaskRequest | pb.RetryTaskRequest
+) -> RequestKey | None:
+    """What the request says to be one and the same by; None when it does not."""
+    return RequestKey(method, request.request_id, digest(request)) if request.request_id else None
+
+
+def digest(request: ProtoMessage) -> bytes:
+    """Of all that a request asks for; how its answer is to be sent is no part of that."""
+    asked = type(request).FromString(request.SerializeToString())
+    for name in ("request_id", "stream_options"):
+        if name in asked.DESCRIPTOR.fields_by_name:
+            asked.ClearField(name)
+    return hashlib.sha256(asked.SerializeToString(deterministic=True)).digest()
+
+
+def _refuse_what_is_missing(request: pb.ChatRequest) -> None:
+    refuse_not_built(request, _NOT_BUILT)
+    refuse_documents(request.attachments)
+
+
+def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
+    _check_identity(check, request)
+    check.characters("request_id", request.request_id, validation.REQUEST_ID_CHARACTERS)
+    check.required("query", request.query)
+    check.text("query", request.query, validation.QUERY_BYTES)
+    check.characters("base_checkpoint_id", request.base_checkpoint_id, validation.ID_CHARACTERS)
+    check.characters("agent_type", request.agent_type, validation.NAME_CHARACTERS)
+    _check_history(check, request)
+    _check_persona(check, request.persona)
+    _check_model(check, request.model)
+    check_limits(check, request.limits)
+    check_attachments(check, request.attachments)
+
+
 def kept_assignment(kind: RunKind, request: bytes) -> Assignment:
     """What a request asked for that was accepted, read again to go on with its run."""
-    del kind
-    return _assignment(pb.ChatRequest.FromString(request), None)
+    assignment = _assignment(pb.ChatRequest.FromString(request), None)
+    return replace(assignment, waits=assignment.waits or kind is RunKind.TASK)
 
 
 def _assignment(request: pb.ChatRequest, deadline: float | None) -> Assignment:
@@ -102,7 +150,7 @@ def resume_command(request: pb.ResumeStreamRequest) -> ResumeCommand:
         InvalidRequestError: With every field that breaks a rule.
     """
     check = Violations()
-    _check_user(check, request.user_id)
+    check_user(check, request.user_id)
     check.characters("run_id", request.run_id, validation.ID_CHARACTERS)
     check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
     if not request.run_id and not request.conversation_id:
@@ -120,6 +168,22 @@ def resume_command(request: pb.ResumeStreamRequest) -> ResumeCommand:
     )
 
 
+def watch_command(request: pb.WatchTaskRequest) -> ResumeCommand:
+    """Which task's log to read.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+    """
+    return resume_command(
+        pb.ResumeStreamRequest(
+            user_id=request.user_id,
+            run_id=request.task_id,
+            after_sequence=request.after_sequence,
+            stream_options=request.stream_options,
+        )
+    )
+
+
 def conversation(
     request: pb.ListCheckpointsRequest | pb.DeleteConversationRequest,
 ) -> tuple[Owner, ConversationId]:
@@ -129,7 +193,7 @@ def conversation(
         InvalidRequestError: With every field that breaks a rule.
     """
     check = Violations()
-    _check_user(check, request.user_id)
+    check_user(check, request.user_id)
     check.required("conversation_id", request.conversation_id)
     check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
     check.done()
@@ -181,11 +245,11 @@ def _check_model(check: Violations, model: pb.ModelOptions) -> None:
 
 
 def _check_identity(check: Violations, request: pb.ChatRequest) -> None:
-    _check_user(check, request.user_id)
+    check_user(check, request.user_id)
     check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
 
 
-def _check_user(check: Violations, user_id: str) -> None:
+def check_user(check: Violations, user_id: str) -> None:
     check.required("user_id", user_id)
     check.characters("user_id", user_id, validation.ID_CHARACTERS)
 
@@ -212,11 +276,10 @@ def _check_persona(check: Violations, persona: pb.UserPersona) -> None:
 
 def _check_options(check: Violations, request: pb.ChatRequest) -> None:
     _check_stream_options(check, request.stream_options)
-    _check_model(check, request.model)
     run = request.run_options
     if run.on_disconnect not in pb.DisconnectBehavior.values():
         check.add("run_options.on_disconnect", "is no known behaviour")
-    if run.on_saturated not in pb.SaturationBehavior.values():
+    if run.on_saturated not in _ON_SATURATED:
         check.add("run_options.on_saturated", "is no known behaviour")
     if run.on_busy not in _ON_BUSY:
         check.add("run_options.on_busy", "is no known behaviour")
@@ -233,7 +296,7 @@ def _seconds(duration: Duration) -> float:
     return duration.ToNanoseconds() / 1e9
 
 
-def _refuse_not_built(request: ProtoMessage, paths: tuple[str, ...]) -> None:
+def refuse_not_built(request: ProtoMessage, paths: tuple[str, ...]) -> None:
     for path in paths:
         message = request
         *parents, name = path.split(".")

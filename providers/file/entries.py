@@ -96,6 +96,7 @@ class ProviderEntry(_Entry):
     headers: Headers = Field(default_factory=dict)
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    background_probe: bool = False
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from providers.base import CallAccepted, TokenCount
+from providers.breaker import Ticket
 from state.errors import ProviderError
 
 
@@ -44,6 +45,10 @@ class Unavailable:
 
 class Permit(Protocol):
     """The right to make one call. Exactly one of the last three is called, whatever happens."""
+
+    def expects(self, tokens: int) -> None:
+        """The call is about to be made, and may need so many tokens, not what it was admitted with."""
+        ...
 
     def accepted(self, call: CallAccepted) -> None:
         """The provider has taken the call."""
@@ -93,4 +98,21 @@ class Gate(Protocol):
 
     def on_room(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` whenever there may be room again; returns what ends that."""
+        ...
+
+    def close(self) -> None:
+        """Nobody is told of room any more; permits that were given may still end."""
+        ...
+
+    @property
+    def may_probe(self) -> bool:
+        """Whether the next call would be the one that finds out if the provider is back."""
+        ...
+
+    def probe_ticket(self) -> Ticket | None:
+        """The right to find out whether the provider is back, without a call of the model; None: not now."""
+        ...
+
+    def probed(self, ticket: Ticket, *, reached: bool) -> None:
+        """Whether the provider was reached. That is not working: the breaker closes on a real call only."""
         ...

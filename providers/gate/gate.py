@@ -41,6 +41,9 @@ class ModelGate:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._controls.room.close()
 
     def admit(self, expected_tokens: int = 0) -> ModelPermit | Saturated | Unavailable:
@@ -88,16 +91,13 @@ class ModelGate:
 
     @property
     def may_probe(self) -> bool:
-        """Whether the next call would be the one that finds out if the provider is back."""
         return not self._controls.breaker.closed and self._controls.breaker.wait() == 0.0
 
     def probe_ticket(self) -> Ticket | None:
-        """The right to find out whether the provider is back, without a call of the model; None: not now."""
         breaker = self._controls.breaker
         return None if breaker.closed else breaker.admit()
 
     def probed(self, ticket: Ticket, *, reached: bool) -> None:
-        """Reached is not working: the breaker closes on a real call only, which may be made next."""
         breaker = self._controls.breaker
         if reached:
             breaker.give_back(ticket)

@@ -95,6 +95,12 @@ class ModelPermit:
         controls.requests.take(1)
         controls.tokens.take(expected_tokens)
 
+    def expects(self, tokens: int) -> None:
+        if self._ended:
+            return
+        self._controls.tokens.correct(self._tokens, tokens)
+        self._tokens = tokens
+
     def accepted(self, call: CallAccepted) -> None:
         if self._ended:
             return

@@ -6,7 +6,7 @@ from typing import Self
 
 from providers.base import ChatModel
 from providers.breaker import Ticket
-from providers.gate.gate import ModelGate
+from providers.gate.base import Gate
 from state.errors import ProviderUnavailableError
 
 
@@ -18,23 +18,31 @@ class BackgroundProbe:
     that counts.
     """
 
-    def __init__(self, gate: ModelGate, model: ChatModel) -> None:
+    def __init__(self, gate: Gate, model: ChatModel) -> None:
         self._gate = gate
         self._model = model
         self._found = asyncio.Event()
         self._ticket: Ticket | None = None
         self._reached = False
 
-    async def __aenter__(self) -> Self:
-        self._end = self._gate.on_room(self._look)
+    def begin(self) -> asyncio.Task[None]:
+        """Listen at the gate from now on. `end` ends the task, and whoever began it has to wait for that."""
+        self._deaf = self._gate.on_room(self._look)
         self._task = asyncio.create_task(self._run(), name="background probe")
+        return self._task
+
+    def end(self) -> None:
+        self._deaf()
+        self._task.cancel()
+
+    async def __aenter__(self) -> Self:
+        self.begin()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
-        self._task.cancel()
+        self.end()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def died(self) -> None:

@@ -14,6 +14,7 @@ from yarl import URL
 from providers.base import CallAccepted, Delta, ModelFinished, ModelInfo, ModelRequest
 from providers.http.address import checked
 from providers.http.answer import Answer
+from providers.http.body import PatientBody
 from providers.http.failures import CALL_FAILURES, check_response, from_failure, unreachable
 from providers.http.sse import BrokenStreamError
 from providers.http.timeouts import Patience, ProviderTimeouts
@@ -102,13 +103,14 @@ class HTTPChatModel(ABC):
             async with response:
                 await self._check(response)
                 yield self._accepted(response.headers)
-                while not answer.done and (received := await _receive(response, patience, answer)):
-                    began, gathered = False, answer.gathered
-                    for delta in answer.feed(received):
-                        began = patience.started = True
-                        yield delta
-                    if began or answer.gathered != gathered:
-                        patience.renew()
+                with PatientBody(response.content, patience) as content:
+                    while not answer.done and (received := await _receive(content, answer)):
+                        began, gathered = False, answer.gathered
+                        for delta in answer.feed(received):
+                            began = patience.started = True
+                            yield delta
+                        if began or answer.gathered != gathered:
+                            patience.renew()
                 if not answer.complete:
                     raise BrokenStreamError("ended its stream before its answer")
                 await _drain(response)
@@ -178,11 +180,10 @@ class HTTPChatModel(ABC):
         )
 
 
-async def _receive(response: aiohttp.ClientResponse, patience: Patience, answer: Answer) -> bytes:
+async def _receive(content: PatientBody, answer: Answer) -> bytes:
     """The next bytes, none at the end. When only the token count is missing, a failure is an end too."""
     try:
-        async with asyncio.timeout_at(patience.deadline):
-            return await response.content.readany()
+        return await content.read()
     except (aiohttp.ClientError, OSError):
         if answer.complete:
             return b""

@@ -26,10 +26,11 @@ class Patience:
     `callers_deadline`, in the event loop's time, is nobody's fault: it must not count against the provider.
     """
 
-    __slots__ = ("_between_tokens", "_callers_deadline", "_end", "deadline", "started")
+    __slots__ = ("_between_tokens", "_callers_deadline", "_end", "_loop", "deadline", "started")
 
     def __init__(self, timeouts: ProviderTimeouts, callers_deadline: float | None) -> None:
-        now = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
         self._between_tokens = timeouts.between_tokens
         self._callers_deadline = math.inf if callers_deadline is None else callers_deadline
         self._end = min(now + timeouts.total, self._callers_deadline)
@@ -46,5 +47,4 @@ class Patience:
 
         Called after the consumer took its deltas: a slow consumer is not a slow provider.
         """
-        now = asyncio.get_running_loop().time()
-        self.deadline = min(now + self._between_tokens, self._end)
+        self.deadline = min(self._loop.time() + self._between_tokens, self._end)

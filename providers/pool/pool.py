@@ -11,6 +11,8 @@ import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
 from providers.base import CallAccepted, Delta, ModelInfo, ModelRequest
 from providers.file.entries import ProviderConfiguration
@@ -22,6 +24,7 @@ from providers.pool.choice import ModelChoice
 from providers.pool.listeners import RoomListener
 from providers.pool.metering import Meter
 from providers.pool.needs import Needs
+from providers.pool.probes import Probes
 from providers.pool.retry_budget import RetryBudget
 from providers.pool.run_budget import Limit, LimitReachedError, RunBudget
 from providers.pool.search import RetryPolicy, Search
@@ -39,7 +42,10 @@ _USUAL_OUTPUT_TOKENS = 1000
 
 
 class ModelPool:
-    """The models of a configuration, which may be exchanged while calls are in flight."""
+    """The models of a configuration, which may be exchanged while calls are in flight.
+
+    Owns their gates, and inside its context the background probes that their entries want.
+    """
 
     def __init__(
         self,
@@ -57,6 +63,23 @@ class ModelPool:
         self._retry_policy = retry_policy
         self._listeners: set[RoomListener] = set()
         self._replicas = 1
+        self._probes = Probes()
+        self._probes.follow(self.candidates)
+
+    async def __aenter__(self) -> Self:
+        await self._probes.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._probes.__aexit__(kind, error, trace)
+        for candidate in self.candidates:
+            candidate.gate.close()
+
+    async def died(self) -> None:
+        """Raise what a background probe has died of."""
+        await self._probes.died()
 
     @property
     def currency(self) -> str:
@@ -78,11 +101,16 @@ class ModelPool:
         Raises:
             ProviderFileError: It cannot be used; nothing has changed.
         """
-        self._table = self._assembly.table(configuration, self._table)
+        before = self._table
+        self._table = self._assembly.table(configuration, before)
         self._currency = configuration.currency
         self.set_share(self._replicas)
+        # First the probes: of a gate that is new to both, a probe is to hear before those who wait.
+        self._probes.follow(self.candidates)
         for listener in tuple(self._listeners):
             listener.moved()
+        for gate in before.gates - self._table.gates:
+            gate.close()
 
     def set_share(self, replicas: int) -> None:
         """So many processes live, this one among them: each gets its part of what a provider takes."""
@@ -100,9 +128,12 @@ class ModelPool:
         return tuple(candidate.endpoint.info for candidate in self._table.fitting(wanted, needs))
 
     def admit(
-        self, wanted: ModelChoice, expected_tokens: int = 0, needs: Needs = _ANYTHING
+        self, wanted: ModelChoice, expected_tokens: int = _USUAL_OUTPUT_TOKENS, needs: Needs = _ANYTHING
     ) -> Admitted | Refusal:
         """A permit for the next call, when one of the models may be called now.
+
+        `expected_tokens` are taken at once: else all who ask before the first call has told what it used
+        would get the same tokens. The call itself corrects it by what it has to send.
 
         Raises:
             InvalidRequestError: No such model exists, or none that meets the needs.
@@ -114,6 +145,13 @@ class ModelPool:
                 return Admitted(candidate, answer)
             refusals.append(answer)
         return summed_up(refusals)
+
+    def serves(self, admitted: Admitted, wanted: ModelChoice, needs: Needs = _ANYTHING) -> bool:
+        """Whether a permit could be used for this choice as well."""
+        try:
+            return any(c.gate is admitted.candidate.gate for c in self._table.fitting(wanted, needs))
+        except InvalidRequestError:
+            return False
 
     async def stream(
         self,

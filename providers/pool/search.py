@@ -92,6 +92,7 @@ class Search:
             permit.abandoned()
             return None
         del self._queue[names.index(candidate.name)]
+        permit.expects(self._expected_tokens)
         self._count_call()
         return candidate, permit
 

@@ -32,6 +32,11 @@ class Table:
     candidates: Mapping[str, Candidate]
     classes: Mapping[str, Sequence[str]]
 
+    @property
+    def gates(self) -> set[Gate]:
+        """Each once, also where models share one."""
+        return {candidate.gate for candidate in self.candidates.values()}
+
     def chosen(self, wanted: ModelChoice) -> tuple[Candidate, ...]:
         """The candidates in order, each once.
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 from state.errors import ConversationBusyError, NotFoundError, Resource
 from state.models import ConversationId, Owner
 from state.postgres.database import Database
-from state.postgres.runs import HOLDS
+from state.postgres.runs_sql import HOLDS
 from state.threads import thread_id
 
 # A row that holds the conversation's place until the transaction ends: whoever begins a run meanwhile waits
@@ -22,7 +22,11 @@ WHERE owner = $1 AND conversation_id = $2 AND end_time IS NULL AND run_id <> $3
 LIMIT 1
 """
 _DELETE_RUNS = """
-WITH gone AS (DELETE FROM runs WHERE owner = $1 AND conversation_id = $2 RETURNING run_id)
+WITH gone AS (
+    DELETE FROM runs
+    WHERE owner = $1 AND conversation_id = $2 AND (end_time IS NOT NULL OR run_id = $3)
+    RETURNING run_id
+)
 SELECT count(*) FROM gone WHERE run_id <> $3
 """
 _DELETE_CHECKPOINTS = """
@@ -47,6 +51,10 @@ class PostgresConversations:
             if active is not None:
                 raise ConversationBusyError(active.hex)
             runs: int = await connection.fetchval(_DELETE_RUNS, owner, conversation_id, place)
+            # A task that joined meanwhile holds no place, so it was not waited for.
+            joined = await connection.fetchval(_ACTIVE, owner, conversation_id, place)
+            if joined is not None:
+                raise ConversationBusyError(joined.hex)
             thread = thread_id(owner, conversation_id)
             checkpoints: int = await connection.fetchval(_DELETE_CHECKPOINTS, thread)
             if not runs and not checkpoints:

@@ -69,8 +69,9 @@ class PostgresEventStore:
         return await self._patience(lambda: self._write(batch))
 
     async def _write(self, batch: Sequence[Append]) -> Sequence[Exception | None]:
-        attempts = {_key(attempt): attempt for attempt, _ in batch}
-        events = [(_key(attempt), record) for attempt, records in batch for record in records]
+        keys = [_key(attempt) for attempt, _ in batch]
+        attempts = {key: attempt for key, (attempt, _) in zip(keys, batch, strict=True)}
+        events = [(key, record) for key, (_, records) in zip(keys, batch, strict=True) for record in records]
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 _APPEND,
@@ -83,7 +84,9 @@ class PostgresEventStore:
                 [record.payload for _, record in events],
             )
         owned = {(row["run_id"], row["attempt"]) for row in rows}
-        return [None if _key(attempt) in owned else lost(attempt) for attempt, _ in batch]
+        return [
+            None if key in owned else lost(attempt) for key, (attempt, _) in zip(keys, batch, strict=True)
+        ]
 
 
 def _key(attempt: Attempt) -> tuple[UUID, int]:

@@ -12,7 +12,7 @@ from state.models import (
 )
 from state.postgres import unattended
 from state.postgres.database import Database
-from state.postgres.unattended import COLUMNS
+from state.postgres.unattended import LOCKED
 
 _BEAT = """
 WITH beat AS (
@@ -26,34 +26,41 @@ _LEAVE = "DELETE FROM replicas WHERE replica_id = $1"
 
 # Lost is a run whose replica is silent, and one of ours that we do not execute: its end was not written.
 # A database that has just started, or a connection that was just made, has seen nobody beat yet.
-_LOST = f"""
-SELECT {COLUMNS}
-FROM runs
+_LOST = LOCKED.format("""
+SELECT * FROM runs
 WHERE (
         state IN ('running', 'cancelling')
         -- A caller that waits does so at its replica, and is gone with it.
         OR (state = 'queued' AND replica_id IS NOT NULL AND NOT survives)
     )
     AND (
-        NOT EXISTS (
-            SELECT 1 FROM replicas
-            WHERE replicas.replica_id = runs.replica_id AND beat_time > now() - make_interval(secs => $1)
-        )
+        run_id = ANY ($4::uuid[])
         OR (
-            state <> 'queued' AND runs.replica_id = $2 AND runs.run_id <> ALL ($3::uuid[])
-            AND runs.update_time < now() - make_interval(secs => $1)
+            (
+                NOT EXISTS (
+                    SELECT 1 FROM replicas
+                    WHERE replicas.replica_id = runs.replica_id
+                        AND beat_time > now() - make_interval(secs => $1)
+                )
+                OR (
+                    state <> 'queued' AND runs.replica_id = $2 AND runs.run_id <> ALL ($3::uuid[])
+                    AND runs.update_time < now() - make_interval(secs => $1)
+                )
+            )
+            AND pg_postmaster_start_time() < now() - make_interval(secs => $1)
+            AND (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+                < now() - make_interval(secs => $1)
         )
     )
-    AND pg_postmaster_start_time() < now() - make_interval(secs => $1)
-    AND (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
-        < now() - make_interval(secs => $1)
 ORDER BY run_id LIMIT 100
 FOR UPDATE SKIP LOCKED
-"""  # noqa: S608 - a constant
+""")
 # Without the cast `$1 * 10` is an integer, and a lease of half a second nothing.
 _FORGET = "DELETE FROM replicas WHERE beat_time < now() - make_interval(secs => $1::double precision * 10)"
 
-_CANCELLING = "SELECT run_id FROM runs WHERE replica_id = $1 AND state = 'cancelling'"
+_CANCELLING = (
+    "SELECT run_id FROM runs WHERE replica_id = $1 AND state = 'cancelling' AND NOT cancel_after_step"
+)
 
 
 class PostgresLeases:
@@ -81,16 +88,17 @@ class PostgresLeases:
         self,
         lease_seconds: float,
         executing: Collection[RunId],
+        unborn: Collection[RunId],
         end: Callable[[UnattendedRun], tuple[RunOutcome, Record] | None],
     ) -> int:
-        ours = [UUID(run_id) for run_id in executing]
+        ours, never = [UUID(run_id) for run_id in executing], [UUID(run_id) for run_id in unborn]
         async with self._reaps.connection() as connection, connection.transaction():
-            rows = await connection.fetch(_LOST, lease_seconds, self._replica_id, ours)
+            rows = await connection.fetch(_LOST, lease_seconds, self._replica_id, ours, never)
             for run in map(unattended.unattended, rows):
                 if ended := end(run):
                     await unattended.end(connection, run, *ended)
                 else:
-                    await unattended.requeue(connection, run)
+                    await unattended.requeue(connection, run, self._replica_id)
             await connection.execute(_FORGET, lease_seconds)
         return len(rows)
 

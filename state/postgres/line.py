@@ -1,9 +1,13 @@
 """The line of runs that wait for a provider: joining it, standing in it, being taken from it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from state.errors import ConversationBusyError
+import asyncpg
+import orjson
+
+from state.errors import ConversationBusyError, QueueFullError
 from state.models import (
     Attempt,
     ClaimedRun,
@@ -18,81 +22,16 @@ from state.models import (
     RunOutcome,
     UnattendedRun,
 )
-from state.postgres import unattended
+from state.postgres import line_sql as sql
+from state.postgres import request_keys, unattended
 from state.postgres.database import Database
-from state.postgres.runs import HOLDER, HOLDS
-from state.postgres.unattended import COLUMNS
+from state.postgres.runs_sql import HOLDER
+from state.tasks import LineLoad
 
-# A user's next run stands `spacing` behind the one before it: whoever joins with the first one is not kept by
-# another one's hundred. (Start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996, with a fixed cost.)
-_JOIN = f"""
-WITH run AS (
-    INSERT INTO runs (
-        run_id, owner, kind, conversation_id, agent_name, state, request, survives, wants, rank, wait_until,
-        replica_id
-    )
-    SELECT $1, $2, $3, $4, $5, 'queued', $6, $7, $8,
-        greatest(now(), (
-            SELECT max(rank) + make_interval(secs => $9) FROM runs
-            WHERE owner = $2 AND wants = $8 AND state = 'queued'
-        )) - make_interval(secs => $10),
-        now() + make_interval(secs => $11),
-        $14
-    ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
-    RETURNING run_id, owner
-), events AS (
-    INSERT INTO run_events (run_id, sequence, owner, payload)
-    SELECT run.run_id, e.sequence, run.owner, e.payload
-    FROM run, unnest($12::bigint[], $13::bytea[]) AS e (sequence, payload)
-)
-SELECT run_id, pg_notify('run_queued', '') FROM run
-"""  # noqa: S608 - a constant
+if TYPE_CHECKING:
+    from state.postgres.database import Connection
 
-_CLAIM = """
-WITH next AS (
-    SELECT run_id FROM runs WHERE state = 'queued' AND wants = $2 ORDER BY rank, run_id LIMIT 1
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE runs SET
-    state = 'running', attempt = attempt + 1, replica_id = $1, update_time = now(),
-    start_time = coalesce(start_time, now())
-FROM next WHERE runs.run_id = next.run_id
-RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request, survives,
-    usage, running_seconds,
-    (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
-"""
-
-# The distinct values, each found through the index: the line may be long.
-_WANTED = """
-WITH RECURSIVE wanted AS (
-    (SELECT wants FROM runs WHERE state = 'queued' ORDER BY wants LIMIT 1)
-    UNION ALL
-    SELECT (
-        SELECT r.wants FROM runs r WHERE r.state = 'queued' AND r.wants > w.wants ORDER BY r.wants LIMIT 1
-    )
-    FROM wanted w WHERE w.wants IS NOT NULL
-)
-SELECT wants FROM wanted WHERE wants IS NOT NULL
-"""
-
-MOST_COUNTED = 10_000
-_PLACES = f"""
-SELECT r.run_id, 1 + (
-    SELECT count(*) FROM (
-        SELECT FROM runs q
-        WHERE q.state = 'queued' AND q.wants = r.wants AND (q.rank, q.run_id) < (r.rank, r.run_id)
-        ORDER BY q.rank, q.run_id LIMIT {MOST_COUNTED}
-    ) AS ahead
-) AS place
-FROM runs r WHERE r.run_id = ANY ($1::uuid[]) AND r.state = 'queued'
-"""  # noqa: S608 - a constant
-
-_OVERDUE = f"""
-SELECT {COLUMNS} FROM runs
-WHERE state = 'queued' AND wait_until < now()
-ORDER BY wait_until LIMIT 100
-FOR UPDATE SKIP LOCKED
-"""  # noqa: S608 - a constant
+_LOSSES_BEFORE_ALONE = 2
 
 
 class PostgresLine:
@@ -110,61 +49,110 @@ class PostgresLine:
     async def join(
         self, run: NewRun, joining: Joining, first: Sequence[Record], check: Callable[[int], None]
     ) -> int:
-        async with self._joins.connection() as connection, connection.transaction():
-            while not await connection.fetchrow(
-                _JOIN,
-                UUID(run.run_id),
-                run.owner,
-                run.kind,
-                run.conversation_id,
-                run.agent_name,
-                run.request,
-                run.survives,
-                run.wants,
-                joining.spacing_seconds,
-                joining.lead_seconds,
-                run.wait_seconds,
-                [r.sequence for r in first],
-                [r.payload for r in first],
-                self._replica_id,
-            ):
-                holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
-                if holder is not None:  # else it has ended between the two
-                    raise ConversationBusyError(holder.hex)
-            place: int = (await connection.fetch(_PLACES, [UUID(run.run_id)]))[0]["place"]
-            check(place)
+        try:
+            async with self._joins.connection() as connection, connection.transaction():
+                await request_keys.take(connection, run)
+                await _check_room(connection, joining)
+                await self._write(connection, run, joining, first)
+                rows = await connection.fetch(sql.PLACES, [UUID(run.run_id)])
+                place: int = rows[0]["place"]
+                check(place)
+        except QueueFullError:
+            await self._say_full(run.owner, joining)
+            raise
         return place
+
+    async def _write(
+        self, connection: "Connection", run: NewRun, joining: Joining, first: Sequence[Record]
+    ) -> None:
+        while not await connection.fetchrow(
+            sql.JOIN,
+            UUID(run.run_id),
+            run.owner,
+            run.kind,
+            run.conversation_id,
+            run.agent_name,
+            run.request,
+            run.survives,
+            run.wants,
+            joining.spacing_seconds,
+            joining.lead_seconds,
+            run.wait_seconds,
+            [r.sequence for r in first],
+            [r.payload for r in first],
+            None if run.survives else self._replica_id,
+            run.priority,
+            run.not_before,
+            orjson.dumps(run.labels).decode(),
+            run.retry_of and UUID(run.retry_of),
+        ):
+            holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
+            if holder is not None:  # else it has ended between the two
+                raise ConversationBusyError(holder.hex)
+
+    async def _say_full(self, owner: Owner, joining: Joining) -> None:
+        """For all replicas, until there is room again; told outside once."""
+        async with self._joins.connection() as connection, connection.transaction():
+            if await connection.fetchval(sql.REFUSE, True):
+                await connection.execute(sql.TELL_FULL, owner, joining.high)
+
+    async def load(self, high: int) -> LineLoad:
+        async with self._joins.connection() as connection:
+            row = await connection.fetchrow(sql.LOAD, high)
+        assert row is not None
+        return LineLoad(row["queued"], row["refusing"])
 
     async def wanted(self) -> Collection[str]:
         async with self._claims.connection() as connection:
-            return [row["wants"] for row in await connection.fetch(_WANTED)]
+            return [row["wants"] for row in await connection.fetch(sql.WANTED)]
 
-    async def claim(self, wants: str) -> ClaimedRun | None:
+    async def claim(self, wants: Collection[str], *, alone: bool) -> ClaimedRun | None:
         async with self._claims.connection() as connection:
-            row = await connection.fetchrow(_CLAIM, self._replica_id, wants)
-        if row is None:
-            return None
-        run_id, owner = RunId(row["run_id"].hex), Owner(row["owner"])
-        return ClaimedRun(
-            attempt=Attempt(owner, run_id, row["attempt"]),
-            kind=RunKind(row["kind"]),
-            agent_name=row["agent_name"],
-            conversation_id=ConversationId(row["conversation_id"]),
-            request=row["request"],
-            last_sequence=row["last_sequence"],
-            survives=row["survives"],
-            usage=unattended.usage_of(row),
-            running_seconds=row["running_seconds"],
-        )
+            first = next(iter(wants)) if len(wants) == 1 else await connection.fetchval(sql.FIRST, [*wants])
+            try:
+                row = await connection.fetchrow(
+                    sql.CLAIM, self._replica_id, first, _LOSSES_BEFORE_ALONE, alone
+                )
+            except asyncpg.UniqueViolationError:
+                return None  # its conversation was taken by another run in this very moment
+        return None if row is None else _claimed(row)
 
     async def places(self, run_ids: Collection[RunId]) -> Mapping[RunId, int]:
         async with self._claims.connection() as connection:
-            rows = await connection.fetch(_PLACES, [UUID(run_id) for run_id in run_ids])
+            rows = await connection.fetch(sql.PLACES, [UUID(run_id) for run_id in run_ids])
         return {RunId(row["run_id"].hex): row["place"] for row in rows}
 
     async def end_overdue(self, end: Callable[[UnattendedRun], tuple[RunOutcome, Record]]) -> int:
         async with self._claims.connection() as connection, connection.transaction():
-            rows = await connection.fetch(_OVERDUE)
+            rows = await connection.fetch(sql.OVERDUE)
             for run in map(unattended.unattended, rows):
                 await unattended.end(connection, run, *end(run))
         return len(rows)
+
+
+async def _check_room(connection: "Connection", joining: Joining) -> None:
+    """From the high mark on nobody joins, until there are fewer than the low one."""
+    row = await connection.fetchrow(sql.LOAD, joining.high)
+    assert row is not None
+    if row["active"] >= (joining.low if row["refusing"] else joining.high):
+        raise QueueFullError("too many runs wait or run", metadata={"high": str(joining.high)})
+    if row["refusing"]:
+        await connection.execute(sql.REFUSE, False)
+
+
+def _claimed(row: asyncpg.Record) -> ClaimedRun:
+    return ClaimedRun(
+        attempt=Attempt(Owner(row["owner"]), RunId(row["run_id"].hex), row["attempt"]),
+        kind=RunKind(row["kind"]),
+        agent_name=row["agent_name"],
+        conversation_id=ConversationId(row["conversation_id"]),
+        request=row["request"],
+        last_sequence=row["last_sequence"],
+        wants=row["wants"],
+        survives=row["survives"],
+        tries=row["tries"],
+        deferrals=row["deferrals"],
+        losses=row["losses"],
+        usage=unattended.usage_of(row),
+        running_seconds=row["running_seconds"],
+    )

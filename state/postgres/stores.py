@@ -15,9 +15,11 @@ from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
 from state.postgres.patience import Patience
+from state.postgres.request_keys import PostgresRequestKeys
 from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
 from state.postgres.storage import PostgresStorage
+from state.postgres.tasks import PostgresTasks
 from state.postgres.usage import PostgresUsage
 
 _REPORT_SECONDS = 3600.0
@@ -64,6 +66,8 @@ class PostgresStores:
         self.branches = PostgresBranches(self.database)
         self.conversations = PostgresConversations(self.database)
         self.line = PostgresLine(self.database, claims, replica_id)
+        self.tasks = PostgresTasks(self.database)
+        self.keys = PostgresRequestKeys(self.database)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self.retention = PostgresRetention(retention)
         self.usage = PostgresUsage(self.database)

@@ -15,13 +15,20 @@ from state.usage import Usage
 if TYPE_CHECKING:
     from state.postgres.database import Connection
 
-COLUMNS = """
-run_id, owner, kind, agent_name, conversation_id, state, survives, wants, usage,
-(SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id) AS last_sequence
+# Around a statement that locks rows of runs: where a log ends is looked up once the row is locked, because an
+# append may have been under way until then.
+LOCKED = """
+WITH locked AS ({})
+SELECT run_id, owner, kind, agent_name, conversation_id, state, survives, wants, losses, usage,
+    last_sequence(run_id) AS last_sequence
+FROM locked
 """
 
 _REQUEUE = """
-UPDATE runs SET state = 'queued', replica_id = NULL, wait_until = NULL, update_time = now() WHERE run_id = $1
+UPDATE runs SET
+    state = 'queued', replica_id = NULL, wait_until = NULL, update_time = now(),
+    losses = losses + (replica_id IS DISTINCT FROM $2)::integer
+WHERE run_id = $1
 RETURNING pg_notify('run_queued', '')
 """
 _LAST_RECORD = """
@@ -35,7 +42,7 @@ RETURNING pg_notify('run_events', left(run_id::text, 8))
 
 
 def unattended(row: asyncpg.Record) -> UnattendedRun:
-    """A row of COLUMNS."""
+    """A row of LOCKED."""
     return UnattendedRun(
         run_id=RunId(row["run_id"].hex),
         owner=Owner(row["owner"]),
@@ -46,6 +53,7 @@ def unattended(row: asyncpg.Record) -> UnattendedRun:
         survives=row["survives"],
         last_sequence=row["last_sequence"],
         wants=row["wants"],
+        losses=row["losses"],
         usage=usage_of(row),
     )
 
@@ -55,9 +63,9 @@ def usage_of(row: asyncpg.Record) -> Usage:
     return Usage.parsed(None if row["usage"] is None else orjson.loads(row["usage"]))
 
 
-async def requeue(connection: "Connection", run: UnattendedRun) -> None:
-    """Put it back in line."""
-    await connection.fetchval(_REQUEUE, UUID(run.run_id))
+async def requeue(connection: "Connection", run: UnattendedRun, ours: UUID) -> None:
+    """Put it back in line. Its process has died, unless that is `ours`: that only could not write its end."""
+    await connection.fetchval(_REQUEUE, UUID(run.run_id), ours)
 
 
 async def end(connection: "Connection", run: UnattendedRun, outcome: RunOutcome, record: Record) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from providers.base import CallAccepted, TokenCount
+from providers.breaker import Ticket
 from providers.file.endpoints import Endpoint
 from providers.gate.base import GateSnapshot, GateState, Permit, Saturated, SaturatedBy, Unavailable
 from state.errors import ProviderError, ProviderUnavailableError
@@ -14,8 +16,12 @@ class MemoryPermit:
     """Fails the test, at `MemoryGate.check`, that does not end it exactly once."""
 
     gate: "MemoryGate"
+    expected: int | None = None
     events: list[str] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
+
+    def expects(self, tokens: int) -> None:
+        self.expected = tokens
 
     def accepted(self, call: CallAccepted) -> None:
         self.events.append("accepted")
@@ -49,6 +55,7 @@ class MemoryGate:
         self.permits: list[MemoryPermit] = []
         self.asked: list[int] = []
         self.retry_after = 7.0
+        self.closed = False
         self.refusal: Saturated | Unavailable | None = None
         self._failures_to_open = failures_to_open
         self._listeners: list[Callable[[], None]] = []
@@ -91,11 +98,29 @@ class MemoryGate:
 
     def on_room(self, listener: Callable[[], None]) -> Callable[[], None]:
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return partial(self._forget, listener)
+
+    def close(self) -> None:
+        self.closed = True
+        self._listeners.clear()
+
+    @property
+    def may_probe(self) -> bool:
+        return False
+
+    def probe_ticket(self) -> Ticket | None:
+        return None
+
+    def probed(self, ticket: Ticket, *, reached: bool) -> None:
+        raise AssertionError("it gives no tickets")
 
     def ended(self) -> None:
         for listener in tuple(self._listeners):
             listener()
+
+    def _forget(self, listener: Callable[[], None]) -> None:
+        if not self.closed:
+            self._listeners.remove(listener)
 
     def check(self) -> None:
         """Every permit has ended, once."""

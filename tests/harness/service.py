@@ -33,6 +33,7 @@ TIMEOUTS = Timeouts(
 )
 
 
+_STATE = "SELECT state FROM orchestrator.runs WHERE run_id = $1"
 _TERMINAL_STATE = "SELECT state FROM orchestrator.runs WHERE run_id = $1 AND end_time IS NOT NULL"
 
 
@@ -49,6 +50,18 @@ class Service:
     async def chat(self, query: str = "hello", **fields: object) -> list[pb.ChatChunk]:
         """Every chunk of one StreamChat."""
         return [chunk async for chunk in self.stub.StreamChat(chat_request(query, **fields))]
+
+    async def run_is(self, run_id: str, state: str, *, within: float = 5.0) -> None:
+        """Return when the run's row says so."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    if await connection.fetchval(_STATE, UUID(run_id)) == state:
+                        return
+                    await asyncio.sleep(0.01)
+        finally:
+            await connection.close()
 
     async def run_ended(self, run_id: str, *, within: float = 5.0) -> str:
         """The terminal state of a run, as its row says, once it has one."""
@@ -116,7 +129,8 @@ async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> Async
     async with open_session() as session:
         adapters = {"openai": HTTPAdapterFactory(OpenAICompatibleModel, session, "")}
         assembly = Assembly(adapters, patient_gate, {"KEY": "sk-test"}, production=False)
-        yield ModelPool(assembly, configuration, retry_budget=RetryBudget(share=0.0))
+        async with ModelPool(assembly, configuration, retry_budget=RetryBudget(share=0.0)) as pool:
+            yield pool
 
 
 @asynccontextmanager

@@ -62,3 +62,21 @@ async def test_saver_shows_ours_beside_the_official_one(tmp_path: Path) -> None:
     assert set(results["goals"].values()) <= {"pass", "MISSED"}
     for one in results["series"]:
         assert min(min(rate) for rates in one["rates"].values() for rate in rates) > 0
+
+
+async def test_relay_shows_what_a_token_costs_us(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    small = ("--streams", "2", "--tokens", "10", "--seconds", "1", "--rounds", "1")
+    output = await bench("relay", "--sides", "direct,ours", *small, "--json", str(wanted))
+    assert [line for line in output.splitlines() if line.startswith("round ")] == [
+        "round 1 of 1: direct",
+        "round 1 of 1: ours",
+    ]
+    assert "CPU for a token" in output
+    assert "load average" in output
+    results = json.loads(wanted.read_bytes())
+    assert results["goals"] == []  # no peer, nothing to be better than
+    for one in results["all_then_each_round"]["ours"]:
+        assert min(one["cpu"], one["postgres_cpu"], one["first_token_p50"]) > 0
+        assert one["message_tokens"] >= 1
+    assert all(one["cpu"] == 0 for one in results["all_then_each_round"]["direct"])

@@ -1,6 +1,7 @@
 """The line in Postgres: who stands where, who is taken first, and who has waited too long."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from uuid import uuid4
 
 import asyncpg
@@ -25,7 +26,7 @@ from state.postgres.line import PostgresLine
 from state.postgres.runs import PostgresRunStore
 
 REPLICA = ReplicaId("0" * 32)
-USUAL = Joining(spacing_seconds=5.0)
+USUAL = Joining(spacing_seconds=5.0, high=100_000, low=50_000)
 CHAT, FAST = "class:chat", "class:fast"
 
 
@@ -70,7 +71,7 @@ async def join(line: PostgresLine, *runs: NewRun, joining: Joining = USUAL) -> l
 async def taken(line: PostgresLine, wants: str = CHAT) -> list[RunId]:
     """Everybody who wants this, in the order of being taken."""
     order = []
-    while claimed := await line.claim(wants):
+    while claimed := await line.claim([wants], alone=True):
         order.append(claimed.attempt.run_id)
     return order
 
@@ -94,7 +95,7 @@ async def test_a_higher_priority_goes_first_until_others_have_waited_for_as_long
     await connection.execute("UPDATE orchestrator.runs SET rank = rank - interval '90 s'")
     await connection.close()
     [usual] = await join(line, new_run("b"))
-    [urgent] = await join(line, new_run("c"), joining=Joining(5.0, lead_seconds=60.0))
+    [urgent] = await join(line, new_run("c"), joining=replace(USUAL, lead_seconds=60.0))
     assert await taken(line) == [waited, urgent, usual]
 
 
@@ -112,7 +113,7 @@ async def test_places_count_from_one_and_move_up(line: PostgresLine) -> None:
     runs = await join(line, *(new_run(f"user-{number}") for number in range(4)))
     await join(line, new_run("else", wants=FAST))
     assert await line.places(runs) == dict(zip(runs, (1, 2, 3, 4), strict=True))
-    await line.claim(CHAT)
+    await line.claim([CHAT], alone=True)
     assert await line.places(runs) == dict(zip(runs[1:], (1, 2, 3), strict=True))
 
 
@@ -123,7 +124,7 @@ async def test_a_run_in_line_has_its_first_records_and_its_first_attempt_when_it
     await join(line, run)
     stored = await PostgresRunStore(database, REPLICA).get(run.owner, run.run_id)
     assert (stored.state, stored.attempt, stored.last_sequence) == (RunState.QUEUED, 0, 1)
-    claimed = await line.claim(CHAT)
+    claimed = await line.claim([CHAT], alone=True)
     assert claimed is not None
     assert (claimed.attempt.number, claimed.last_sequence, claimed.request) == (1, 1, b"request")
 
@@ -178,7 +179,7 @@ async def test_a_long_line_is_never_read_as_a_whole(
     for _ in range(10):
         match what:
             case "claim":
-                assert await line.claim(CHAT)
+                assert await line.claim([CHAT], alone=True)
             case "wanted":
                 assert await line.wanted() == [CHAT]
             case "places":

@@ -134,6 +134,19 @@ async def test_a_changed_file_is_in_force_without_a_restart(
                 await asyncio.sleep(0.05)
 
 
+async def test_a_changed_file_is_looked_at_as_often_as_its_setting(
+    dsn: str, provider: ScriptedProvider, file: Path
+) -> None:
+    seldom = with_file(dsn, provider, file, reload_seconds=3600.0)
+    often = with_file(dsn, provider, file, reload_seconds=0.05)
+    async with seldom as unaware, often as service:
+        file.write_text(file.read_text().replace('["big", "small"]', '["small"]'))  # noqa: ASYNC240
+        async with asyncio.timeout(10):
+            while (await service.chat())[-1].metadata["model"] != "small":  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert (await unaware.chat())[-1].metadata["model"] == "big"
+
+
 async def test_the_status_tells_each_provider_and_class(
     dsn: str, provider: ScriptedProvider, file: Path
 ) -> None:

@@ -15,6 +15,12 @@ BUILT = {
     "DeleteConversation",
     "GetProviderStatus",
     "GetUsage",
+    "StartTask",
+    "GetTaskStatus",
+    "WatchTask",
+    "CancelTask",
+    "ListTasks",
+    "RetryTask",
     "HealthCheck",
     "GetServerInfo",
 }

@@ -212,6 +212,6 @@ async def test_a_short_lease_is_no_reason_to_forget_a_replica_that_beats(dsn: st
     async with Database(dsn, schema="orchestrator", pool_size=1) as database:
         leases = PostgresLeases(database, database, ReplicaId("1" * 32), version="test")
         await leases.beat(6.0)
-        await leases.reap(0.9, [], lambda run: None)
+        await leases.reap(0.9, [], (), lambda run: None)
         async with database.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM replicas") == 1

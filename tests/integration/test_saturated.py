@@ -2,55 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from main import assembled, models_of
 from protos import orchestrator_pb2 as pb
-from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
-from tests.harness.service import Service, chat_request, collect, settings_for_tests, text_of
+from tests.harness.narrow import Call, answering, in_line, narrow, said
+from tests.harness.service import Service, chat_request, collect, text_of
 from tests.harness.statuses import error_info, retry_delay
 
-FILE = """
-[providers.small]
-kind = "openai"
-base_url = "{url}"
-limits = {{ max_concurrency = 1 }}
-
-[models.m]
-provider = "small"
-context_tokens = 8192
-
-[classes]
-chat = ["m"]
-"""
-HELD = Script(tokens=("one", " two"), hold_after=1)
 FAIL = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)
 CONTINUE = pb.RunOptions(on_disconnect=pb.DISCONNECT_BEHAVIOR_CONTINUE)
-
-Call = grpc.aio.UnaryStreamCall[pb.ChatRequest, pb.ChatChunk]
-
-
-@asynccontextmanager
-async def narrow(
-    dsn: str, provider: ScriptedProvider, tmp_path: Path, **run: object
-) -> AsyncIterator[Service]:
-    """A service whose only provider takes one call at a time."""
-    file = tmp_path / "providers.toml"
-    file.write_text(FILE.format(url=provider.base_url))
-    settings = settings_for_tests(provider={"file": file}, run={"reap_seconds": 0.1, **run})
-    async with (
-        models_of(settings, {}) as models,
-        assembled(settings, dsn, models) as (port, _),
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)
+START_TASK = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_START_TASK)
 
 
 @pytest.fixture
@@ -59,33 +26,10 @@ async def service(dsn: str, provider: ScriptedProvider, tmp_path: Path) -> Async
         yield service
 
 
-async def answering(service: Service, **fields: object) -> Call:
-    """A call that has the provider's only place."""
-    service.provider.enqueue(HELD)
-    call = service.stub.StreamChat(chat_request("held", **fields))
-    async for chunk in call:
-        if chunk.content.text:
-            return call
-    raise AssertionError("no text came")
-
-
-async def in_line(service: Service, query: str = "waits", **fields: object) -> tuple[Call, pb.ChatChunk]:
-    """A call that stands in line, and what it was told of that."""
-    call = service.stub.StreamChat(chat_request(query, **fields))
-    async for chunk in call:
-        if chunk.status.queue_position:
-            return call, chunk
-    raise AssertionError("it was never in line")
-
-
 async def failure(call: Call) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await asyncio.wait_for(collect(call, []), 10)
     return raised.value
-
-
-def said(provider: ScriptedProvider) -> list[str]:
-    return [call.body["messages"][-1]["content"] for call in provider.ledger]
 
 
 async def test_a_turn_waits_is_told_its_place_and_is_answered_when_there_is_room(service: Service) -> None:
@@ -137,7 +81,7 @@ async def test_who_has_waited_long_enough_is_refused(
 ) -> None:
     options = pb.RunOptions(max_wait=Duration(nanos=300_000_000)) if where == "the request" else None
     run = {"max_wait_seconds": 0.3} if where == "the setting" else {}
-    async with narrow(dsn, provider, tmp_path, **run) as service:
+    async with narrow(dsn, provider, tmp_path, run=run) as service:
         await answering(service)
         call = service.stub.StreamChat(chat_request("waits", run_options=options))
         chunks: list[pb.ChatChunk] = []
@@ -272,7 +216,25 @@ async def test_what_a_request_says_of_its_chunks_holds_for_a_turn_that_waited(se
     await collect(first, [])
 
 
-async def test_start_task_is_not_built_and_says_so(service: Service) -> None:
-    options = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_START_TASK)
-    error = await failure(service.stub.StreamChat(chat_request(run_options=options)))
-    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+async def test_a_turn_becomes_a_task_when_it_would_have_to_wait(service: Service) -> None:
+    first = await answering(service)
+    chunks = await service.chat("later", run_options=START_TASK)
+    queued, done = chunks[0], chunks[-1]
+    assert (done.sequence, done.complete.finish_reason) == (0, pb.FINISH_REASON_QUEUED)
+    assert done.complete.task_id == done.run_id
+    assert len(chunks) == 1 or queued.status.state == pb.TASK_STATE_QUEUED
+    service.provider.release()
+    await collect(first, [])
+    assert await service.run_ended(done.complete.task_id) == "succeeded"
+    task = await service.stub.GetTaskStatus(
+        pb.TaskStatusRequest(user_id="ann", task_id=done.complete.task_id)
+    )
+    assert task.state == pb.TASK_STATE_SUCCEEDED
+    listed = await service.stub.ListTasks(pb.ListTasksRequest(user_id="ann"))
+    assert [one.task_id for one in listed.tasks] == [task.task_id]
+
+
+async def test_a_turn_for_which_there_is_room_becomes_no_task(service: Service) -> None:
+    chunks = await service.chat(run_options=START_TASK)
+    assert chunks[-1].complete.final_text == text_of(chunks)
+    assert not (await service.stub.ListTasks(pb.ListTasksRequest(user_id="ann"))).tasks

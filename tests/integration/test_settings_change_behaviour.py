@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from itertools import islice
 from time import monotonic
 from uuid import uuid4
 
@@ -77,6 +78,40 @@ async def test_the_wait_for_a_connection_is_as_long_as_its_setting(dsn: str) -> 
             reason, seconds = await failure(service)
     assert reason == "PROVIDER_UNAVAILABLE"
     assert 0.25 < seconds < 3
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_the_model_without_a_file_is_called_as_often_at_once_as_its_setting(
+    dsn: str, provider: ScriptedProvider, most: int
+) -> None:
+    provider.default = Script(tokens=("one", " two"), hold_after=1)
+    options = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)
+    async with as_configured(dsn, provider, provider={"max_concurrency": most}) as service:
+        calls = [service.stub.StreamChat(chat_request(run_options=options)) for _ in range(3)]
+        readers = [asyncio.create_task(collect(call, [])) for call in calls]
+        for number in range(most):
+            await (await provider.call(number + 1)).sent(1)
+        for refused in islice(asyncio.as_completed(readers, timeout=10), 3 - most):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await refused
+        provider.release()
+        ended = await asyncio.gather(*readers, return_exceptions=True)
+    assert sum(isinstance(one, grpc.aio.AioRpcError) for one in ended) == 3 - most
+    assert provider.most_in_flight == len(provider.ledger) == most
+
+
+@pytest.mark.parametrize(("least", "left"), [(1, 5), (8, 8)])
+async def test_a_provider_that_refuses_gets_no_fewer_calls_than_the_setting_says(
+    dsn: str, provider: ScriptedProvider, least: int, left: int
+) -> None:
+    provider.enqueue(Script(status=429))
+    options = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)
+    limits = {"max_concurrency": 10, "min_concurrency": least}
+    async with as_configured(dsn, provider, provider=limits) as service:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await service.chat(run_options=options)
+        status = await service.stub.GetProviderStatus(pb.GetProviderStatusRequest())
+    assert [one.concurrency_limit for one in status.providers] == [left]
 
 
 async def test_the_context_of_the_model_decides_how_much_is_remembered(

@@ -75,6 +75,21 @@ async def test_an_answer_may_take_longer_than_the_wait_for_any_of_its_tokens(
     assert result.text == "".join(TOKENS * 2)
 
 
+async def test_a_slow_consumer_is_not_taken_for_a_slow_provider(
+    provider: ScriptedProvider, make: Make
+) -> None:
+    provider.enqueue(Script(tokens=TOKENS, hold_after=2))
+    texts: list[str] = []
+    async with aclosing(make(between_tokens=0.1).stream(QUESTION)) as deltas:
+        async for delta in deltas:
+            if isinstance(delta, TextDelta):
+                texts.append(delta.text)
+            if texts == list(TOKENS[:2]):
+                await asyncio.sleep(0.3)  # longer than the provider may take
+                provider.release()
+    assert texts == list(TOKENS)
+
+
 async def test_an_answer_that_only_drips_ends_with_the_total_time(
     provider: ScriptedProvider, make: Make
 ) -> None:

@@ -109,6 +109,15 @@ async def test_a_call_tells_the_gate_how_many_tokens_to_expect(pool: Pool) -> No
     assert 2000 < large < 2050
 
 
+async def test_a_held_permit_is_told_what_the_call_is_about_to_send(pool: Pool) -> None:
+    admitted = held(pool.pool.admit(CHAT))
+    long = replace(QUESTION, messages=(Message("user", "x" * 30_000),), max_output_tokens=10)
+    alone = PinnedChoice("one")
+    await read(pool.pool.stream(alone, long, admitted=admitted))
+    assert pool.gates["one"].asked == [1000]
+    assert 10_000 < (pool.gates["one"].permits[0].expected or 0) < 10_050
+
+
 async def test_who_waits_for_room_hears_of_every_gate_of_the_class(pool: Pool) -> None:
     heard: list[str] = []
     end = pool.pool.on_room(CHAT, lambda: heard.append("room"))

@@ -132,6 +132,17 @@ async def test_max_concurrency_reaches_the_gate(
     await held.aclose()
 
 
+@pytest.mark.parametrize(("least", "left"), [(1, 5), (8, 8)])
+async def test_min_concurrency_is_as_far_as_the_limit_falls(
+    make_pool: MakePool, first: ScriptedProvider, least: int, left: int
+) -> None:
+    first.enqueue(Script(status=429))
+    text = provider_says(f"limits = {{ max_concurrency = 10, min_concurrency = {least} }}")
+    pool = make_pool(text)
+    assert isinstance((await read(pool.pool.stream(ONE, QUESTION))).error, ProviderSaturatedError)
+    assert [one.concurrency_limit for one in pool.pool.status().providers] == [left]
+
+
 @dataclass(frozen=True)
 class Slow:
     """A provider that keeps one time-out waiting."""

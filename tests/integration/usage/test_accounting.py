@@ -66,7 +66,7 @@ async def test_an_attempt_that_has_lost_its_run_counts_nothing(database: Databas
     runs = PostgresRunStore(database, REPLICA)
     stale = await runs.begin(new_run(), [])
     await runs.requeue(stale, USED)
-    claimed = await PostgresLine(database, database, REPLICA).claim("")
+    claimed = await PostgresLine(database, database, REPLICA).claim([""], alone=True)
     assert claimed is not None
     assert claimed.usage == USED
     with pytest.raises(LostAttemptError):
@@ -97,12 +97,12 @@ async def test_what_the_attempts_of_a_run_used_counts_when_nobody_ends_it(databa
     await runs.cancel(ANN, cancelled.run_id, ended)
     assert await total(database) == USED
     await runs.requeue(lost, USED)
-    assert (await PostgresLine(database, database, REPLICA).claim("")) is not None
+    assert (await PostgresLine(database, database, REPLICA).claim([""], alone=True)) is not None
     async with connected(database.dsn) as connection:
         await connection.execute("UPDATE runs SET update_time = update_time - interval '1 hour'")
     leases = PostgresLeases(database, database, REPLICA, version="test")
     await asyncio.sleep(0.2)  # nothing is reaped within a lease of the connection's start
-    await leases.reap(0.1, [], ended)
+    await leases.reap(0.1, [], [], ended)
     assert (await total(database)).total.model_calls == 2
     assert await value(database.dsn, "SELECT sum(runs)::int FROM usage_sums") == 2
 

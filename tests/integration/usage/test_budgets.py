@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from orchestrator.budgets import Budgets, DailyBudget
+from protos import orchestrator_pb2 as pb
 from state.models import Owner
 from state.usage import UsedToday
 from tests.fakes.scripted_provider.provider import ScriptedProvider
@@ -111,3 +112,21 @@ async def test_without_a_budget_nobody_is_asked() -> None:
     budgets = Budgets(Untouched(), DailyBudget(), lambda: "EUR")
     await budgets.check(Owner("ann"))
     assert await budgets.quotas(Owner("ann")) == []
+
+
+async def test_tasks_are_asked_about_too_and_their_caps_hold(
+    dsn: str, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    provider.enqueue(Script(tokens=("one",), finish_reason="length", usage=ScriptedUsage(6, 1)))
+    async with service_with_file(dsn, provider, tmp_path, PRICED, budget={"runs_per_day": 1}) as service:
+        limits = pb.RunLimits(max_output_tokens=1)
+        task = await service.stub.StartTask(pb.TaskRequest(user_id="ann", query="work", limits=limits))
+        await service.run_ended(task.task_id)
+        asked = pb.TaskStatusRequest(user_id="ann", task_id=task.task_id)
+        status = await service.stub.GetTaskStatus(asked)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await service.stub.StartTask(pb.TaskRequest(user_id="ann", query="more"))
+    assert status.finish_reason == pb.FINISH_REASON_LIMIT
+    assert (status.usage.cost_micros, status.usage.currency) == (16, "EUR")
+    assert provider.ledger[0].body["max_tokens"] == 1
+    assert error_info(raised.value).reason == "QUOTA"

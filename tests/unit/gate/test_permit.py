@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from providers.base import CallAccepted
 from providers.gate.base import GateState, Saturated, Unavailable
+from providers.gate.budget import BudgetSettings
 from providers.gate.limit import LimitSettings
 from providers.gate.permit import ModelPermit
 from state.errors import ProviderBrokenError, ProviderError, ProviderRejectedError, ProviderUnavailableError
@@ -119,6 +120,19 @@ def test_only_the_first_end_counts(time: ManualTime, first: str) -> None:
     assert gate.snapshot() == before
     assert before.in_flight == 1
     kept.abandoned()
+
+
+def test_what_a_call_sends_replaces_what_it_was_admitted_with(time: ManualTime) -> None:
+    gate = gate_of(time, replace(CALM, tokens=BudgetSettings(per_minute=6000)))
+    permit = admitted(gate, 1000)
+    permit.expects(5500)
+    assert isinstance(gate.admit(1000), Saturated)
+    permit.expects(200)
+    other = admitted(gate, 5000)
+    permit.abandoned()
+    permit.expects(6000)
+    other.abandoned()
+    admitted(gate, 6000).abandoned()
 
 
 def test_a_permit_that_is_dropped_shows_itself_and_gives_its_place_back(time: ManualTime) -> None:

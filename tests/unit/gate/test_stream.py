@@ -69,6 +69,9 @@ class WritingPermit:
     def __init__(self) -> None:
         self.told: list[object] = []
 
+    def expects(self, tokens: int) -> None:
+        self.told.append(("expects", tokens))
+
     def accepted(self, call: CallAccepted) -> None:
         self.told.append(call)
 

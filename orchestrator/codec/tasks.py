@@ -1,0 +1,254 @@
+"""Tasks: requests as commands, and how they stand as messages."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from orchestrator.codec import pages, requests, validation
+from orchestrator.codec.chunks import FINISH_REASONS, STATES, usage_of
+from orchestrator.codec.validation import Violations
+from orchestrator.tasks import TaskCommand, TaskView
+from protos import orchestrator_pb2 as pb
+from state.models import (
+    ConversationId,
+    FinishReason,
+    Owner,
+    Priority,
+    RunId,
+    RunState,
+)
+from state.tasks import TaskFilter
+
+_PRIORITIES = {"": Priority.NORMAL, "low": Priority.LOW, "normal": Priority.NORMAL, "high": Priority.HIGH}
+_TASK_PRIORITIES = {
+    pb.TASK_PRIORITY_LOW: Priority.LOW,
+    pb.TASK_PRIORITY_NORMAL: Priority.NORMAL,
+    pb.TASK_PRIORITY_HIGH: Priority.HIGH,
+}
+_PRIORITY_VALUES = {priority: value for value, priority in _TASK_PRIORITIES.items()}
+_STATES_BY_VALUE = {value: state for state, value in STATES.items()}
+_OLD_STATUS = {
+    RunState.QUEUED: "queued",
+    RunState.SUCCEEDED: "completed",
+    RunState.FAILED: "failed",
+    RunState.CANCELLED: "failed",
+    RunState.EXPIRED: "failed",
+}
+"""The closed set of old callers, whose loops end by it; whatever else goes on is `running`."""
+_ENDED_AS = {
+    RunState.CANCELLED: pb.FINISH_REASON_CANCELLED,
+    RunState.FAILED: pb.FINISH_REASON_ERROR,
+    RunState.EXPIRED: pb.FINISH_REASON_ERROR,
+    RunState.WAITING_FOR_PERMISSION: pb.FINISH_REASON_WAITING_FOR_PERMISSION,
+}
+_TOLD = {RunState.QUEUED: "Waiting for a provider", RunState.RUNNING: "Running"}
+
+
+def start_command(request: pb.TaskRequest) -> TaskCommand:
+    """A task, whose request is kept as that of a turn that asks for the same.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+        UnimplementedError: It asks for something this release does not have.
+    """
+    check = Violations()
+    check.one_of("priority", request.priority, _PRIORITIES)
+    if request.task_priority not in pb.TaskPriority.values():
+        check.add("task_priority", "is no known priority")
+    priority = _TASK_PRIORITIES.get(request.task_priority, _PRIORITIES.get(request.priority, Priority.NORMAL))
+    if request.priority and request.task_priority and priority != _PRIORITIES.get(request.priority):
+        check.add("priority", "disagrees with task_priority")
+    _check_labels(check, request.labels)
+    queue_seconds = request.queue_timeout.ToNanoseconds() / 1e9
+    check.between("queue_timeout", queue_seconds, 0, validation.QUEUE_SECONDS)
+    check.done()
+    requests.refuse_not_built(request, ("permission_timeout",))
+    assignment = requests.turn_assignment(_as_turn(request))
+    return TaskCommand(
+        assignment=assignment,
+        key=requests.request_key("StartTask", request),
+        priority=priority,
+        not_before=request.not_before.ToDatetime(UTC) if request.HasField("not_before") else None,
+        queue_seconds=queue_seconds or None,
+        labels=dict(request.labels),
+    )
+
+
+def task_id(request: pb.TaskStatusRequest | pb.WatchTaskRequest | pb.RetryTaskRequest) -> tuple[Owner, RunId]:
+    """Whose task, and which.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+    """
+    check = Violations()
+    requests.check_user(check, request.user_id)
+    check.required("task_id", request.task_id)
+    check.characters("task_id", request.task_id, validation.ID_CHARACTERS)
+    check.done()
+    return Owner(request.user_id), RunId(request.task_id)
+
+
+def cancel(request: pb.CancelTaskRequest) -> tuple[Owner, RunId, bool]:
+    """Whose run, which (empty: the one of the request's `request_id`), and whether its step may be finished.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+    """
+    check = Violations()
+    requests.check_user(check, request.user_id)
+    if bool(request.task_id) == bool(request.request_id):
+        check.add("task_id", "is required, or request_id, and not both")
+    check.characters("task_id", request.task_id, validation.ID_CHARACTERS)
+    check.characters("request_id", request.request_id, validation.REQUEST_ID_CHARACTERS)
+    check.text("reason", request.reason, validation.PERSONA_CHARACTERS)
+    if request.mode not in pb.CancelMode.values():
+        check.add("mode", "is no known mode")
+    check.done()
+    after_step = request.mode == pb.CANCEL_MODE_AFTER_STEP
+    return Owner(request.user_id), RunId(request.task_id), after_step
+
+
+def listing(request: pb.ListTasksRequest) -> tuple[Owner, TaskFilter, tuple[datetime, RunId] | None, int]:
+    """Whose tasks, which, after which one, and how many.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+    """
+    check = Violations()
+    requests.check_user(check, request.user_id)
+    check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
+    for index, state in enumerate(request.states):
+        if state not in _STATES_BY_VALUE:
+            check.add(f"states[{index}]", "is no known state")
+    _check_labels(check, request.labels)
+    check.done()
+    wanted = TaskFilter(
+        ConversationId(request.conversation_id) if request.conversation_id else None,
+        tuple(_STATES_BY_VALUE[state] for state in request.states),
+        request.created_after.ToDatetime(UTC) if request.HasField("created_after") else None,
+        dict(request.labels),
+    )
+    position = pages.page_position(_scope(request), request.page_token)
+    return Owner(request.user_id), wanted, _after(position), pages.page_size(request.page_size)
+
+
+def listed(request: pb.ListTasksRequest, views: list[TaskView], *, more: bool) -> pb.ListTasksResponse:
+    """One page; `more`: it is not the last."""
+    position = ""
+    if more:
+        last = views[-1].row.run
+        position = f"{last.create_time.isoformat()} {last.run_id}"
+    return pb.ListTasksResponse(
+        tasks=[status(view) for view in views], next_page_token=pages.page_token(_scope(request), position)
+    )
+
+
+def started(view: TaskView) -> pb.TaskResponse:
+    run = view.row.run
+    response = pb.TaskResponse(
+        task_id=run.run_id,
+        status=_OLD_STATUS.get(run.state, "running"),
+        message=_TOLD.get(run.state, "Accepted before"),
+        state=STATES[run.state],
+        deduplicated=view.deduplicated,
+        create_time=_timestamp(run.create_time),
+        queue_position=view.row.place,
+        conversation_id=run.conversation_id,
+    )
+    if view.wait_seconds is not None:
+        response.estimated_wait.FromNanoseconds(int(view.wait_seconds * 1e9))
+    return response
+
+
+def status(view: TaskView) -> pb.TaskStatusResponse:
+    row, run = view.row, view.row.run
+    end = pb.ChatChunk.FromString(row.end) if row.end else pb.ChatChunk()
+    response = pb.TaskStatusResponse(
+        task_id=run.run_id,
+        status=_OLD_STATUS.get(run.state, "running"),
+        result=row.result,
+        error_message=end.error.message,
+        metadata=end.metadata,
+        state=STATES[run.state],
+        usage=usage_of(row.usage),
+        last_sequence=run.last_sequence,
+        attempt=run.attempt,
+        conversation_id=run.conversation_id,
+        task_priority=_PRIORITY_VALUES[row.priority],
+        labels=row.labels,
+        finish_reason=_finish_reason(run.state, row.finish_reason),
+        queue_position=row.place,
+        deferrals=row.deferrals,
+        retry_of=row.retry_of or "",
+        agent_name=run.agent_name,
+        create_time=_timestamp(run.create_time),
+        start_time=_timestamp(row.start_time),
+        update_time=_timestamp(row.update_time),
+        end_time=_timestamp(row.end_time),
+    )
+    if end.HasField("error"):
+        response.error.CopyFrom(end.error)
+    if view.wait_seconds is not None:
+        response.estimated_wait.FromNanoseconds(int(view.wait_seconds * 1e9))
+    return response
+
+
+def _as_turn(request: pb.TaskRequest) -> pb.ChatRequest:
+    return pb.ChatRequest(
+        user_id=request.user_id,
+        conversation_id=request.conversation_id,
+        query=request.query,
+        metadata=request.context,
+        request_id=request.request_id,
+        agent_type=request.agent_type,
+        conversation_history=request.conversation_history,
+        permission_grants=request.permission_grants if request.HasField("permission_grants") else None,
+        limits=request.limits if request.HasField("limits") else None,
+        model=request.model if request.HasField("model") else None,
+        allowed_tools=request.allowed_tools,
+        base_checkpoint_id=request.base_checkpoint_id,
+        persona=request.persona if request.HasField("persona") else None,
+    )
+
+
+def _check_labels(check: Violations, labels: Mapping[str, str]) -> None:
+    if len(labels) > validation.LABELS:
+        check.add("labels", f"may have at most {validation.LABELS} entries")
+    for name, value in labels.items():
+        check.required("labels", name)
+        check.characters("labels", name, validation.NAME_CHARACTERS)
+        check.characters("labels", value, validation.LABEL_CHARACTERS)
+
+
+def _scope(request: pb.ListTasksRequest) -> str:
+    """A page token is of one list: the same filters by the same user."""
+    filters = pb.ListTasksRequest()
+    filters.CopyFrom(request)
+    filters.ClearField("page_token")
+    filters.ClearField("page_size")
+    return requests.digest(filters).hex()[:32]
+
+
+def _after(position: str) -> tuple[datetime, RunId] | None:
+    if not position:
+        return None
+    time, _, run_id = position.partition(" ")
+    try:
+        return datetime.fromisoformat(time), RunId(run_id)
+    except ValueError as error:
+        raise pages.invalid() from error
+
+
+def _finish_reason(state: RunState, reason: FinishReason | None) -> "pb.FinishReason.ValueType":
+    if reason is not None and state is RunState.SUCCEEDED:
+        return FINISH_REASONS[reason]
+    return _ENDED_AS.get(state, pb.FINISH_REASON_UNSPECIFIED)
+
+
+def _timestamp(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    moment = Timestamp()
+    moment.FromDatetime(time)
+    return moment

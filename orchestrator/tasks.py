@@ -1,0 +1,233 @@
+"""The task use case: work that is accepted at once, done when there is room, and asked about until then."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from orchestrator.assignment import Assignment
+from orchestrator.budgets import Budgets
+from orchestrator.cancellation import Cancellation
+from orchestrator.events import StatusChanged
+from orchestrator.line import Line
+from orchestrator.supervisor import RunSupervisor
+from orchestrator.workshop import Plan, Workshop
+from providers.pool.admission import Admitted
+from state.errors import (
+    ConversationBusyError,
+    PreconditionViolation,
+    SameRequestError,
+    WrongStateError,
+)
+from state.event_log import EventLog
+from state.models import (
+    NewRun,
+    Owner,
+    Priority,
+    RequestKey,
+    RunId,
+    RunKind,
+    RunState,
+)
+from state.ports import RequestKeyStore, TaskStore
+from state.tasks import TaskFilter, TaskRow
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCommand:
+    """A task as accepted. `queue_seconds`: how long it waits for its beginning; None = the server's own."""
+
+    assignment: Assignment
+    key: RequestKey | None = None
+    priority: Priority = Priority.NORMAL
+    not_before: datetime | None = None
+    queue_seconds: float | None = None
+    labels: dict[str, str] | None = None
+    retry_of: RunId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """How a task stands. `wait_seconds` is measured, None when unknown.
+
+    `deduplicated`: an earlier call has begun it.
+    """
+
+    row: TaskRow
+    wait_seconds: float | None
+    deduplicated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTimes:
+    """In seconds: how long a task waits for its beginning, and how long a cancelling call for its end."""
+
+    queue_seconds: float
+    cancel_seconds: float
+
+
+class TaskService:
+    """Starts tasks and answers for them. `decode` reads a kept request again."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        supervisor: RunSupervisor,
+        log: EventLog,
+        *,
+        tasks: TaskStore,
+        keys: RequestKeyStore,
+        line: Line,
+        cancellation: Cancellation,
+        budgets: Budgets,
+        decode: Callable[[RunKind, bytes], Assignment],
+        times: TaskTimes,
+    ) -> None:
+        self._workshop = workshop
+        self._supervisor = supervisor
+        self._log = log
+        self._tasks = tasks
+        self._keys = keys
+        self._line = line
+        self._cancellation = cancellation
+        self._budgets = budgets
+        self._decode = decode
+        self._times = times
+
+    async def start(self, command: TaskCommand) -> TaskView:
+        """Commit a task: running when a provider has room for it now, else in line.
+
+        Raises:
+            InvalidRequestError: No such agent, or no such model.
+            NotFoundError, ConversationNotEmptyError: As for a checkpoint to go on from.
+            RequestKeyReusedError: The key was used for something else.
+            QuotaExceededError: The user has used up the day's budget.
+            QueueFullError: No provider has room, and too many wait.
+            DrainingError, DatabaseUnavailableError: Nothing was begun.
+        """
+        owner = command.assignment.owner
+        try:
+            if command.key is not None:
+                await self._keys.check(owner, command.key)
+            run = await self._begin(command)
+        except SameRequestError as same:
+            return replace(await self.get(owner, same.run_id), deduplicated=True)
+        return await self.get(owner, run.run_id)
+
+    async def get(self, owner: Owner, run_id: RunId) -> TaskView:
+        """How a run stands, of whatever kind.
+
+        Raises:
+            NotFoundError: No such run of this owner.
+        """
+        return self._view(await self._tasks.get(owner, run_id))
+
+    async def list(
+        self, owner: Owner, wanted: TaskFilter, *, after: tuple[datetime, RunId] | None, limit: int
+    ) -> Sequence[TaskView]:
+        """The owner's tasks, the newest first."""
+        return [self._view(row) for row in await self._tasks.list(owner, wanted, after=after, limit=limit)]
+
+    async def find(self, owner: Owner, request_id: str) -> RunId:
+        """The run that a request began, by the id that the request had.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return await self._keys.holder(owner, request_id)
+
+    async def cancel(self, owner: Owner, run_id: RunId, *, after_step: bool) -> TaskView:
+        """Cancel a run and return how it stands, once it has ended or enough was waited for that.
+
+        Raises:
+            NotFoundError: No such run of this owner.
+        """
+        await self._cancellation.cancel(owner, run_id, after_step=after_step)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._times.cancel_seconds):
+                await self._ended(owner, run_id)
+        return await self.get(owner, run_id)
+
+    async def retry(self, owner: Owner, run_id: RunId, key: RequestKey | None) -> TaskView:
+        """Begin a new task that does again what this one did not.
+
+        Raises:
+            NotFoundError: No such run of this owner.
+            WrongStateError: It has not ended, or it has succeeded.
+            As `start`.
+        """
+        row = await self._tasks.get(owner, run_id)
+        state = row.run.state
+        if not state.is_terminal or state is RunState.SUCCEEDED:
+            must = PreconditionViolation("TASK", run_id, "must have failed, expired or been cancelled")
+            raise WrongStateError(f"the task is {state}", must, metadata={"state": state})
+        assignment = self._decode(row.run.kind, await self._tasks.request(owner, run_id))
+        return await self.start(
+            TaskCommand(
+                replace(assignment, conversation_id=row.run.conversation_id),
+                key,
+                row.priority,
+                labels=dict(row.labels),
+                retry_of=run_id,
+            )
+        )
+
+    async def _begin(self, command: TaskCommand) -> NewRun:
+        plan = await self._workshop.plan(command.assignment)
+        await self._budgets.check(command.assignment.owner)
+        run = self._run(command, plan)
+        if run.not_before is None:
+            admitted = self._line.admit(run.wants)
+            if isinstance(admitted, Admitted) and await self._begun_now(plan, run, admitted):
+                return run
+        await self._line.join(run, _status(run, plan, RunState.QUEUED, "Waiting"))
+        return run
+
+    def _run(self, command: TaskCommand, plan: Plan) -> NewRun:
+        run = self._workshop.run_of(
+            plan,
+            RunKind.TASK,
+            survives=True,
+            wait_seconds=command.queue_seconds or self._times.queue_seconds,
+        )
+        return replace(
+            run,
+            priority=command.priority,
+            not_before=command.not_before,
+            labels=command.labels or {},
+            retry_of=command.retry_of,
+            key=command.key,
+        )
+
+    async def _begun_now(self, plan: Plan, run: NewRun, admitted: Admitted) -> bool:
+        """Whether it has begun: not while another run has its conversation."""
+        execution = self._supervisor.begin(
+            run,
+            _status(run, plan, RunState.RUNNING, "Answering"),
+            self._workshop.work(plan, run, admitted),
+            waits=True,
+            ended=admitted.abandon,
+        )
+        try:
+            await execution.attempt()
+        except ConversationBusyError:
+            return False
+        return True
+
+    async def _ended(self, owner: Owner, run_id: RunId) -> None:
+        row = await self._tasks.get(owner, run_id)
+        after = max(0, row.run.last_sequence - 1)
+        async with aclosing(self._log.read(owner, run_id, after)) as records:
+            async for record in records:
+                if record is not None and record.terminal:
+                    return
+
+    def _view(self, row: TaskRow) -> TaskView:
+        place = self._line.places.at(row.run.wants, row.place) if row.place else None
+        return TaskView(row, place.wait_seconds if place else None)
+
+
+def _status(run: NewRun, plan: Plan, state: RunState, text: str) -> StatusChanged:
+    metadata = {"conversation_id": run.conversation_id, "routing_reason": plan.routing_reason}
+    return StatusChanged(state, text, metadata)

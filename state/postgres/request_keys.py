@@ -1,0 +1,76 @@
+"""A request that says which it is begins one run, however often it comes."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from state.errors import NotFoundError, RequestKeyReusedError, Resource, SameRequestError
+from state.models import NewRun, Owner, RequestKey, RunId
+from state.postgres.database import Database
+
+if TYPE_CHECKING:
+    from state.postgres.database import Connection
+
+# A key is free again after a day, and when its run ended before anybody took it from the line. Whoever comes
+# at the same moment waits here until the first one has committed.
+_TAKE = """
+INSERT INTO request_keys AS k (owner, method, request_id, digest, run_id) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (owner, method, request_id) DO UPDATE
+    SET digest = excluded.digest, run_id = excluded.run_id, create_time = now()
+    WHERE k.create_time < now() - interval '24 hours'
+        OR EXISTS (SELECT FROM runs r WHERE r.run_id = k.run_id AND r.attempt = 0 AND r.end_time IS NOT NULL)
+RETURNING true
+"""
+_HOLDER = """
+SELECT digest, run_id FROM request_keys k
+WHERE owner = $1 AND method = $2 AND request_id = $3
+    AND create_time >= now() - interval '24 hours'
+    AND NOT EXISTS (SELECT FROM runs r WHERE r.run_id = k.run_id AND r.attempt = 0 AND r.end_time IS NOT NULL)
+"""
+
+_ANY_HOLDER = """
+SELECT run_id FROM request_keys WHERE owner = $1 AND request_id = $2 ORDER BY create_time DESC LIMIT 1
+"""
+
+
+async def take(connection: "Connection", run: NewRun) -> None:
+    """Give the run its request's key, in the transaction that writes the run.
+
+    Raises:
+        SameRequestError: Another run has it.
+        RequestKeyReusedError: Another run has it that was asked for something else.
+    """
+    key = run.key
+    if key is None:
+        return
+    values = (run.owner, key.method, key.request_id)
+    while not await connection.fetchval(_TAKE, *values, key.digest, UUID(run.run_id)):
+        await _check(connection, run.owner, key)  # returns when the key has become free between the two
+
+
+async def _check(connection: "Connection", owner: Owner, key: RequestKey) -> None:
+    row = await connection.fetchrow(_HOLDER, owner, key.method, key.request_id)
+    if row is None:
+        return
+    if row["digest"] != key.digest:
+        raise RequestKeyReusedError(
+            "this request_id was used for another request", metadata={"run_id": row["run_id"].hex}
+        )
+    raise SameRequestError(RunId(row["run_id"].hex))
+
+
+class PostgresRequestKeys:
+    """Implements `state.ports.RequestKeyStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def check(self, owner: Owner, key: RequestKey) -> None:
+        async with self._database.connection() as connection:
+            await _check(connection, owner, key)
+
+    async def holder(self, owner: Owner, request_id: str) -> RunId:
+        async with self._database.connection() as connection:
+            found = await connection.fetchval(_ANY_HOLDER, owner, request_id)
+        if found is None:
+            raise NotFoundError("no run was begun by this request_id", Resource("request", request_id))
+        return RunId(found.hex)
