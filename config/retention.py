@@ -44,6 +44,13 @@ class RetentionSettings(Group):
         description="what runs used that began so long ago is forgotten, seconds",
     )
 
+    outbox_seconds: float = Field(
+        default=7.0 * _DAY,
+        ge=60,
+        le=_CENTURY,
+        description="an event that nobody has fetched for so long is deleted, seconds",
+    )
+
     @model_validator(mode="after")
     def _runs_outlive_what_they_tell_the_age_of(self) -> Self:
         if self.runs_seconds < max(self.events_seconds, self.checkpoints_idle_seconds):

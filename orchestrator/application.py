@@ -20,7 +20,7 @@ from orchestrator.line import Line, LineLimits
 from orchestrator.reading import RunReader
 from orchestrator.replica import LeaseTimes, Replica
 from orchestrator.resume import ResumeService
-from orchestrator.retention import Retention, RetentionTimes
+from orchestrator.retention import Retention, RetentionStore, RetentionTimes
 from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
 from orchestrator.tasks import TaskService, TaskTimes
@@ -38,7 +38,6 @@ from state.ports import (
     LeaseStore,
     LineStore,
     RequestKeyStore,
-    RetentionStore,
     RunStore,
     TaskStore,
 )

@@ -177,11 +177,13 @@ class TaskService:
         plan = await self._workshop.plan(command.assignment)
         await self._budgets.check(command.assignment.owner)
         run = self._run(command, plan)
+        for_room = False
         if run.not_before is None:
             admitted = self._line.admit(run.wants)
             if isinstance(admitted, Admitted) and await self._begun_now(plan, run, admitted):
                 return run
-        await self._line.join(run, _status(run, plan, RunState.QUEUED, "Waiting"))
+            for_room = not isinstance(admitted, Admitted)
+        await self._line.join(run, _status(run, plan, RunState.QUEUED, "Waiting"), for_room=for_room)
         return run
 
     def _run(self, command: TaskCommand, plan: Plan) -> NewRun:

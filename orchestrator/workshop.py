@@ -127,6 +127,7 @@ class Workshop:
             self._account(plan.assignment),
             run_id=run.run_id,
             conversation=run.conversation_id,
+            hurries=run.key is None,
         )
 
     def work_again(self, assignment: Assignment, claimed: ClaimedRun, admitted: Admitted) -> Work:
@@ -161,11 +162,16 @@ class Workshop:
         run_id: RunId,
         conversation: ConversationId,
         again: bool = False,
+        hurries: bool = True,
     ) -> Work:
         owner, base = assignment.owner, assignment.base_checkpoint_id
         new = not assignment.conversation_id and not base and not again
 
         async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
+            if not hurries:
+                await (
+                    attempt()
+                )  # the same request may be beginning elsewhere: only one of them pays for a call
             own = thread_id(owner, conversation)
             thread = RunThread(owner, run_id, own, attempt, new=new, again=again, base=base)
             if base and (source := await self._branches.find(owner, base, own)) != own:

@@ -8,7 +8,6 @@ from state.models import (
     Attempt,
     ClaimedRun,
     ConversationId,
-    Deleted,
     Joining,
     NewRun,
     Owner,
@@ -273,27 +272,4 @@ class EventStore(Protocol):
 
     async def read(self, owner: Owner, run_id: RunId, after: int, limit: int) -> Sequence[Record]:
         """Up to `limit` records with a sequence greater than `after`, in order."""
-        ...
-
-
-class RetentionStore(Protocol):
-    """Deletes what is past its time, one bounded batch a call; ages in seconds, by the database's clock.
-
-    None = another process is at it. Every method raises DatabaseUnavailableError when Postgres fails.
-    """
-
-    async def prune_checkpoints(self, idle_seconds: float) -> Deleted | None:
-        """All but the newest checkpoint of conversations whose last run ended so long ago."""
-        ...
-
-    async def prune_events(self, seconds: float) -> Deleted | None:
-        """All but the terminal record of the logs of runs that ended so long ago."""
-        ...
-
-    async def delete_runs(self, seconds: float) -> Deleted | None:
-        """Runs that ended so long ago, once both of the above are done with them."""
-        ...
-
-    async def delete_usage(self, seconds: float) -> Deleted | None:
-        """What runs used that began so long ago."""
         ...

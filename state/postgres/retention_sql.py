@@ -156,3 +156,27 @@ WITH gone AS (
 )
 SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM gone
 """
+
+DELETE_REQUEST_KEYS = """
+WITH old AS (
+    SELECT owner, method, request_id FROM request_keys
+    WHERE create_time < now() - make_interval(secs => $1) ORDER BY create_time LIMIT $2
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM request_keys k USING old
+    WHERE k.owner = old.owner AND k.method = old.method AND k.request_id = old.request_id
+    RETURNING pg_column_size(k.digest) + pg_column_size(k.request_id) AS bytes
+)
+SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM gone
+"""
+
+DELETE_OUTBOX = """
+WITH old AS (
+    SELECT event_id FROM outbox
+    WHERE create_time < now() - make_interval(secs => $1) ORDER BY create_time LIMIT $2
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM outbox o USING old WHERE o.event_id = old.event_id RETURNING pg_column_size(o.data) AS bytes
+)
+SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM gone
+"""

@@ -16,7 +16,15 @@ from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.service import Service, running_service
 
 HOUR = 3600.0
-TABLES = ("checkpoints", "checkpoint_writes", "checkpoint_blobs", "run_events", "runs")
+TABLES = (
+    "checkpoints",
+    "checkpoint_writes",
+    "checkpoint_blobs",
+    "run_events",
+    "runs",
+    "outbox",
+    "request_keys",
+)
 
 
 @asynccontextmanager
@@ -37,6 +45,9 @@ async def age(dsn: str, hours: float, where: str = "true") -> None:
             f" end_time = end_time - make_interval(secs => $1) WHERE {where}",
             hours * HOUR,
         )
+        for table in ("outbox", "request_keys"):
+            older = f"UPDATE {table} SET create_time = create_time - make_interval(secs => $1)"  # noqa: S608
+            await connection.execute(older, hours * HOUR)
 
 
 async def value(dsn: str, statement: str) -> Any:

@@ -82,10 +82,8 @@ async def test_every_bad_field_is_named_at_once(service: Service) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"request_id": "r1"},
         {"allowed_tools": ["none"]},
         {"attachments": [pb.Attachment(document_id="d1")]},
-        {"run_options": pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_START_TASK)},
     ],
 )
 async def test_what_this_release_cannot_do_is_refused_and_never_ignored(
