@@ -37,6 +37,12 @@ class RetentionSettings(Group):
         le=_CENTURY,
         description="a run that ended so long ago is deleted; its conversation stays, seconds",
     )
+    usage_seconds: float = Field(
+        default=400.0 * _DAY,
+        ge=2 * _DAY,
+        le=_CENTURY,
+        description="what runs used that began so long ago is forgotten, seconds",
+    )
 
     outbox_seconds: float = Field(
         default=7.0 * _DAY,

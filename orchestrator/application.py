@@ -10,6 +10,7 @@ from typing import Protocol, Self
 from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
 from orchestrator.assignment import Assignment
+from orchestrator.budgets import Budgets, DailyBudget, DayStore
 from orchestrator.cancellation import Cancellation
 from orchestrator.chat_service import ChatService, ChatTimes
 from orchestrator.continuation import Continuation
@@ -19,11 +20,12 @@ from orchestrator.line import Line, LineLimits
 from orchestrator.reading import RunReader
 from orchestrator.replica import LeaseTimes, Replica
 from orchestrator.resume import ResumeService
-from orchestrator.retention import Retention, RetentionTimes
+from orchestrator.retention import Retention, RetentionStore, RetentionTimes
 from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
 from orchestrator.tasks import TaskService, TaskTimes
 from orchestrator.turns import Turns
+from orchestrator.usage import UsageService, UsageStore
 from orchestrator.workshop import Workshop
 from providers.pool.pool import ModelPool
 from providers.pool.run_budget import RunCaps
@@ -36,10 +38,13 @@ from state.ports import (
     LeaseStore,
     LineStore,
     RequestKeyStore,
-    RetentionStore,
     RunStore,
     TaskStore,
 )
+
+
+class UsedStore(UsageStore, DayStore, Protocol):
+    """What users have used, in any span and today."""
 
 
 class Stores(Protocol):
@@ -63,6 +68,8 @@ class Stores(Protocol):
     def conversations(self) -> ConversationStore: ...
     @property
     def retention(self) -> RetentionStore: ...
+    @property
+    def usage(self) -> UsedStore: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class Limits:
 
     runs: RunLimits
     caps: RunCaps
+    budget: DailyBudget
     leases: LeaseTimes
     retention: RetentionTimes
     chat: ChatTimes
@@ -111,6 +119,8 @@ class Application:
         workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
         self.line = self._line(stores.line, workshop, codec, limits)
         turns = Turns(stores.runs, log, self._cancellation.cancel)
+        self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
+        self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
         reader = RunReader(log, self.line)
         self.chat = ChatService(
             workshop,
@@ -120,6 +130,7 @@ class Application:
             runs=stores.runs,
             line=self.line,
             turns=turns,
+            budgets=self.budgets,
             times=times,
         )
         self.tasks = self._tasks(stores, workshop, codec, limits.tasks)
@@ -144,6 +155,7 @@ class Application:
             keys=stores.keys,
             line=self.line,
             cancellation=self._cancellation,
+            budgets=self.budgets,
             decode=codec.assignment,
             times=times,
         )

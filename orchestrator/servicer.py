@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from orchestrator.application import Application
-from orchestrator.codec import checkpoints, chunks, pages, providers, requests, tasks
+from orchestrator.codec import checkpoints, chunks, pages, providers, requests, tasks, usage
 from orchestrator.health import Health, HealthService
 from orchestrator.streams import Context, chunks_of, end_as, introduce
 from protos import orchestrator_pb2 as pb
@@ -27,6 +27,10 @@ FEATURES = (
     "on_saturated_start_task",
     "tasks",
     "request_id",
+    "run_limits",
+    "usage",
+    "daily_budgets",
+    "image_attachments",
 )
 """What a caller may rely on beyond the six core RPCs. A feature is added in the commit that makes it work."""
 
@@ -52,6 +56,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self._tasks = app.tasks
         self._resume = app.resume
         self._conversations = app.conversations
+        self._usage = app.usage
         self._health = health
         self._about = about
 
@@ -149,6 +154,10 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         return pb.DeleteConversationResponse(
             deleted_runs=await self._conversations.delete(owner, conversation_id)
         )
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        del context
+        return usage.response(await self._usage.report(*usage.span(request)))
 
     async def GetProviderStatus(
         self, request: pb.GetProviderStatusRequest, context: Context

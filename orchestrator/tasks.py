@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestrator.assignment import Assignment
+from orchestrator.budgets import Budgets
 from orchestrator.cancellation import Cancellation
 from orchestrator.events import StatusChanged
 from orchestrator.line import Line
@@ -79,6 +80,7 @@ class TaskService:
         keys: RequestKeyStore,
         line: Line,
         cancellation: Cancellation,
+        budgets: Budgets,
         decode: Callable[[RunKind, bytes], Assignment],
         times: TaskTimes,
     ) -> None:
@@ -89,6 +91,7 @@ class TaskService:
         self._keys = keys
         self._line = line
         self._cancellation = cancellation
+        self._budgets = budgets
         self._decode = decode
         self._times = times
 
@@ -99,6 +102,7 @@ class TaskService:
             InvalidRequestError: No such agent, or no such model.
             NotFoundError, ConversationNotEmptyError: As for a checkpoint to go on from.
             RequestKeyReusedError: The key was used for something else.
+            QuotaExceededError: The user has used up the day's budget.
             QueueFullError: No provider has room, and too many wait.
             DrainingError, DatabaseUnavailableError: Nothing was begun.
         """
@@ -171,6 +175,7 @@ class TaskService:
 
     async def _begin(self, command: TaskCommand) -> NewRun:
         plan = await self._workshop.plan(command.assignment)
+        await self._budgets.check(command.assignment.owner)
         run = self._run(command, plan)
         for_room = False
         if run.not_before is None:

@@ -11,7 +11,9 @@ from agents.turn import Persona, Turn
 from orchestrator.assignment import Assignment
 from orchestrator.chat import ChatCommand, OnSaturated
 from orchestrator.codec import validation
+from orchestrator.codec.attachments import check_attachments, images_of, refuse_documents
 from orchestrator.codec.chunks import ReaderOptions
+from orchestrator.codec.limits import caps_of, check_limits
 from orchestrator.codec.validation import Violations
 from orchestrator.resume import ResumeCommand
 from orchestrator.turns import OnBusy
@@ -39,9 +41,7 @@ _ON_SATURATED: dict[int, OnSaturated] = {
 # What the contract has and this release has not: refused, because a caller who asks for a limit or a key of
 # idempotency must not get an answer without it.
 _NOT_BUILT = (
-    "limits",
     "allowed_tools",
-    "attachments",
     "run_options.permission_timeout",
 )
 
@@ -57,7 +57,7 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
     _check_turn(check, request)
     _check_options(check, request)
     check.done()
-    refuse_not_built(request, _NOT_BUILT)
+    _refuse_what_is_missing(request)
     continues = request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE
     seconds_left = None if continues else seconds_left
     return ChatCommand(
@@ -82,7 +82,7 @@ def turn_assignment(request: pb.ChatRequest) -> Assignment:
     check = Violations()
     _check_turn(check, request)
     check.done()
-    refuse_not_built(request, _NOT_BUILT)
+    _refuse_what_is_missing(request)
     return _assignment(request, None)
 
 
@@ -102,6 +102,11 @@ def digest(request: ProtoMessage) -> bytes:
     return hashlib.sha256(asked.SerializeToString(deterministic=True)).digest()
 
 
+def _refuse_what_is_missing(request: pb.ChatRequest) -> None:
+    refuse_not_built(request, _NOT_BUILT)
+    refuse_documents(request.attachments)
+
+
 def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
     _check_identity(check, request)
     check.characters("request_id", request.request_id, validation.REQUEST_ID_CHARACTERS)
@@ -112,6 +117,8 @@ def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
     _check_history(check, request)
     _check_persona(check, request.persona)
     _check_model(check, request.model)
+    check_limits(check, request.limits)
+    check_attachments(check, request.attachments)
 
 
 def kept_assignment(kind: RunKind, request: bytes) -> Assignment:
@@ -131,6 +138,8 @@ def _assignment(request: pb.ChatRequest, deadline: float | None) -> Assignment:
         request=request.SerializeToString(),
         waits=request.run_options.on_saturated != pb.SATURATION_BEHAVIOR_FAIL,
         window_seconds=_seconds(request.stream_options.coalesce_window) or None,
+        caps=caps_of(request.limits),
+        currency=request.limits.currency,
     )
 
 
@@ -211,6 +220,7 @@ def _turn(request: pb.ChatRequest, deadline: float | None) -> Turn:
             timezone=persona.timezone,
             preferences=tuple(sorted(persona.custom_preferences.items())),
         ),
+        images=images_of(request.attachments),
         temperature=model.temperature if model.HasField("temperature") else None,
         seed=model.seed if model.HasField("seed") else None,
         deadline=deadline,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PostgresRetention:
-    """Implements `state.ports.RetentionStore`, on a database of its own: callers need not wait for it.
+    """Implements `orchestrator.retention.RetentionStore`, on a database of its own: nobody need wait for it.
 
     A batch looks at `batch_runs` runs and deletes up to `batch_rows` rows of a table.
     """
@@ -60,6 +60,9 @@ class PostgresRetention:
 
     async def delete_outbox(self, seconds: float) -> Deleted | None:
         return await self._delete("outbox", sql.DELETE_OUTBOX, seconds)
+
+    async def delete_usage(self, seconds: float) -> Deleted | None:
+        return await self._delete("usage_sums", sql.DELETE_USAGE, seconds)
 
     async def _delete(self, table: str, statement: str, seconds: float) -> Deleted | None:
         async with self._turn() as connection:

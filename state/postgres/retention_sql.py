@@ -147,6 +147,16 @@ SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes,
 FROM gone
 """
 
+DELETE_USAGE = """
+WITH gone AS (
+    DELETE FROM usage_sums WHERE sum_id = ANY (ARRAY(
+        SELECT sum_id FROM usage_sums WHERE since < now() - make_interval(secs => $1) ORDER BY since LIMIT $2
+    ))
+    RETURNING pg_column_size(usage_sums.*) AS bytes
+)
+SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM gone
+"""
+
 DELETE_REQUEST_KEYS = """
 WITH old AS (
     SELECT owner, method, request_id FROM request_keys

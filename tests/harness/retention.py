@@ -83,7 +83,7 @@ async def retention_store(dsn: str, **batch: int) -> AsyncIterator[PostgresReten
 
 
 async def delete_old(
-    dsn: str, *, idle: float = 1e6, events: float = 1e6, runs: float = 1e6, **batch: int
+    dsn: str, *, idle: float = 1e6, events: float = 1e6, runs: float = 1e6, usage: float = 1e6, **batch: int
 ) -> None:
     """One pass; ages in hours, by default so high that nothing is old."""
     async with retention_store(dsn, **batch) as store:
@@ -92,6 +92,7 @@ async def delete_old(
             checkpoints_idle_seconds=idle * HOUR,
             events_seconds=events * HOUR,
             runs_seconds=runs * HOUR,
+            usage_seconds=usage * HOUR,
         )
         await Retention(store, times).delete_old()
 
