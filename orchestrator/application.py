@@ -111,34 +111,25 @@ class Application:
         limits: Limits,
         hurried: asyncio.Event | None = None,
     ) -> None:
-        self._models = models
-        log = EventLog(stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds)
-        self.log, times = log, limits.chat
-        self.supervisor = RunSupervisor(stores.runs, log, codec.encode, limits.runs, hurried=hurried)
+        self._models, self._stores, self._limits, self._codec = models, stores, limits, codec
+        self.log = EventLog(
+            stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds
+        )
+        self.supervisor = RunSupervisor(stores.runs, self.log, codec.encode, limits.runs, hurried=hurried)
         self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
-        workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
-        self.line = self._line(stores.line, workshop, codec, limits)
-        turns = Turns(stores.runs, log, self._cancellation.cancel)
+        self._turns = Turns(stores.runs, self.log, self._cancellation.cancel)
+        self._workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
+        self.line = self._line()
         self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
         self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
-        reader = RunReader(log, self.line)
-        self.chat = ChatService(
-            workshop,
-            self.supervisor,
-            reader,
-            keys=stores.keys,
-            runs=stores.runs,
-            line=self.line,
-            turns=turns,
-            budgets=self.budgets,
-            times=times,
-        )
-        self.tasks = self._tasks(stores, workshop, codec, limits.tasks)
-        self.resume = ResumeService(stores.runs, log, reader, heartbeat_seconds=times.heartbeat_seconds)
+        reader, times = RunReader(self.log, self.line), limits.chat
+        self.chat = self._chat(reader)
+        self.tasks = self._tasks()
+        self.resume = ResumeService(stores.runs, self.log, reader, heartbeat_seconds=times.heartbeat_seconds)
         self.conversations = ConversationService(
             stores.conversations,
             stores.runs,
-            turns,
+            self._turns,
             runner.history,
             delete_seconds=times.max_wait_seconds,
         )
@@ -146,37 +137,50 @@ class Application:
         self._retention = Retention(stores.retention, limits.retention)
         self._parts = AsyncExitStack()
 
-    def _tasks(self, stores: Stores, workshop: Workshop, codec: Codec, times: TaskTimes) -> TaskService:
+    def _chat(self, reader: RunReader) -> ChatService:
+        return ChatService(
+            self._workshop,
+            self.supervisor,
+            reader,
+            keys=self._stores.keys,
+            runs=self._stores.runs,
+            line=self.line,
+            turns=self._turns,
+            budgets=self.budgets,
+            times=self._limits.chat,
+        )
+
+    def _tasks(self) -> TaskService:
         return TaskService(
-            workshop,
+            self._workshop,
             self.supervisor,
             self.log,
-            tasks=stores.tasks,
-            keys=stores.keys,
+            tasks=self._stores.tasks,
+            keys=self._stores.keys,
             line=self.line,
             cancellation=self._cancellation,
             budgets=self.budgets,
-            decode=codec.assignment,
-            times=times,
+            decode=self._codec.assignment,
+            times=self._limits.tasks,
         )
 
-    def _line(self, store: LineStore, workshop: Workshop, codec: Codec, limits: Limits) -> Line:
+    def _line(self) -> Line:
         again = Continuation(
-            workshop,
+            self._workshop,
             self.supervisor,
             self.log,
-            decode=codec.assignment,
-            unfinished_text=codec.unfinished_text,
+            decode=self._codec.assignment,
+            unfinished_text=self._codec.unfinished_text,
         )
         return Line(
-            store,
+            self._stores.line,
             Room(self._models),
             self.supervisor,
-            codec.encode,
+            self._codec.encode,
             cancel=self._cancellation.cancel,
             take_up=again.take_up,
-            limits=limits.line,
-            look_seconds=limits.leases.reap_seconds,
+            limits=self._limits.line,
+            look_seconds=self._limits.leases.reap_seconds,
         )
 
     def _counted(self, replicas: int) -> None:

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from orchestrator.application import Application
-from orchestrator.codec import checkpoints, chunks, pages, providers, requests, tasks, usage
+from orchestrator.codec import checkpoints, chunks, pages, providers, readers, requests, tasks, usage
 from orchestrator.health import Health, HealthService
 from orchestrator.streams import Context, chunks_of, end_as, introduce
 from protos import orchestrator_pb2 as pb
@@ -64,7 +64,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         chat = await self._chat.begin(requests.chat_command(request, context.time_remaining()))
         try:
             await introduce(chat.run, context)
-            options = requests.reader_options(request.stream_options)
+            options = readers.reader_options(request.stream_options)
             chunk = pb.ChatChunk()
             async with aclosing(chunks_of(chat.run, chat.read(), options)) as stream:
                 async for chunk in stream:
@@ -76,9 +76,9 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     async def ResumeStream(
         self, request: pb.ResumeStreamRequest, context: Context
     ) -> AsyncGenerator[pb.ChatChunk]:
-        command = requests.resume_command(request)
+        command = readers.resume_command(request)
         resumed = await self._resume.resume(command)
-        options = requests.reader_options(request.stream_options)
+        options = readers.reader_options(request.stream_options)
         if resumed.seen_end is not None:
             await end_as(chunks.decode(resumed.seen_end.payload, options), context)
             return
@@ -102,8 +102,8 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self, request: pb.WatchTaskRequest, context: Context
     ) -> AsyncGenerator[pb.WatchTaskResponse]:
         owner, run_id = tasks.task_id(request)
-        resumed = await self._resume.resume(requests.watch_command(request))
-        options = requests.reader_options(request.stream_options)
+        resumed = await self._resume.resume(readers.watch_command(request))
+        options = readers.reader_options(request.stream_options)
         await introduce(resumed.run, context)
         yield pb.WatchTaskResponse(snapshot=tasks.status(await self._tasks.get(owner, run_id)))
         if resumed.seen_end is not None:
@@ -140,7 +140,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self, request: pb.ListCheckpointsRequest, context: Context
     ) -> pb.ListCheckpointsResponse:
         del context
-        owner, conversation_id = requests.conversation(request)
+        owner, conversation_id = readers.conversation(request)
         scope, size = f"checkpoints:{conversation_id}", pages.page_size(request.page_size)
         before = pages.page_position(scope, request.page_token)
         page = await self._conversations.checkpoints(owner, conversation_id, before=before, size=size)
@@ -150,7 +150,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self, request: pb.DeleteConversationRequest, context: Context
     ) -> pb.DeleteConversationResponse:
         del context
-        owner, conversation_id = requests.conversation(request)
+        owner, conversation_id = readers.conversation(request)
         return pb.DeleteConversationResponse(
             deleted_runs=await self._conversations.delete(owner, conversation_id)
         )

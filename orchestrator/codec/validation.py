@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+from google.protobuf.duration_pb2 import Duration
+
 from state.errors import FieldViolation, InvalidRequestError
 
 ID_CHARACTERS = 256
@@ -62,3 +64,14 @@ class Violations:
         """Raises InvalidRequestError when something was found."""
         if self._found:
             raise InvalidRequestError(*self._found)
+
+
+def check_user(check: Violations, user_id: str) -> None:
+    """Every request is somebody's."""
+    check.required("user_id", user_id)
+    check.characters("user_id", user_id, ID_CHARACTERS)
+
+
+def seconds_of(duration: Duration) -> float:
+    """As every setting counts."""
+    return duration.ToNanoseconds() / 1e9
