@@ -33,6 +33,7 @@ from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
 from orchestrator.again import RetryPolicy
 from orchestrator.application import Application, Codec, Limits
+from orchestrator.budgets import DailyBudget
 from orchestrator.chat_service import ChatTimes
 from orchestrator.codec.chunks import encode, unfinished_text
 from orchestrator.codec.requests import kept_assignment
@@ -164,6 +165,7 @@ def default_models(settings: Settings) -> ProviderConfiguration:
         anthropic_base_url=settings.anthropic_base_url,
         model=provider.model,
         context_tokens=provider.context_tokens,
+        images=provider.images,
         limits=ProviderLimits(**provider.model_dump(include={"min_concurrency", "max_concurrency"})),
         timeouts=timeouts,
     )
@@ -208,7 +210,8 @@ def limits_of(settings: Settings) -> Limits:
         stream,
         settings.database,
         runs=picked(RunLimits, stream, settings.server, run, retries=picked(RetryPolicy, run)),
-        caps=RunCaps(max_repeated_chunks=run.max_repeated_chunks),
+        caps=picked(RunCaps, run, max_seconds=run.max_duration_seconds, max_tool_calls=None),
+        budget=picked(DailyBudget, settings.budget),
         leases=picked(LeaseTimes, run),
         retention=picked(RetentionTimes, settings.retention),
         chat=picked(ChatTimes, stream, run, queue_seconds=waits),
@@ -222,11 +225,9 @@ def stores_at(
     settings: Settings, dsn: str, replica_id: ReplicaId, hurried: asyncio.Event | None
 ) -> PostgresStores:
     """What this process keeps, in the schema and within the limits that the settings name."""
-    database = settings.database
-    limits = database.model_dump(exclude={"schema_name", "connect_seconds"})
-    return PostgresStores(
-        dsn, replica_id, version=VERSION, schema=database.schema_name, hurried=hurried, **limits
-    )
+    schema, limits = settings.database.schema_name, settings.database.model_dump()
+    del limits["schema_name"], limits["connect_seconds"]
+    return PostgresStores(dsn, replica_id, version=VERSION, schema=schema, hurried=hurried, **limits)
 
 
 def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:

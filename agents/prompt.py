@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agents.turn import Persona
-from providers.estimate import TOKENS_PER_MESSAGE, estimate_tokens
+from providers.estimate import estimate_message
 from state.models import Message
 
 _ANSWER_SHARE = 4
@@ -25,15 +25,12 @@ def system_prompt(prompt: str, persona: Persona) -> str:
 
 def fit(system: str, messages: Sequence[Message], context_tokens: int) -> tuple[Message, ...]:
     """The system prompt and the newest messages that fit the model's context; the last one always stays."""
-    budget = context_tokens - context_tokens // _ANSWER_SHARE - _cost(system)
+    first = Message("system", system)
+    budget = context_tokens - context_tokens // _ANSWER_SHARE - estimate_message(first)
     kept: list[Message] = []
     for message in reversed(messages):
-        budget -= _cost(message.content)
+        budget -= estimate_message(message)
         if kept and budget < 0:
             break
         kept.append(message)
-    return (Message("system", system), *reversed(kept))
-
-
-def _cost(text: str) -> int:
-    return estimate_tokens(text) + TOKENS_PER_MESSAGE
+    return (first, *reversed(kept))

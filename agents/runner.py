@@ -1,6 +1,6 @@
 """Run one turn of one agent."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,9 @@ from agents.history import CheckpointView, history
 from agents.spec import AgentSpec
 from agents.turn import Emit, Turn, TurnResult
 from providers.base import ChatModel
-from state.models import FinishReason, ModelUsage, Owner, ThreadId, Usage
+from state.models import FinishReason, Owner, ThreadId
 from state.threads import RUN_THREAD_KEY, RunThread
+from state.usage import Usage
 
 _STEPS = 5
 """LangGraph's own limit is ten thousand; a direct answer takes one step."""
@@ -27,11 +28,19 @@ class AgentRunner:
         self._direct = direct.build(checkpointer)
 
     async def run(
-        self, spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, model: ChatModel
+        self,
+        spec: AgentSpec,
+        turn: Turn,
+        thread: RunThread,
+        emit: Emit,
+        *,
+        model: ChatModel,
+        usage: Callable[[], Usage],
     ) -> TurnResult:
         """Answer a turn with a model; text goes out through `emit` as it is written.
 
         When this returns the turn is part of the conversation; when it raises the conversation is as before.
+        `usage` tells what the run has used so far; it is kept with the answer.
 
         Raises:
             ProviderError: The model failed.
@@ -45,7 +54,8 @@ class AgentRunner:
         else:
             # LangGraph writes its last checkpoint also when a step has failed: a branch would move the head.
             thread.complete = False
-            context = direct.Context(spec, turn, model, emit, partial(setattr, thread, "complete", True))
+            complete = partial(setattr, thread, "complete", True)
+            context = direct.Context(spec, turn, model, emit, complete, usage)
             nothing_new: direct.State = {"messages": []}
             config = _config(thread, thread.base)
             final = await self._direct.ainvoke(nothing_new, config, context=context, durability="exit")
@@ -53,11 +63,12 @@ class AgentRunner:
         return TurnResult(
             text=final["messages"][-1]["content"],
             finish_reason=FinishReason(answer["finish_reason"]),
-            usage=_usage(answer),
+            usage=Usage.parsed(answer.get("usage")),
             provider=answer["provider"],
             model=answer["model"],
             generation_id=answer["generation_id"],
             checkpoint_id=thread.last_checkpoint_id,
+            limit=answer.get("limit", ""),
         )
 
     async def history(
@@ -86,17 +97,3 @@ def _config(thread: RunThread, checkpoint_id: str = "") -> RunnableConfig:
         },
         "recursion_limit": _STEPS,
     }
-
-
-def _usage(answer: direct.Answer) -> Usage:
-    return Usage(
-        input_tokens=answer["input_tokens"],
-        output_tokens=answer["output_tokens"],
-        cached_input_tokens=answer["cached_input_tokens"],
-        reasoning_tokens=answer["reasoning_tokens"],
-        model_calls=1,
-        estimated=answer["estimated"],
-        by_model=(
-            ModelUsage(answer["provider"], answer["model"], answer["input_tokens"], answer["output_tokens"]),
-        ),
-    )

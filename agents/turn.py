@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agents.events import AgentEvent
-from state.models import FinishReason, Message, Usage
+from state.models import FinishReason, Image, Message
+from state.usage import Usage
 
 Emit = Callable[[AgentEvent], None]
 """Takes what an agent emits. Never blocks, never fails."""
@@ -22,6 +23,14 @@ class Persona:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedImage:
+    """An image beside the question. `name` may be empty."""
+
+    name: str
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """What the user asked.
 
@@ -32,6 +41,7 @@ class Turn:
     question: str
     history: tuple[Message, ...] = ()
     persona: Persona = field(default_factory=Persona)
+    images: tuple[AttachedImage, ...] = ()
     temperature: float | None = None
     seed: int | None = None
     deadline: float | None = None
@@ -39,7 +49,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """A complete answer, already part of the conversation."""
+    """A complete answer, already part of the conversation.
+
+    `usage` is what the run had used when it became that. `limit`: which limit of the run cut it short, if
+    one did.
+    """
 
     text: str
     finish_reason: FinishReason
@@ -48,3 +62,4 @@ class TurnResult:
     model: str
     generation_id: str
     checkpoint_id: str
+    limit: str = ""

@@ -34,6 +34,7 @@ class ProviderSettings(Group):
         default="", description="model name; empty = gpt-5-mini, or claude-haiku-4-5 for Anthropic"
     )
     context_tokens: int = Field(default=128_000, ge=1024, description="context of that model, tokens")
+    images: bool = Field(default=False, description="whether that model sees images")
     connect_seconds: float = Field(default=5.0, gt=0, description="longest wait for a connection, seconds")
     first_token_seconds: float = Field(
         default=60.0, gt=0, description="longest wait for the first token, seconds"

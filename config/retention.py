@@ -37,6 +37,19 @@ class RetentionSettings(Group):
         le=_CENTURY,
         description="a run that ended so long ago is deleted; its conversation stays, seconds",
     )
+    usage_seconds: float = Field(
+        default=400.0 * _DAY,
+        ge=2 * _DAY,
+        le=_CENTURY,
+        description="what runs used that began so long ago is forgotten, seconds",
+    )
+
+    outbox_seconds: float = Field(
+        default=7.0 * _DAY,
+        ge=60,
+        le=_CENTURY,
+        description="an event that nobody has fetched for so long is deleted, seconds",
+    )
 
     @model_validator(mode="after")
     def _runs_outlive_what_they_tell_the_age_of(self) -> Self:

@@ -7,6 +7,8 @@ from typing import Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from config.budget import BudgetSettings
+from config.caps import CapSettings
 from config.group import MAX_BYTES, MAX_SECONDS, Group
 from config.journal import JournalSettings
 from config.provider import LocalModelSettings, ProviderSettings
@@ -134,8 +136,8 @@ class EmbeddedSettings(Group):
     folder: Path = Field(default=Path(".data"), description="where the embedded Postgres keeps its data")
 
 
-class RunSettings(Group):
-    """How long a run may take, and when it is taken from a process that is silent."""
+class RunSettings(CapSettings):
+    """What a run may use, how long it may take, and when it is taken from a process that is silent."""
 
     max_seconds: float = Field(default=3600.0, gt=0, description="longest run, seconds")
     max_wait_seconds: float = Field(
@@ -273,6 +275,7 @@ class Settings(BaseSettings):
     provider: ProviderSettings = ProviderSettings()
     local_model: LocalModelSettings = LocalModelSettings()
     run: RunSettings = RunSettings()
+    budget: BudgetSettings = BudgetSettings()
     queue: QueueSettings = QueueSettings()
     journal: JournalSettings = JournalSettings()
     retention: RetentionSettings = RetentionSettings()

@@ -11,6 +11,7 @@ from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
 from orchestrator import draining, outage
 from orchestrator.assignment import Assignment
+from orchestrator.budgets import Budgets, DailyBudget, DayStore
 from orchestrator.cancellation import Cancellation
 from orchestrator.chat_service import ChatService, ChatTimes
 from orchestrator.continuation import Continuation
@@ -22,11 +23,12 @@ from orchestrator.outage import OutageJournal
 from orchestrator.reading import RunReader
 from orchestrator.replica import LeaseTimes, Replica
 from orchestrator.resume import ResumeService
-from orchestrator.retention import Retention, RetentionTimes
+from orchestrator.retention import Retention, RetentionStore, RetentionTimes
 from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
 from orchestrator.tasks import TaskService, TaskTimes
 from orchestrator.turns import Turns
+from orchestrator.usage import UsageService, UsageStore
 from orchestrator.workshop import Workshop
 from providers.pool.pool import ModelPool
 from providers.pool.run_budget import RunCaps
@@ -39,10 +41,13 @@ from state.ports import (
     LeaseStore,
     LineStore,
     RequestKeyStore,
-    RetentionStore,
     RunStore,
     TaskStore,
 )
+
+
+class UsedStore(UsageStore, DayStore, Protocol):
+    """What users have used, in any span and today."""
 
 
 class Stores(Protocol):
@@ -68,6 +73,8 @@ class Stores(Protocol):
     def conversations(self) -> ConversationStore: ...
     @property
     def retention(self) -> RetentionStore: ...
+    @property
+    def usage(self) -> UsedStore: ...
 
 
 class TaskSpool(outage.Spool, draining.Spool, Protocol):
@@ -89,6 +96,7 @@ class Limits:
 
     runs: RunLimits
     caps: RunCaps
+    budget: DailyBudget
     leases: LeaseTimes
     retention: RetentionTimes
     chat: ChatTimes
@@ -114,90 +122,90 @@ class Application:
         spool: TaskSpool | None = None,
         hurried: asyncio.Event | None = None,
     ) -> None:
-        self._models = models
-        log = EventLog(stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds)
-        self.log, times = log, limits.chat
-        self.supervisor = RunSupervisor(stores.runs, log, codec.encode, limits.runs, hurried=hurried)
-        self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
-        workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
-        self.line = self._line(stores.line, workshop, codec, limits)
-        turns = Turns(stores.runs, log, self._cancellation.cancel)
-        reader = RunReader(log, self.line)
-        self.chat = ChatService(
-            workshop,
-            self.supervisor,
-            reader,
-            keys=stores.keys,
-            runs=stores.runs,
-            line=self.line,
-            turns=turns,
-            times=times,
+        self._models, self._stores, self._limits, self._codec = models, stores, limits, codec
+        self.log = EventLog(
+            stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds
         )
+        self.supervisor = RunSupervisor(stores.runs, self.log, codec.encode, limits.runs, hurried=hurried)
+        self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
+        self._turns = Turns(stores.runs, self.log, self._cancellation.cancel)
+        self._workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
+        self.line = self._line()
+        self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
+        self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
+        reader, times = RunReader(self.log, self.line), limits.chat
+        self.chat = self._chat(reader)
         journal = OutageJournal(spool, codec.encode, limits.line) if spool else None
-        self.tasks = self._tasks(stores, workshop, codec, limits.tasks, journal)
-        self.resume = ResumeService(stores.runs, log, reader, heartbeat_seconds=times.heartbeat_seconds)
+        self.tasks = self._tasks(journal)
+        self._drain = self._draining(spool, journal) if spool and journal else None
+        self.resume = ResumeService(stores.runs, self.log, reader, heartbeat_seconds=times.heartbeat_seconds)
         self.conversations = ConversationService(
             stores.conversations,
             stores.runs,
-            turns,
+            self._turns,
             runner.history,
             delete_seconds=times.max_wait_seconds,
         )
         self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases, self._counted)
         self._retention = Retention(stores.retention, limits.retention)
-        self._drain = (
-            Drain(
-                journal,
-                spool,
-                stores.drain,
-                self.line,
-                codec.encode,
-                limits=limits.line,
-                times=limits.drain,
-            )
-            if spool and journal
-            else None
-        )
         self._parts = AsyncExitStack()
 
-    def _tasks(
-        self,
-        stores: Stores,
-        workshop: Workshop,
-        codec: Codec,
-        times: TaskTimes,
-        journal: OutageJournal | None,
-    ) -> TaskService:
+    def _chat(self, reader: RunReader) -> ChatService:
+        return ChatService(
+            self._workshop,
+            self.supervisor,
+            reader,
+            keys=self._stores.keys,
+            runs=self._stores.runs,
+            line=self.line,
+            turns=self._turns,
+            budgets=self.budgets,
+            times=self._limits.chat,
+        )
+
+    def _tasks(self, journal: OutageJournal | None) -> TaskService:
         return TaskService(
-            workshop,
+            self._workshop,
             self.supervisor,
             self.log,
-            tasks=stores.tasks,
-            keys=stores.keys,
+            tasks=self._stores.tasks,
+            keys=self._stores.keys,
             line=self.line,
             cancellation=self._cancellation,
-            decode=codec.assignment,
-            times=times,
+            budgets=self.budgets,
+            decode=self._codec.assignment,
+            times=self._limits.tasks,
             journal=journal,
         )
 
-    def _line(self, store: LineStore, workshop: Workshop, codec: Codec, limits: Limits) -> Line:
+    def _draining(self, spool: TaskSpool, journal: OutageJournal) -> Drain:
+        return Drain(
+            journal,
+            spool,
+            self._stores.drain,
+            self.line,
+            self._codec.encode,
+            limits=self._limits.line,
+            times=self._limits.drain,
+        )
+
+    def _line(self) -> Line:
         again = Continuation(
-            workshop,
+            self._workshop,
             self.supervisor,
             self.log,
-            decode=codec.assignment,
-            unfinished_text=codec.unfinished_text,
+            decode=self._codec.assignment,
+            unfinished_text=self._codec.unfinished_text,
         )
         return Line(
-            store,
+            self._stores.line,
             Room(self._models),
             self.supervisor,
-            codec.encode,
+            self._codec.encode,
             cancel=self._cancellation.cancel,
             take_up=again.take_up,
-            limits=limits.line,
-            look_seconds=limits.leases.reap_seconds,
+            limits=self._limits.line,
+            look_seconds=self._limits.leases.reap_seconds,
         )
 
     def _counted(self, replicas: int) -> None:

@@ -1,9 +1,10 @@
 """What a run is to do, whichever call began it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.turn import Turn
 from providers.pool.choice import PinnedChoice
+from providers.pool.run_budget import RunCaps
 from state.models import ConversationId, Owner
 
 
@@ -14,7 +15,8 @@ class Assignment:
     An empty `conversation_id` begins a new conversation. `model` None leaves the choice to the agent.
     `base_checkpoint_id` is where to go on from, if not from the newest. `request` is the request as it came,
     to be kept with the run. `waits`: for a provider that has no room, even if it seemed to have some; else
-    the run fails then. `window_seconds` None = the server's own.
+    the run fails then. `window_seconds` None = the server's own. `caps` are wished for, with costs in
+    `currency`; empty = the server's.
     """
 
     owner: Owner
@@ -25,4 +27,6 @@ class Assignment:
     turn: Turn
     request: bytes
     waits: bool = True
+    caps: RunCaps = field(default_factory=RunCaps)
+    currency: str = ""
     window_seconds: float | None = None

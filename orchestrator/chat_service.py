@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 
+from orchestrator.budgets import Budgets
 from orchestrator.chat import Began, Chat, ChatCommand, OnSaturated
 from orchestrator.events import StatusChanged
 from orchestrator.line import Line
@@ -62,6 +63,7 @@ class ChatService:
         runs: RunStore,
         line: Line,
         turns: Turns,
+        budgets: Budgets,
         times: ChatTimes,
     ) -> None:
         self._workshop = workshop
@@ -71,6 +73,7 @@ class ChatService:
         self._runs = runs
         self._line = line
         self._turns = turns
+        self._budgets = budgets
         self._times = times
 
     async def begin(self, command: ChatCommand) -> Chat:
@@ -82,6 +85,7 @@ class ChatService:
             InvalidRequestError: No such agent, or no such model.
             NotFoundError: No such checkpoint to go on from.
             ConversationNotEmptyError: The checkpoint is another conversation's, and this one has turns.
+            QuotaExceededError: The user has used up the day's budget.
             ConversationBusyError: Another run of the conversation is active, and the turn will not wait.
             RequestKeyReusedError: Its key was used for something else.
             QueueFullError: No provider has room, and too many wait.
@@ -110,6 +114,7 @@ class ChatService:
         if command.key is not None:
             await self._keys.check(command.assignment.owner, command.key)
         plan = await self._workshop.plan(command.assignment)
+        await self._budgets.check(command.assignment.owner)
         wait = command.max_wait_seconds or self._times.max_wait_seconds
         run = self._workshop.run_of(
             plan, RunKind.CHAT, survives=command.continue_on_disconnect, wait_seconds=wait, key=command.key

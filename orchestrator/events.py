@@ -9,6 +9,7 @@ from agents.events import AgentEvent
 from agents.turn import TurnResult
 from state.errors import OrchestratorError
 from state.models import RunId, RunState
+from state.usage import NOTHING_USED, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,10 @@ class AttemptBegan:
 
 @dataclass(frozen=True, slots=True)
 class RunCompleted:
-    """The terminal event of a run that succeeded."""
+    """The terminal event of a run that succeeded. `usage`: of all its attempts."""
 
     result: TurnResult
+    usage: Usage = NOTHING_USED
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class RunFailed:
 
     error: OrchestratorError
     partial: str = ""
+    usage: Usage = NOTHING_USED
 
 
 RunEvent = AgentEvent | StatusChanged | AttemptBegan | RunCompleted | RunFailed

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from agents.events import AgentEvent
@@ -24,11 +24,20 @@ from state.errors import (
 from state.event_log import EventLog
 from state.models import Attempt, Owner, Record, RunId, RunKind, RunOutcome, RunState
 from state.ports import RunStore
+from state.usage import Usage
 
 logger = logging.getLogger(__name__)
 
-Work = Callable[[Emit, Callable[[], Awaitable[Attempt]]], Awaitable[TurnResult]]
-"""What a run does. It begins before the run is committed; the second argument waits until it is."""
+
+class Work(Protocol):
+    """What a run does. It begins before the run is committed; `attempt` waits until it is."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the run has used until now, in all its attempts."""
+        ...
+
+    def __call__(self, emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> Awaitable[TurnResult]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ class RunExecution:
         self._log = log
         self._journal = journal
         self._agent: asyncio.Future[TurnResult] | None = None
+        self._usage: Callable[[], Usage] = Usage
         self._stopped_by: OrchestratorError | None = None
         self._handed_back = False
         self.unborn = False
@@ -102,6 +112,7 @@ class RunExecution:
     async def execute(self, begins: RunEvent, work: Work) -> None:
         """Call the agent while the run commits, write what it emits, then write how it ended."""
         self._journal.emit(begins)
+        self._usage = lambda: work.usage
         agent = self._agent = asyncio.ensure_future(self._guarded(work))
         first = self._journal.take()
         try:
@@ -147,7 +158,7 @@ class RunExecution:
             await writer
         finally:
             if self._handed_back and self._stopped_by is not None and agent.cancelled():
-                await self._runs.requeue(attempt)
+                await self._runs.requeue(attempt, self._usage())
                 self._log.close(self.run.run_id, self._stopped_by)
             elif (again := self._again(agent)) is not None:
                 await self._put_back(attempt, again)
@@ -167,9 +178,9 @@ class RunExecution:
         """Back to the line, for whoever takes it up next."""
         put_back = self._runs.retry if again.counts else self._runs.defer
         try:
-            await put_back(attempt, again.seconds)
+            await put_back(attempt, again.seconds, self._usage())
         except CancelledRunError as error:
-            await self._finish(attempt, RunFailed(error, self._journal.answer))
+            await self._finish(attempt, self._failed(error))
         else:
             extra = {"run_id": self.run.run_id, "seconds": again.seconds, "counts": again.counts}
             logger.info("run goes back to the line", extra=extra)
@@ -177,18 +188,20 @@ class RunExecution:
     def _end(self, agent: asyncio.Future[TurnResult]) -> RunCompleted | RunFailed:
         if agent.cancelled():
             stopped_by = self._stopped_by or CancelledRunError("the run was cancelled")
-            return RunFailed(stopped_by, self._journal.answer)
+            return self._failed(stopped_by)
         error = agent.exception()
         if error is None:
-            return RunCompleted(agent.result())
+            return RunCompleted(agent.result(), self._usage())
         if isinstance(error, DeadlineExceededError):  # the caller's: the server's own arrives by `stop`
-            return RunFailed(CancelledRunError(error.message), self._journal.answer)
+            return self._failed(CancelledRunError(error.message))
         if isinstance(error, OrchestratorError):
-            return RunFailed(error, self._journal.answer)
+            return self._failed(error)
         error_id = uuid4().hex
         logger.error("run failed", extra={"run_id": self.run.run_id, "error_id": error_id}, exc_info=error)
-        internal = OrchestratorError(f"internal error {error_id}", metadata={"error_id": error_id})
-        return RunFailed(internal, self._journal.answer)
+        return self._failed(OrchestratorError(f"internal error {error_id}", metadata={"error_id": error_id}))
+
+    def _failed(self, error: OrchestratorError) -> RunFailed:
+        return RunFailed(error, self._journal.answer, self._usage())
 
     async def _finish(self, attempt: Attempt, end: RunCompleted | RunFailed) -> None:
         outcome = _outcome(end)
@@ -196,7 +209,7 @@ class RunExecution:
         try:
             await self._runs.finish(attempt, outcome, last)
         except CancelledRunError as error:  # it was asked to end while it was ending
-            end = RunFailed(error, self._journal.answer)
+            end = self._failed(error)
             outcome, last = _outcome(end), [*last[:-1], self._journal.instead_of_last(end)]
             await self._runs.finish(attempt, outcome, last)
         self._log.publish(self.run.run_id, last)
@@ -213,10 +226,10 @@ def _outcome(end: RunCompleted | RunFailed) -> RunOutcome:
     if isinstance(end, RunCompleted):
         result = end.result
         return RunOutcome(
-            RunState.SUCCEEDED, result.finish_reason, result=_storable(result.text), usage=result.usage
+            RunState.SUCCEEDED, result.finish_reason, result=_storable(result.text), usage=end.usage
         )
     state = _FAILED_STATES.get(end.error.reason, RunState.FAILED)
-    return RunOutcome(state, error_reason=end.error.reason, result=_storable(end.partial))
+    return RunOutcome(state, error_reason=end.error.reason, result=_storable(end.partial), usage=end.usage)
 
 
 def _storable(text: str) -> str:

@@ -169,8 +169,17 @@ class Line(BackgroundTask):
         """Whether this process takes nothing from the line any more."""
         return self._worker.draining
 
-    async def join(self, run: NewRun, status: StatusChanged, *, seconds_left: float | None = None) -> int:
+    async def join(
+        self,
+        run: NewRun,
+        status: StatusChanged,
+        *,
+        seconds_left: float | None = None,
+        for_room: bool = True,
+    ) -> int:
         """Commit a run as waiting, for `run.wait_seconds` at most; returns its place.
+
+        `for_room`: at a provider, else for something that is nobody's in line.
 
         Raises:
             ConversationBusyError: Another run of the conversation is active.
@@ -187,7 +196,8 @@ class Line(BackgroundTask):
 
         record = Record(1, self._encode(status, ChunkHeader.now(run.run_id, run.agent_name, 1)))
         position = await self._store.join(run, self._limits.joining(run.priority), [record], check)
-        self._waiting.add(run.wants)
+        if for_room:
+            self._waiting.add(run.wants)
         self.wake()
         return position
 

@@ -5,13 +5,47 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 from state.background import BackgroundTask
 from state.errors import OrchestratorError
 from state.models import Deleted, Extent
-from state.ports import RetentionStore
 
 logger = logging.getLogger(__name__)
+
+_KEY_SECONDS = 24 * 3600.0
+"""A request's key means nothing after that: see the contract."""
+
+
+class RetentionStore(Protocol):
+    """Deletes what is past its time, one bounded batch a call; ages in seconds, by the database's clock.
+
+    None = another process is at it. Every method raises DatabaseUnavailableError when Postgres fails.
+    """
+
+    async def prune_checkpoints(self, idle_seconds: float) -> Deleted | None:
+        """All but the newest checkpoint of conversations whose last run ended so long ago."""
+        ...
+
+    async def prune_events(self, seconds: float) -> Deleted | None:
+        """All but the terminal record of the logs of runs that ended so long ago."""
+        ...
+
+    async def delete_runs(self, seconds: float) -> Deleted | None:
+        """Runs that ended so long ago, once both of the above are done with them."""
+        ...
+
+    async def delete_request_keys(self, seconds: float) -> Deleted | None:
+        """What requests of so long ago have begun."""
+        ...
+
+    async def delete_outbox(self, seconds: float) -> Deleted | None:
+        """Events of so long ago that nobody has fetched."""
+        ...
+
+    async def delete_usage(self, seconds: float) -> Deleted | None:
+        """What runs used that began so long ago."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +56,8 @@ class RetentionTimes:
     checkpoints_idle_seconds: float
     events_seconds: float
     runs_seconds: float
+    usage_seconds: float
+    outbox_seconds: float = 7 * 86400.0
 
 
 class Retention(BackgroundTask):
@@ -58,6 +94,9 @@ class Retention(BackgroundTask):
             (self._store.prune_checkpoints, self._times.checkpoints_idle_seconds),
             (self._store.prune_events, self._times.events_seconds),
             (self._store.delete_runs, self._times.runs_seconds),
+            (self._store.delete_request_keys, _KEY_SECONDS),
+            (self._store.delete_outbox, self._times.outbox_seconds),
+            (self._store.delete_usage, self._times.usage_seconds),
         )
         try:
             for step, age in steps:

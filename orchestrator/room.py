@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 from providers.gate.base import Saturated, SaturatedBy, Unavailable
 from providers.pool.admission import Admitted, Refusal
-from providers.pool.choice import choice_of
+from providers.pool.choice import choice_of, needs_of
 from providers.pool.pool import ModelPool
 from state.errors import InvalidRequestError
 
@@ -23,7 +23,7 @@ class Room:
         A model that went with its file may come back with the next.
         """
         try:
-            verdict = self._models.admit(choice_of(wants))
+            verdict = self._models.admit(choice_of(wants), needs=needs_of(wants))
         except InvalidRequestError:
             return Unavailable(_GONE_SECONDS)
         if isinstance(verdict, Admitted) and any(self.serves(verdict, other) for other in waiting):
@@ -33,7 +33,7 @@ class Room:
 
     def serves(self, admitted: Admitted, wants: str) -> bool:
         """Whether a permit could be used for this as well."""
-        return self._models.serves(admitted, choice_of(wants))
+        return self._models.serves(admitted, choice_of(wants), needs_of(wants))
 
     def on_room(self, wants: str, listener: Callable[[], None]) -> Callable[[], None]:
         """As `ModelPool.on_room`."""

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from orchestrator.application import Application
-from orchestrator.codec import checkpoints, chunks, pages, providers, requests, tasks
+from orchestrator.codec import checkpoints, chunks, pages, providers, readers, requests, tasks, usage
 from orchestrator.health import Health, HealthService
 from orchestrator.streams import Context, chunks_of, end_as, introduce
 from protos import orchestrator_pb2 as pb
@@ -27,6 +27,10 @@ FEATURES = (
     "on_saturated_start_task",
     "tasks",
     "request_id",
+    "run_limits",
+    "usage",
+    "daily_budgets",
+    "image_attachments",
 )
 """What a caller may rely on beyond the six core RPCs. A feature is added in the commit that makes it work."""
 
@@ -52,6 +56,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self._tasks = app.tasks
         self._resume = app.resume
         self._conversations = app.conversations
+        self._usage = app.usage
         self._health = health
         self._about = about
 
@@ -59,7 +64,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         chat = await self._chat.begin(requests.chat_command(request, context.time_remaining()))
         try:
             await introduce(chat.run, context)
-            options = requests.reader_options(request.stream_options)
+            options = readers.reader_options(request.stream_options)
             chunk = pb.ChatChunk()
             async with aclosing(chunks_of(chat.run, chat.read(), options)) as stream:
                 async for chunk in stream:
@@ -71,10 +76,10 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     async def ResumeStream(
         self, request: pb.ResumeStreamRequest, context: Context
     ) -> AsyncGenerator[pb.ChatChunk]:
-        command = requests.resume_command(request)
+        command = readers.resume_command(request)
         await self._tasks.refuse_spooled(command.owner, command.run_id)
         resumed = await self._resume.resume(command)
-        options = requests.reader_options(request.stream_options)
+        options = readers.reader_options(request.stream_options)
         if resumed.seen_end is not None:
             await end_as(chunks.decode(resumed.seen_end.payload, options), context)
             return
@@ -99,8 +104,8 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     ) -> AsyncGenerator[pb.WatchTaskResponse]:
         owner, run_id = tasks.task_id(request)
         await self._tasks.refuse_spooled(owner, run_id)
-        resumed = await self._resume.resume(requests.watch_command(request))
-        options = requests.reader_options(request.stream_options)
+        resumed = await self._resume.resume(readers.watch_command(request))
+        options = readers.reader_options(request.stream_options)
         await introduce(resumed.run, context)
         yield pb.WatchTaskResponse(snapshot=tasks.status(await self._tasks.get(owner, run_id)))
         if resumed.seen_end is not None:
@@ -137,7 +142,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self, request: pb.ListCheckpointsRequest, context: Context
     ) -> pb.ListCheckpointsResponse:
         del context
-        owner, conversation_id = requests.conversation(request)
+        owner, conversation_id = readers.conversation(request)
         scope, size = f"checkpoints:{conversation_id}", pages.page_size(request.page_size)
         before = pages.page_position(scope, request.page_token)
         page = await self._conversations.checkpoints(owner, conversation_id, before=before, size=size)
@@ -147,10 +152,14 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self, request: pb.DeleteConversationRequest, context: Context
     ) -> pb.DeleteConversationResponse:
         del context
-        owner, conversation_id = requests.conversation(request)
+        owner, conversation_id = readers.conversation(request)
         return pb.DeleteConversationResponse(
             deleted_runs=await self._conversations.delete(owner, conversation_id)
         )
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        del context
+        return usage.response(await self._usage.report(*usage.span(request)))
 
     async def GetProviderStatus(
         self, request: pb.GetProviderStatusRequest, context: Context

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from orchestrator.assignment import Assignment
+from orchestrator.budgets import Budgets
 from orchestrator.cancellation import Cancellation
 from orchestrator.events import StatusChanged
 from orchestrator.line import Line
@@ -89,6 +90,7 @@ class TaskService:
         keys: RequestKeyStore,
         line: Line,
         cancellation: Cancellation,
+        budgets: Budgets,
         decode: Callable[[RunKind, bytes], Assignment],
         times: TaskTimes,
         journal: OutageJournal | None = None,
@@ -100,6 +102,7 @@ class TaskService:
         self._keys = keys
         self._line = line
         self._cancellation = cancellation
+        self._budgets = budgets
         self._decode = decode
         self._times = times
         self._journal = journal
@@ -111,6 +114,7 @@ class TaskService:
             InvalidRequestError: No such agent, or no such model.
             NotFoundError, ConversationNotEmptyError: As for a checkpoint to go on from.
             RequestKeyReusedError: The key was used for something else.
+            QuotaExceededError: The user has used up the day's budget.
             QueueFullError: No provider has room, and too many wait.
             DrainingError, DatabaseUnavailableError: Nothing was begun.
         """
@@ -211,6 +215,7 @@ class TaskService:
 
     async def _begin(self, command: TaskCommand) -> TaskView:
         plan = await self._workshop.plan(command.assignment)
+        await self._budgets.check(command.assignment.owner)
         run = self._run(command, plan)
         if self._journal is None:
             return await self._commit(plan, run)
@@ -225,12 +230,17 @@ class TaskService:
         return view or await self.get(run.owner, run.run_id)
 
     async def _commit(self, plan: Plan, run: NewRun) -> TaskView:
+        await self._begin_or_join(plan, run)
+        return self._view(await self._tasks.get(run.owner, run.run_id))
+
+    async def _begin_or_join(self, plan: Plan, run: NewRun) -> None:
+        for_room = False
         if run.not_before is None:
             admitted = self._line.admit(run.wants)
             if isinstance(admitted, Admitted) and await self._begun_now(plan, run, admitted):
-                return self._view(await self._tasks.get(run.owner, run.run_id))
-        await self._line.join(run, _status(run, plan, RunState.QUEUED, "Waiting"))
-        return self._view(await self._tasks.get(run.owner, run.run_id))
+                return
+            for_room = not isinstance(admitted, Admitted)
+        await self._line.join(run, _status(run, plan, RunState.QUEUED, "Waiting"), for_room=for_room)
 
     def _run(self, command: TaskCommand, plan: Plan) -> NewRun:
         run = self._workshop.run_of(

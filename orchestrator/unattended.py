@@ -10,5 +10,5 @@ Ended = tuple[RunOutcome, Record]
 def ended(run: UnattendedRun, state: RunState, error: OrchestratorError, encode: ChunkEncoder) -> Ended:
     """Its outcome, and the record that ends its log."""
     header = ChunkHeader.now(run.run_id, run.agent_name, run.last_sequence + 1)
-    record = Record(header.sequence, encode(RunFailed(error), header), terminal=True)
+    record = Record(header.sequence, encode(RunFailed(error, usage=run.usage), header), terminal=True)
     return RunOutcome(state, error_reason=error.reason), record

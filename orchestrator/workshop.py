@@ -10,15 +10,23 @@ from agents.spec import AgentSpec
 from agents.turn import Emit, TurnResult
 from orchestrator.assignment import Assignment
 from orchestrator.execution import Work
+from providers.pool.account import RunAccount
 from providers.pool.admission import Admitted
 from providers.pool.choice import ClassChoice, key_of
 from providers.pool.model import PooledModel
+from providers.pool.needs import Needs
 from providers.pool.pool import ModelPool
-from providers.pool.run_budget import RunBudget, RunCaps
-from state.errors import ConversationNotEmptyError, PreconditionViolation
+from providers.pool.run_budget import RunCaps
+from state.errors import (
+    ConversationNotEmptyError,
+    FieldViolation,
+    InvalidRequestError,
+    PreconditionViolation,
+)
 from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RequestKey, RunId, RunKind
 from state.ports import BranchStore
 from state.threads import RunThread, thread_id
+from state.usage import NOTHING_USED, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,21 @@ class Plan:
     spec: AgentSpec
     routing_reason: str
     wants: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountedWork:
+    """The work of a run, and what all its attempts have used."""
+
+    act: Callable[[Emit, Callable[[], Awaitable[Attempt]]], Awaitable[TurnResult]]
+    account: RunAccount
+
+    @property
+    def usage(self) -> Usage:
+        return self.account.usage
+
+    def __call__(self, emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> Awaitable[TurnResult]:
+        return self.act(emit, attempt)
 
 
 class Workshop:
@@ -55,15 +78,21 @@ class Workshop:
         """Choose who answers.
 
         Raises:
-            InvalidRequestError: No such agent, or no such model.
+            InvalidRequestError: No such agent, no such model or none that sees images, or another currency.
             NotFoundError: No such checkpoint to go on from.
             ConversationNotEmptyError: The checkpoint is another conversation's, and this one has turns.
         """
         spec, routing_reason = self._catalog.resolve(assignment.agent_type)
         choice = assignment.model or ClassChoice(spec.model_class)
-        self._models.info(choice)
+        models, images = self._models.infos(choice), bool(assignment.turn.images)
+        if images and not any(info.images for info in models):
+            what = "none of the models that may answer sees images"
+            raise InvalidRequestError(FieldViolation("attachments", what))
+        if assignment.currency not in ("", self._models.currency):
+            only = f"costs are counted in {self._models.currency} here"
+            raise InvalidRequestError(FieldViolation("limits.currency", only))
         await self._check_base(assignment)
-        return Plan(assignment, spec, routing_reason, key_of(choice))
+        return Plan(assignment, spec, routing_reason, key_of(choice, images=images))
 
     def run_of(
         self,
@@ -91,7 +120,15 @@ class Workshop:
 
     def work(self, plan: Plan, run: NewRun, admitted: Admitted) -> Work:
         """What a new run does, its first model call with the permit that it has got."""
-        return self._work(lambda: plan.spec, plan.assignment, run.run_id, run.conversation_id, admitted)
+        return self._work(
+            lambda: plan.spec,
+            plan.assignment,
+            admitted,
+            self._account(plan.assignment),
+            run_id=run.run_id,
+            conversation=run.conversation_id,
+            hurries=run.key is None,
+        )
 
     def work_again(self, assignment: Assignment, claimed: ClaimedRun, admitted: Admitted) -> Work:
         """What a run does that was taken from the line, perhaps not for the first time."""
@@ -99,23 +136,42 @@ class Workshop:
         def spec() -> AgentSpec:
             return self._catalog.resolve(claimed.agent_name)[0]  # gone meanwhile: then the run fails
 
-        attempt, again = claimed.attempt, claimed.attempt.number > 1
-        return self._work(spec, assignment, attempt.run_id, claimed.conversation_id, admitted, again=again)
+        return self._work(
+            spec,
+            assignment,
+            admitted,
+            self._account(assignment, claimed.usage, claimed.running_seconds),
+            run_id=claimed.attempt.run_id,
+            conversation=claimed.conversation_id,
+            again=claimed.attempt.number > 1,
+        )
+
+    def _account(
+        self, assignment: Assignment, earlier: Usage = NOTHING_USED, seconds: float = 0.0
+    ) -> RunAccount:
+        caps, currency = self._caps.lowered(assignment.caps), self._models.currency
+        return RunAccount(caps, currency=currency, earlier=earlier, running_seconds=seconds)
 
     def _work(
         self,
         spec: Callable[[], AgentSpec],
         assignment: Assignment,
+        admitted: Admitted,
+        account: RunAccount,
+        *,
         run_id: RunId,
         conversation: ConversationId,
-        admitted: Admitted,
-        *,
         again: bool = False,
+        hurries: bool = True,
     ) -> Work:
         owner, base = assignment.owner, assignment.base_checkpoint_id
         new = not assignment.conversation_id and not base and not again
 
         async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
+            if not hurries:
+                await (
+                    attempt()
+                )  # the same request may be beginning elsewhere: only one of them pays for a call
             own = thread_id(owner, conversation)
             thread = RunThread(owner, run_id, own, attempt, new=new, again=again, base=base)
             if base and (source := await self._branches.find(owner, base, own)) != own:
@@ -125,11 +181,16 @@ class Workshop:
                 self._models,
                 assignment.model or ClassChoice(agent.model_class),
                 admitted=admitted,
-                budget=RunBudget(self._caps),
+                budget=account.budget,
+                needs=Needs(images=bool(assignment.turn.images)),
             )
-            return await self._runner.run(agent, assignment.turn, thread, emit, model)
+            result = await self._runner.run(
+                agent, assignment.turn, thread, emit, model=model, usage=lambda: account.usage
+            )
+            account.remembered(result.usage)
+            return result
 
-        return work
+        return AccountedWork(work, account)
 
     async def _check_base(self, assignment: Assignment) -> None:
         owner, conversation = assignment.owner, assignment.conversation_id

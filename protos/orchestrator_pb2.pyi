@@ -634,7 +634,9 @@ Global___RunOptions: typing_extensions.TypeAlias = RunOptions
 
 @typing.final
 class Attachment(google.protobuf.message.Message):
-    """A file beside the query. Inline data counts towards max_request_bytes."""
+    """A file beside the query. Inline data counts towards max_request_bytes. Images only, for models that see them; where
+    none may answer that does, INVALID_ARGUMENT. Later turns of the conversation see them again.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -643,7 +645,7 @@ class Attachment(google.protobuf.message.Message):
     DATA_FIELD_NUMBER: builtins.int
     DOCUMENT_ID_FIELD_NUMBER: builtins.int
     mime_type: builtins.str
-    """required with data"""
+    """required with data: image/png, image/jpeg, image/webp or image/gif"""
     name: builtins.str
     """shown to the model; may be empty"""
     data: builtins.bytes
@@ -829,7 +831,8 @@ class ChatChunk(google.protobuf.message.Message):
     @property
     def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Strings; JSON where a value has structure. On a terminal chunk: provider, model, generation_id,
-        task_status, partial ("true" = the text broke off), locked_agent (empty = released).
+        task_status, partial ("true" = the text broke off), locked_agent (empty = released), limit (with
+        FINISH_REASON_LIMIT: the field of RunLimits, or "repeated_chunks").
         """
 
     @property
@@ -2548,7 +2551,9 @@ Global___DeleteConversationResponse: typing_extensions.TypeAlias = DeleteConvers
 
 @typing.final
 class GetUsageRequest(google.protobuf.message.Message):
-    """Whose usage, and when: runs created in [start_time, end_time)."""
+    """Whose usage, and when: runs created in [start_time, end_time) that have ended. Both times are whole quarters of
+    an hour, by which usage is counted; any other is INVALID_ARGUMENT.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

@@ -6,7 +6,7 @@ from providers.base import ModelRequest
 from state.models import Message
 
 _BYTES_PER_TOKEN = 3
-TOKENS_PER_MESSAGE = 8
+_TOKENS_PER_MESSAGE = 8
 _TOKENS_PER_IMAGE = 1600
 
 
@@ -24,10 +24,11 @@ def estimate_prompt(request: ModelRequest) -> int:
     """Tokens that the provider may have to read for a request."""
     tools = sum(estimate_tokens(f"{t.name}{t.description}{t.parameters}") for t in request.tools)
     schema = estimate_tokens(str(request.json_schema.schema)) if request.json_schema else 0
-    return sum(map(_message, request.messages)) + tools + schema
+    return sum(map(estimate_message, request.messages)) + tools + schema
 
 
-def _message(message: Message) -> int:
+def estimate_message(message: Message) -> int:
+    """The same of one message, its images among it."""
     texts: Iterable[str] = (message.content, *(f"{c.name}{c.arguments}" for c in message.tool_calls))
     pictures = _TOKENS_PER_IMAGE * len(message.images)
-    return sum(map(estimate_tokens, texts)) + pictures + TOKENS_PER_MESSAGE
+    return sum(map(estimate_tokens, texts)) + pictures + _TOKENS_PER_MESSAGE

@@ -224,7 +224,7 @@ class DeadlineExceededError(OrchestratorError):
 
 
 class QuotaExceededError(OrchestratorError):
-    """One user has as much going on as one user may have."""
+    """One user has as much going on, or has used as much, as one user may."""
 
     reason = Reason.QUOTA
     default_retry_after = 1.0

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Literal, NewType
 
+from state.usage import NOTHING_USED, Usage
+
 Owner = NewType("Owner", str)
 """The user a row belongs to. Every query carries one."""
 
@@ -84,29 +86,6 @@ class FinishReason(StrEnum):
     CONTENT_FILTER = "content_filter"
     LIMIT = "limit"
     TOOL_CALLS = "tool_calls"
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens and calls. `estimated` when the provider did not report them."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_input_tokens: int = 0
-    reasoning_tokens: int = 0
-    model_calls: int = 0
-    estimated: bool = False
-    by_model: tuple["ModelUsage", ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelUsage:
-    """What one model of one provider used."""
-
-    provider: str
-    model: str
-    input_tokens: int
-    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +173,7 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class UnattendedRun:
-    """A run that nobody executes: in line, or lost by its replica."""
+    """A run that nobody executes: in line, or lost by its replica. `usage`: of its attempts so far."""
 
     run_id: RunId
     owner: Owner
@@ -206,6 +185,7 @@ class UnattendedRun:
     last_sequence: int
     wants: str = ""
     losses: int = 0
+    usage: Usage = NOTHING_USED
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +193,7 @@ class ClaimedRun:
     """A run taken from the line, and the right to write for it.
 
     `tries`: the attempts that count, this one among them. `losses`: how many processes died that executed it.
+    `usage` and `running_seconds` are what its earlier attempts took.
     """
 
     attempt: Attempt
@@ -226,6 +207,8 @@ class ClaimedRun:
     tries: int = 1
     deferrals: int = 0
     losses: int = 0
+    usage: Usage = NOTHING_USED
+    running_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +219,7 @@ class RunOutcome:
     finish_reason: FinishReason | None = None
     error_reason: str = ""
     result: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NOTHING_USED
 
 
 @dataclass(frozen=True, slots=True)

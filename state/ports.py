@@ -8,7 +8,6 @@ from state.models import (
     Attempt,
     ClaimedRun,
     ConversationId,
-    Deleted,
     Joining,
     NewRun,
     Owner,
@@ -21,6 +20,7 @@ from state.models import (
     UnattendedRun,
 )
 from state.tasks import LineLoad, TaskFilter, TaskRow
+from state.usage import Usage
 
 
 class RunStore(Protocol):
@@ -69,15 +69,15 @@ class RunStore(Protocol):
         """
         ...
 
-    async def requeue(self, attempt: Attempt) -> None:
-        """Put a run back in line: another replica, or this one, takes it up again.
+    async def requeue(self, attempt: Attempt, usage: Usage | None = None) -> None:
+        """Put a run back in line, with what it has used: another replica, or this one, takes it up again.
 
         Raises:
             LostAttemptError: Another attempt owns the run, or it has ended.
         """
         ...
 
-    async def defer(self, attempt: Attempt, seconds: float) -> None:
+    async def defer(self, attempt: Attempt, seconds: float, usage: Usage | None = None) -> None:
         """Put a run back in line that no provider took: it waits on, for as long as it was going to.
 
         Nobody takes it up for so many `seconds`. This attempt does not count.
@@ -88,7 +88,7 @@ class RunStore(Protocol):
         """
         ...
 
-    async def retry(self, attempt: Attempt, seconds: float) -> None:
+    async def retry(self, attempt: Attempt, seconds: float, usage: Usage | None = None) -> None:
         """Put a run back in line whose attempt has failed; the rest as in `defer`, but that it counts."""
         ...
 
@@ -272,23 +272,4 @@ class EventStore(Protocol):
 
     async def read(self, owner: Owner, run_id: RunId, after: int, limit: int) -> Sequence[Record]:
         """Up to `limit` records with a sequence greater than `after`, in order."""
-        ...
-
-
-class RetentionStore(Protocol):
-    """Deletes what is past its time, one bounded batch a call; ages in seconds, by the database's clock.
-
-    None = another process is at it. Every method raises DatabaseUnavailableError when Postgres fails.
-    """
-
-    async def prune_checkpoints(self, idle_seconds: float) -> Deleted | None:
-        """All but the newest checkpoint of conversations whose last run ended so long ago."""
-        ...
-
-    async def prune_events(self, seconds: float) -> Deleted | None:
-        """All but the terminal record of the logs of runs that ended so long ago."""
-        ...
-
-    async def delete_runs(self, seconds: float) -> Deleted | None:
-        """Runs that ended so long ago, once both of the above are done with them."""
         ...

@@ -1,10 +1,10 @@
 """One model call: the conversation so far and the question in, the answer out."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypedDict
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
@@ -12,57 +12,54 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from agents.events import Channel, TextEmitted
+from agents.images import StoredImage, StoredMessage, attached, kept, shown
 from agents.prompt import fit, system_prompt
 from agents.spec import AgentSpec
 from agents.turn import Emit, Turn
-from providers.base import ChatModel, ModelFinished, ModelRequest, ReasoningDelta, TextDelta, TokenCount
-from providers.estimate import estimate_tokens
+from providers.base import ChatModel, ModelFinished, ModelRequest, ReasoningDelta, TextDelta
 from providers.pool.run_budget import LimitReachedError
 from state.errors import ProviderBrokenError
-from state.models import FinishReason, Message, Role
-
-
-class StoredMessage(TypedDict):
-    """A message as a checkpoint keeps it: plain data."""
-
-    role: Role
-    content: str
+from state.models import FinishReason, Message
+from state.usage import Usage
 
 
 class Answer(TypedDict):
-    """Where the last answer came from."""
+    """Where the last answer came from. `usage`: of the run until then; `limit`: what cut the answer short."""
 
     finish_reason: str
     provider: str
     model: str
     generation_id: str
-    input_tokens: int
-    output_tokens: int
-    cached_input_tokens: int
-    reasoning_tokens: int
-    estimated: bool
+    usage: NotRequired[dict[str, Any]]
+    limit: NotRequired[str]
 
 
 class State(TypedDict, total=False):
     """What a checkpoint holds.
 
     `messages` grows by whole turns: question and answer together, once the answer is complete. So a turn that
-    fails or is cancelled leaves the conversation as it was.
+    fails or is cancelled leaves the conversation as it was. `images` by their digest change only when a turn
+    brings some, so that other turns do not write them again.
     """
 
     messages: Annotated[list[StoredMessage], operator.add]
+    images: dict[str, StoredImage]
     answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the step needs and a checkpoint must never hold. `complete` is called when the turn is whole."""
+    """What the step needs and a checkpoint must never hold.
+
+    `complete` is called when the turn is whole; `usage` tells what the run has used until then.
+    """
 
     spec: AgentSpec
     turn: Turn
     model: ChatModel
     emit: Emit
     complete: Callable[[], None]
+    usage: Callable[[], Usage]
 
 
 Graph = CompiledStateGraph[State, Context, State, State]
@@ -80,27 +77,37 @@ async def answer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Stream one answer; add the complete turn to the conversation."""
     context, turn, said = runtime.context, runtime.context.turn, state["messages"]
     seed = () if said else turn.history
-    new = [StoredMessage(role=m.role, content=m.content) for m in (*seed, Message("user", turn.question))]
-    request = _request(context, [Message(m["role"], m["content"]) for m in (*said, *new)])
-    text, finished = await _stream(context, request)
+    question = StoredMessage(role="user", content=turn.question)
+    images = state.get("images", {})
+    if turn.images:
+        question["images"], brought = attached(turn.images)
+        images = images | brought
+    new = [*(StoredMessage(role=m.role, content=m.content) for m in seed), question]
+    text, finished, limit = await _stream(context, _request(context, [*said, *new], images))
     reply = StoredMessage(role="assistant", content=text)
     context.complete()
-    return {"messages": [*new, reply], "answer": _answer(request.messages, text, finished)}
+    changed = {"images": kept([*said, *new], images)} if turn.images else {}
+    told = _answer(finished, limit, context.usage())
+    return {"messages": [*new, reply], "answer": told, **changed}
 
 
-def _request(context: Context, messages: Sequence[Message]) -> ModelRequest:
-    spec, turn = context.spec, context.turn
+def _request(
+    context: Context, messages: Sequence[StoredMessage], images: Mapping[str, StoredImage]
+) -> ModelRequest:
+    spec, turn, info = context.spec, context.turn, context.model.info
     system = system_prompt(spec.prompt, turn.persona)
+    seen: list[Message] = [shown(message, images, seen=info.images) for message in messages]
     return ModelRequest(
-        messages=fit(system, messages, context.model.info.context_tokens),
-        max_output_tokens=context.model.info.max_output_tokens,
+        messages=fit(system, seen, info.context_tokens),
+        max_output_tokens=info.max_output_tokens,
         temperature=spec.temperature if turn.temperature is None else turn.temperature,
         seed=turn.seed,
         deadline=turn.deadline,
     )
 
 
-async def _stream(context: Context, request: ModelRequest) -> tuple[str, ModelFinished]:
+async def _stream(context: Context, request: ModelRequest) -> tuple[str, ModelFinished, str]:
+    """The answer's text, how it ended, and the limit of the run that ended it, if one did."""
     pieces: list[str] = []
     try:
         async with aclosing(context.model.stream(request)) as deltas:
@@ -112,9 +119,9 @@ async def _stream(context: Context, request: ModelRequest) -> tuple[str, ModelFi
                     case ReasoningDelta():
                         context.emit(TextEmitted(delta.text, Channel.REASONING))
                     case ModelFinished():
-                        return "".join(pieces), delta
+                        return "".join(pieces), delta, ""
     except LimitReachedError as reached:
-        return "".join(pieces), _cut_off(context, reached)
+        return "".join(pieces), _cut_off(context, reached), reached.limit.value
     raise ProviderBrokenError("the provider's answer has no end")
 
 
@@ -125,18 +132,16 @@ def _cut_off(context: Context, reached: LimitReachedError) -> ModelFinished:
     return replace(finished, finish_reason=FinishReason.LIMIT)
 
 
-def _answer(prompt: Sequence[Message], text: str, finished: ModelFinished) -> Answer:
-    tokens = finished.tokens or TokenCount(
-        input_tokens=sum(estimate_tokens(m.content) for m in prompt), output_tokens=estimate_tokens(text)
-    )
+def _answer(finished: ModelFinished, limit: str, usage: Usage) -> Answer:
     return Answer(
         finish_reason=finished.finish_reason.value,
         provider=finished.provider,
         model=finished.model,
         generation_id=finished.generation_id,
-        input_tokens=tokens.input_tokens,
-        output_tokens=tokens.output_tokens,
-        cached_input_tokens=tokens.cached_input_tokens,
-        reasoning_tokens=tokens.reasoning_tokens,
-        estimated=finished.tokens is None,
+        usage=_plain(usage),
+        limit=limit,
     )
+
+
+def _plain(usage: Usage) -> dict[str, Any]:
+    return {**asdict(usage), "by_model": [asdict(part) for part in usage.by_model]}

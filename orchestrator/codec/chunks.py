@@ -8,11 +8,13 @@ from typing import Any, assert_never
 from agents.events import Channel, TextEmitted
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
+from orchestrator.codec.usage import usage
 from orchestrator.events import AttemptBegan, ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
 from orchestrator.places import Place
 from orchestrator.reading import BecameTask
 from protos import orchestrator_pb2 as pb
-from state.models import FinishReason, RunId, RunState, Usage
+from state.models import FinishReason, RunId, RunState
+from state.usage import Usage
 
 _CHANNELS = {
     Channel.ANSWER: pb.CONTENT_CHANNEL_ANSWER,
@@ -66,9 +68,10 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             chunk.complete.finish_reason = FINISH_REASONS[event.result.finish_reason]
             chunk.complete.final_text = event.result.text
             chunk.complete.checkpoint_id = event.result.checkpoint_id
-            chunk.usage.CopyFrom(usage(event.result.usage))
+            chunk.usage.CopyFrom(usage(event.usage))
         case RunFailed():
             chunk.error.CopyFrom(detail_of(event.error))
+            chunk.usage.CopyFrom(usage(event.usage))
         case _:
             assert_never(event)
     return chunk.SerializeToString()
@@ -135,28 +138,7 @@ def _unlogged(chunk: pb.ChatChunk, options: ReaderOptions) -> pb.ChatChunk:
 
 def usage_of(stored: Mapping[str, Any]) -> pb.Usage:
     """The usage of a run that has ended, as it was stored."""
-    by_model = [pb.ModelUsage(**one) for one in stored.get("by_model", ())]
-    return pb.Usage(**{**stored, "by_model": by_model})
-
-
-def usage(value: Usage) -> pb.Usage:
-    return pb.Usage(
-        input_tokens=value.input_tokens,
-        output_tokens=value.output_tokens,
-        cached_input_tokens=value.cached_input_tokens,
-        reasoning_tokens=value.reasoning_tokens,
-        model_calls=value.model_calls,
-        estimated=value.estimated,
-        by_model=[
-            pb.ModelUsage(
-                provider=one.provider,
-                model=one.model,
-                input_tokens=one.input_tokens,
-                output_tokens=one.output_tokens,
-            )
-            for one in value.by_model
-        ],
-    )
+    return usage(Usage.parsed(stored))
 
 
 def _metadata(event: RunEvent) -> dict[str, str]:
@@ -170,6 +152,7 @@ def _metadata(event: RunEvent) -> dict[str, str]:
                 "model": result.model,
                 "generation_id": result.generation_id,
                 "task_status": "complete",
+                **({"limit": result.limit} if result.limit else {}),
             }
         case RunFailed():
             return {"task_status": "error", **({"partial": "true"} if event.partial else {})}

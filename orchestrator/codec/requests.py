@@ -4,21 +4,21 @@ import asyncio
 import hashlib
 from dataclasses import replace
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message as ProtoMessage
 
 from agents.turn import Persona, Turn
 from orchestrator.assignment import Assignment
 from orchestrator.chat import ChatCommand, OnSaturated
 from orchestrator.codec import validation
-from orchestrator.codec.chunks import ReaderOptions
-from orchestrator.codec.validation import Violations
-from orchestrator.resume import ResumeCommand
+from orchestrator.codec.attachments import check_attachments, images_of, refuse_documents
+from orchestrator.codec.limits import caps_of, check_limits
+from orchestrator.codec.readers import check_stream_options
+from orchestrator.codec.validation import Violations, check_user, seconds_of
 from orchestrator.turns import OnBusy
 from protos import orchestrator_pb2 as pb
 from providers.pool.choice import PinnedChoice
 from state.errors import UnimplementedError
-from state.models import ConversationId, Message, Owner, RequestKey, Role, RunId, RunKind
+from state.models import ConversationId, Message, Owner, RequestKey, Role, RunKind
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
@@ -39,9 +39,7 @@ _ON_SATURATED: dict[int, OnSaturated] = {
 # What the contract has and this release has not: refused, because a caller who asks for a limit or a key of
 # idempotency must not get an answer without it.
 _NOT_BUILT = (
-    "limits",
     "allowed_tools",
-    "attachments",
     "run_options.permission_timeout",
 )
 
@@ -57,7 +55,7 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
     _check_turn(check, request)
     _check_options(check, request)
     check.done()
-    refuse_not_built(request, _NOT_BUILT)
+    _refuse_what_is_missing(request)
     continues = request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE
     seconds_left = None if continues else seconds_left
     return ChatCommand(
@@ -67,8 +65,8 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
         on_saturated=_ON_SATURATED[request.run_options.on_saturated],
         key=request_key("StreamChat", request),
         seconds_left=seconds_left,
-        max_wait_seconds=_seconds(request.run_options.max_wait) or None,
-        heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
+        max_wait_seconds=seconds_of(request.run_options.max_wait) or None,
+        heartbeat_seconds=seconds_of(request.stream_options.heartbeat_interval) or None,
     )
 
 
@@ -82,7 +80,7 @@ def turn_assignment(request: pb.ChatRequest) -> Assignment:
     check = Violations()
     _check_turn(check, request)
     check.done()
-    refuse_not_built(request, _NOT_BUILT)
+    _refuse_what_is_missing(request)
     return _assignment(request, None)
 
 
@@ -102,6 +100,11 @@ def digest(request: ProtoMessage) -> bytes:
     return hashlib.sha256(asked.SerializeToString(deterministic=True)).digest()
 
 
+def _refuse_what_is_missing(request: pb.ChatRequest) -> None:
+    refuse_not_built(request, _NOT_BUILT)
+    refuse_documents(request.attachments)
+
+
 def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
     _check_identity(check, request)
     check.characters("request_id", request.request_id, validation.REQUEST_ID_CHARACTERS)
@@ -112,6 +115,8 @@ def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
     _check_history(check, request)
     _check_persona(check, request.persona)
     _check_model(check, request.model)
+    check_limits(check, request.limits)
+    check_attachments(check, request.attachments)
 
 
 def kept_assignment(kind: RunKind, request: bytes) -> Assignment:
@@ -130,69 +135,10 @@ def _assignment(request: pb.ChatRequest, deadline: float | None) -> Assignment:
         turn=_turn(request, deadline),
         request=request.SerializeToString(),
         waits=request.run_options.on_saturated != pb.SATURATION_BEHAVIOR_FAIL,
-        window_seconds=_seconds(request.stream_options.coalesce_window) or None,
+        window_seconds=seconds_of(request.stream_options.coalesce_window) or None,
+        caps=caps_of(request.limits),
+        currency=request.limits.currency,
     )
-
-
-def resume_command(request: pb.ResumeStreamRequest) -> ResumeCommand:
-    """Which log to read again.
-
-    Raises:
-        InvalidRequestError: With every field that breaks a rule.
-    """
-    check = Violations()
-    check_user(check, request.user_id)
-    check.characters("run_id", request.run_id, validation.ID_CHARACTERS)
-    check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
-    if not request.run_id and not request.conversation_id:
-        check.add("run_id", "is required, or conversation_id")
-    if request.after_sequence < 0:
-        check.add("after_sequence", "may not be negative")
-    _check_stream_options(check, request.stream_options)
-    check.done()
-    return ResumeCommand(
-        owner=Owner(request.user_id),
-        run_id=RunId(request.run_id),
-        conversation_id=ConversationId(request.conversation_id),
-        after=request.after_sequence,
-        heartbeat_seconds=_seconds(request.stream_options.heartbeat_interval) or None,
-    )
-
-
-def watch_command(request: pb.WatchTaskRequest) -> ResumeCommand:
-    """Which task's log to read.
-
-    Raises:
-        InvalidRequestError: With every field that breaks a rule.
-    """
-    return resume_command(
-        pb.ResumeStreamRequest(
-            user_id=request.user_id,
-            run_id=request.task_id,
-            after_sequence=request.after_sequence,
-            stream_options=request.stream_options,
-        )
-    )
-
-
-def conversation(
-    request: pb.ListCheckpointsRequest | pb.DeleteConversationRequest,
-) -> tuple[Owner, ConversationId]:
-    """Whose conversation, and which.
-
-    Raises:
-        InvalidRequestError: With every field that breaks a rule.
-    """
-    check = Violations()
-    check_user(check, request.user_id)
-    check.required("conversation_id", request.conversation_id)
-    check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
-    check.done()
-    return Owner(request.user_id), ConversationId(request.conversation_id)
-
-
-def reader_options(options: pb.StreamOptions) -> ReaderOptions:
-    return ReaderOptions(options.include_reasoning, options.structured_only)
 
 
 def _loop_time(seconds_left: float) -> float:
@@ -211,6 +157,7 @@ def _turn(request: pb.ChatRequest, deadline: float | None) -> Turn:
             timezone=persona.timezone,
             preferences=tuple(sorted(persona.custom_preferences.items())),
         ),
+        images=images_of(request.attachments),
         temperature=model.temperature if model.HasField("temperature") else None,
         seed=model.seed if model.HasField("seed") else None,
         deadline=deadline,
@@ -239,11 +186,6 @@ def _check_identity(check: Violations, request: pb.ChatRequest) -> None:
     check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
 
 
-def check_user(check: Violations, user_id: str) -> None:
-    check.required("user_id", user_id)
-    check.characters("user_id", user_id, validation.ID_CHARACTERS)
-
-
 def _check_history(check: Violations, request: pb.ChatRequest) -> None:
     if len(request.conversation_history) > validation.HISTORY_MESSAGES:
         check.add("conversation_history", f"may have at most {validation.HISTORY_MESSAGES} messages")
@@ -265,7 +207,7 @@ def _check_persona(check: Violations, persona: pb.UserPersona) -> None:
 
 
 def _check_options(check: Violations, request: pb.ChatRequest) -> None:
-    _check_stream_options(check, request.stream_options)
+    check_stream_options(check, request.stream_options)
     run = request.run_options
     if run.on_disconnect not in pb.DisconnectBehavior.values():
         check.add("run_options.on_disconnect", "is no known behaviour")
@@ -273,17 +215,7 @@ def _check_options(check: Violations, request: pb.ChatRequest) -> None:
         check.add("run_options.on_saturated", "is no known behaviour")
     if run.on_busy not in _ON_BUSY:
         check.add("run_options.on_busy", "is no known behaviour")
-    check.between("run_options.max_wait", _seconds(run.max_wait), 0, validation.MAX_WAIT_SECONDS)
-
-
-def _check_stream_options(check: Violations, options: pb.StreamOptions) -> None:
-    check.between("stream_options.coalesce_window", _seconds(options.coalesce_window), 0, 1)
-    if heartbeat := _seconds(options.heartbeat_interval):
-        check.between("stream_options.heartbeat_interval", heartbeat, validation.HEARTBEAT_SECONDS, 3600)
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.ToNanoseconds() / 1e9
+    check.between("run_options.max_wait", seconds_of(run.max_wait), 0, validation.MAX_WAIT_SECONDS)
 
 
 def refuse_not_built(request: ProtoMessage, paths: tuple[str, ...]) -> None:

@@ -84,7 +84,7 @@ def task_id(request: pb.TaskStatusRequest | pb.WatchTaskRequest | pb.RetryTaskRe
         InvalidRequestError: With every field that breaks a rule.
     """
     check = Violations()
-    requests.check_user(check, request.user_id)
+    validation.check_user(check, request.user_id)
     check.required("task_id", request.task_id)
     check.characters("task_id", request.task_id, validation.ID_CHARACTERS)
     check.done()
@@ -98,7 +98,7 @@ def cancel(request: pb.CancelTaskRequest) -> tuple[Owner, RunId, bool]:
         InvalidRequestError: With every field that breaks a rule.
     """
     check = Violations()
-    requests.check_user(check, request.user_id)
+    validation.check_user(check, request.user_id)
     if bool(request.task_id) == bool(request.request_id):
         check.add("task_id", "is required, or request_id, and not both")
     check.characters("task_id", request.task_id, validation.ID_CHARACTERS)
@@ -118,7 +118,7 @@ def listing(request: pb.ListTasksRequest) -> tuple[Owner, TaskFilter, tuple[date
         InvalidRequestError: With every field that breaks a rule.
     """
     check = Violations()
-    requests.check_user(check, request.user_id)
+    validation.check_user(check, request.user_id)
     check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
     for index, state in enumerate(request.states):
         if state not in _STATES_BY_VALUE:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+from google.protobuf.duration_pb2 import Duration
+
 from state.errors import FieldViolation, InvalidRequestError
 
 ID_CHARACTERS = 256
@@ -14,6 +16,8 @@ PREFERENCES = 50
 HEARTBEAT_SECONDS = 0.1
 MAX_WAIT_SECONDS = 3600
 FALLBACK_MODELS = 10
+ATTACHMENTS = 20
+IMAGE_BYTES = 5 << 20
 REQUEST_ID_CHARACTERS = 64
 QUEUE_SECONDS = 30 * 86400
 LABELS = 64
@@ -60,3 +64,14 @@ class Violations:
         """Raises InvalidRequestError when something was found."""
         if self._found:
             raise InvalidRequestError(*self._found)
+
+
+def check_user(check: Violations, user_id: str) -> None:
+    """Every request is somebody's."""
+    check.required("user_id", user_id)
+    check.characters("user_id", user_id, ID_CHARACTERS)
+
+
+def seconds_of(duration: Duration) -> float:
+    """As every setting counts."""
+    return duration.ToNanoseconds() / 1e9

@@ -21,6 +21,7 @@ def single_model(
     base_url: str | None = None,
     api_key_env: str | None = None,
     max_output_tokens: int | None = None,
+    images: bool = False,
     limits: Limits = Limits(),  # noqa: B008  # frozen
     timeouts: Timeouts = Timeouts(),  # noqa: B008  # frozen
 ) -> ProviderConfiguration:
@@ -32,7 +33,10 @@ def single_model(
         providers={provider: entry},
         models={
             model: ModelEntry(
-                provider=provider, context_tokens=context_tokens, max_output_tokens=max_output_tokens
+                provider=provider,
+                context_tokens=context_tokens,
+                max_output_tokens=max_output_tokens,
+                images=images,
             )
         },
         classes=dict.fromkeys(CLASSES, (model,)),
@@ -47,6 +51,7 @@ def from_keys(
     anthropic_base_url: str | None,
     model: str,
     context_tokens: int,
+    images: bool,
     limits: Limits,
     timeouts: Timeouts,
 ) -> ProviderConfiguration | None:
@@ -59,6 +64,7 @@ def from_keys(
             api_key_env="OPENAI_API_KEY" if openai_key else None,
             model=model or "gpt-5-mini",
             context_tokens=context_tokens,
+            images=images,
             limits=limits,
             timeouts=timeouts,
         )
@@ -70,6 +76,7 @@ def from_keys(
             api_key_env="ANTHROPIC_API_KEY",
             model=model or "claude-haiku-4-5",
             context_tokens=context_tokens,
+            images=images,
             limits=limits,
             timeouts=timeouts,
         )

@@ -8,6 +8,9 @@ from pydantic import SecretStr
 from providers.base import ModelInfo
 from providers.file.entries import Limits, ModelEntry, Prices, ProviderConfiguration, ProviderEntry
 
+_DEFAULT_OUTPUT_TOKENS = {"anthropic": 4096}
+"""Where the API demands a limit: one that every model takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -58,7 +61,7 @@ def _endpoint(
         provider=model.provider,
         model=model.model or name,
         context_tokens=model.context_tokens,
-        max_output_tokens=model.max_output_tokens,
+        max_output_tokens=model.max_output_tokens or _DEFAULT_OUTPUT_TOKENS.get(provider.kind),
         tools=model.tools,
         images=model.images,
         json_schema=model.json_schema,

@@ -12,6 +12,9 @@ from state.models import FinishReason
 
 Event = dict[str, Any]
 
+_MOST_TOKENS = 10**12
+"""Sums of such counts are kept in 64 bits: one that does not fit would let no run end."""
+
 
 class Answer(ABC):
     """What has arrived so far.
@@ -96,6 +99,6 @@ def unknown_form() -> BrokenStreamError:
 
 
 def count_of(values: object, name: str) -> int | None:
-    """A count in a usage report, None when it is none."""
+    """A count in a usage report, None when it is none, or too large to be one."""
     value = values.get(name) if isinstance(values, dict) else None
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None

@@ -36,8 +36,12 @@ class OpenAIAnswer(Answer):
         if written is None or read is None:
             return None
         cached = count_of(usage.get("prompt_tokens_details"), "cached_tokens")
-        reasoning = count_of(usage.get("completion_tokens_details"), "reasoning_tokens")
-        return TokenCount(read, written, cached_input_tokens=cached or 0, reasoning_tokens=reasoning or 0)
+        if cached is None:  # DeepSeek's name for it
+            cached = count_of(usage, "prompt_cache_hit_tokens")
+        reasoning = count_of(usage.get("completion_tokens_details"), "reasoning_tokens") or 0
+        if count_of(usage, "total_tokens") == read + written + reasoning:
+            written += reasoning  # xAI counts thoughts beside the answer, OpenAI in it
+        return TokenCount(read, written, cached_input_tokens=cached or 0, reasoning_tokens=reasoning)
 
     def _read(self, data: bytes) -> Sequence[Delta]:
         if data == _DONE:

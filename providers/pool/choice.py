@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from providers.file.entries import DEFAULT_CLASS
+from providers.pool.needs import Needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +24,28 @@ class PinnedChoice:
 ModelChoice = ClassChoice | PinnedChoice
 
 
-def key_of(choice: ModelChoice) -> str:
-    """A choice as text, as it stands in a run's row."""
+_IMAGES = "images "
+"""Begins the key of who brings images. No name of a class or a model holds a space."""
+
+
+def key_of(choice: ModelChoice, *, images: bool = False) -> str:
+    """A choice as text, as it stands in a run's row. `images`: only models that see them are meant."""
+    prefix = _IMAGES if images else ""
     match choice:
         case ClassChoice():
-            return f"class:{choice.name}"
+            return f"{prefix}class:{choice.name}"
         case PinnedChoice():
-            return "models:" + ",".join((choice.model, *choice.fallback_models))
+            return f"{prefix}models:" + ",".join((choice.model, *choice.fallback_models))
+
+
+def needs_of(key: str) -> Needs:
+    """What the models must be able to do."""
+    return Needs(images=key.startswith(_IMAGES))
 
 
 def choice_of(key: str) -> ModelChoice:
     """The choice that `key_of` has written; the default class for a run from before there were any."""
-    kind, _, names = key.partition(":")
+    kind, _, names = key.removeprefix(_IMAGES).partition(":")
     if kind == "models":
         model, *fallback_models = names.split(",")
         return PinnedChoice(model, tuple(fallback_models))

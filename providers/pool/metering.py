@@ -1,12 +1,22 @@
 """Feeds a run's budget from the answers as they pass."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from providers.base import Delta, ModelFinished, ReasoningDelta, TextDelta, TokenCount, ToolCallDelta
+from providers.base import (
+    CallAccepted,
+    Delta,
+    ModelFinished,
+    ReasoningDelta,
+    TextDelta,
+    TokenCount,
+    ToolCallDelta,
+)
 from providers.estimate import estimate_of_bytes
 from providers.file.endpoints import Endpoint
 from providers.pool.run_budget import CallUsage, Limit, LimitReachedError, RunBudget, cost_micros
+from state.errors import DeadlineExceededError
 from state.models import FinishReason
 
 
@@ -23,9 +33,11 @@ class Meter:
         self._last = ""
         self._written_bytes = 0
         self._repeated = 0
+        self._accepted = False
+        self._left = False
 
     async def metered(self, deltas: AsyncGenerator[Delta]) -> AsyncGenerator[Delta]:
-        """Yield the answer; whatever was written is counted, however it ends.
+        """Yield the answer; whatever was written, or left unread, is counted, however it ends.
 
         Raises:
             LimitReachedError: It repeats itself, or the run's limit cut it short.
@@ -39,11 +51,17 @@ class Meter:
                         self._check_cut(delta)
                     self._read(delta)
                     yield delta
+        except (asyncio.CancelledError, GeneratorExit, DeadlineExceededError):
+            # Who takes a call charges for reading it, also when nobody waits for what would be written.
+            self._left = self._accepted
+            raise
         finally:
             self._count(finished)
 
     def _read(self, delta: Delta) -> None:
-        if isinstance(delta, ToolCallDelta):
+        if isinstance(delta, CallAccepted):
+            self._accepted = True
+        elif isinstance(delta, ToolCallDelta):
             self._repeated = 0
             self._note(delta.call.name + delta.call.arguments)
         elif isinstance(delta, TextDelta | ReasoningDelta):
@@ -62,13 +80,14 @@ class Meter:
             raise LimitReachedError(self._cut_by, finished)
 
     def _count(self, finished: ModelFinished | None) -> None:
-        if finished is None and not self._written_bytes:
+        if finished is None and not self._written_bytes and not self._left:
             return  # nothing was written: a provider that is down charges nothing
         tokens = finished.tokens if finished else None
         estimated = tokens is None
         if tokens is None:
-            tokens = TokenCount(self._prompt_tokens, estimate_of_bytes(self._written_bytes))
+            written = estimate_of_bytes(self._written_bytes) if self._written_bytes else 0
+            tokens = TokenCount(self._prompt_tokens, written)
         info = self._endpoint.info
-        model = finished.model if finished else info.model
         cost = cost_micros(self._endpoint.prices, tokens)
-        self._budget.used(CallUsage(info.provider, model, tokens, cost, estimated))
+        # By the name that was asked for: what an answer calls its model may differ from call to call.
+        self._budget.used(CallUsage(info.provider, info.model, tokens, cost, estimated))

@@ -1,16 +1,21 @@
 """A choice of models as one model."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from providers.base import Delta, ModelInfo, ModelRequest
 from providers.pool.admission import Admitted
 from providers.pool.choice import ModelChoice
+from providers.pool.needs import Needs
 from providers.pool.pool import ModelPool
 from providers.pool.run_budget import RunBudget
 
 
 class PooledModel:
-    """What one run calls: `admitted` goes to its first call, `budget` to all. `info`: of the first choice."""
+    """What one run calls: `admitted` goes to its first call, `budget` to all, `needs` bound the choice.
+
+    `info` is that of the first choice; it has images only if every model does that may be called.
+    """
 
     def __init__(
         self,
@@ -19,15 +24,18 @@ class PooledModel:
         *,
         admitted: Admitted | None = None,
         budget: RunBudget | None = None,
+        needs: Needs = Needs(),  # noqa: B008  # frozen
     ) -> None:
         self._pool = pool
         self._wanted = wanted
         self._admitted = admitted
         self._budget = budget
+        self._needs = needs
 
     @property
     def info(self) -> ModelInfo:
-        return self._pool.info(self._wanted)
+        first, *others = self._pool.infos(self._wanted, self._needs)
+        return replace(first, images=first.images and all(info.images for info in others))
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """As `ModelPool.stream`."""

@@ -119,13 +119,13 @@ class ModelPool:
         for gate in {id(gate): gate for gate in shared}.values():
             gate.set_share(replicas)
 
-    def info(self, wanted: ModelChoice) -> ModelInfo:
-        """The first choice.
+    def infos(self, wanted: ModelChoice, needs: Needs = _ANYTHING) -> tuple[ModelInfo, ...]:
+        """The models that may be called, the first choice first.
 
         Raises:
-            InvalidRequestError: A model or a class of that name does not exist.
+            InvalidRequestError: No such model exists, or none that meets the needs.
         """
-        return self._table.chosen(wanted)[0].endpoint.info
+        return tuple(candidate.endpoint.info for candidate in self._table.fitting(wanted, needs))
 
     def admit(
         self, wanted: ModelChoice, expected_tokens: int = _USUAL_OUTPUT_TOKENS, needs: Needs = _ANYTHING
@@ -146,10 +146,10 @@ class ModelPool:
             refusals.append(answer)
         return summed_up(refusals)
 
-    def serves(self, admitted: Admitted, wanted: ModelChoice) -> bool:
+    def serves(self, admitted: Admitted, wanted: ModelChoice, needs: Needs = _ANYTHING) -> bool:
         """Whether a permit could be used for this choice as well."""
         try:
-            return any(c.gate is admitted.candidate.gate for c in self._table.chosen(wanted))
+            return any(c.gate is admitted.candidate.gate for c in self._table.fitting(wanted, needs))
         except InvalidRequestError:
             return False
 

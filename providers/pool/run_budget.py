@@ -4,6 +4,7 @@ import asyncio
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from providers.base import ModelFinished, ModelInfo, ModelRequest, TokenCount
 from providers.file.entries import Prices
@@ -18,6 +19,7 @@ class Limit(StrEnum):
     OUTPUT_TOKENS = "max_output_tokens"
     TOTAL_TOKENS = "max_total_tokens"
     STEPS = "max_steps"
+    TOOL_CALLS = "max_tool_calls"
     COST = "max_cost_micros"
     REPEATED_CHUNKS = "repeated_chunks"
 
@@ -45,8 +47,21 @@ class RunCaps:
     max_output_tokens: int | None = None
     max_total_tokens: int | None = None
     max_steps: int | None = None
+    max_tool_calls: int | None = None
     max_cost_micros: int | None = None
     max_repeated_chunks: int = 100
+
+    def lowered(self, wish: "RunCaps") -> "RunCaps":
+        """The lower of both, each cap for itself. How often a piece may be repeated is no wish."""
+        return RunCaps(
+            max_seconds=_lower(self.max_seconds, wish.max_seconds),
+            max_output_tokens=_lower(self.max_output_tokens, wish.max_output_tokens),
+            max_total_tokens=_lower(self.max_total_tokens, wish.max_total_tokens),
+            max_steps=_lower(self.max_steps, wish.max_steps),
+            max_tool_calls=_lower(self.max_tool_calls, wish.max_tool_calls),
+            max_cost_micros=_lower(self.max_cost_micros, wish.max_cost_micros),
+            max_repeated_chunks=self.max_repeated_chunks,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +72,26 @@ class Spent:
     input_tokens: int = 0
     output_tokens: int = 0
     steps: int = 0
+    tool_calls: int = 0
     cost_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
-    """What one call used. `estimated`: the provider did not say."""
+    """What one call used. `model` is the one that was asked for; `estimated`: the provider did not say."""
 
     provider: str
     model: str
     tokens: TokenCount
     cost_micros: int
     estimated: bool
+
+
+_Cap = TypeVar("_Cap", int, float)
+
+
+def _lower(one: _Cap | None, other: _Cap | None) -> _Cap | None:
+    return min((cap for cap in (one, other) if cap is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +157,9 @@ class RunBudget:
             LimitReachedError: Nothing is left for an answer.
         """
         allowed = self._allowance(prompt_tokens, prices)
+        if allowed.output_tokens >= info.context_tokens - prompt_tokens > 0:
+            # No answer reaches it, and vendors refuse to be asked for more than a model writes.
+            allowed = Allowance()
         if allowed.limit is not None and allowed.output_tokens < 1:
             raise LimitReachedError(allowed.limit)
         wishes = [n for n in (request.max_output_tokens, info.max_output_tokens) if n is not None]
@@ -152,6 +178,17 @@ class RunBudget:
             steps=spent.steps + 1,
             cost_micros=spent.cost_micros + usage.cost_micros,
         )
+
+    def tool_wanted(self) -> None:
+        """A tool is about to be called: asked before each call, which counts from then on.
+
+        Raises:
+            LimitReachedError: It may not be.
+        """
+        most, made = self._caps.max_tool_calls, self._spent.tool_calls
+        if most is not None and made >= most:
+            raise LimitReachedError(Limit.TOOL_CALLS)
+        self._spent = replace(self._spent, tool_calls=made + 1)
 
     def _allowance(self, prompt_tokens: int, prices: Prices) -> Allowance:
         caps, spent = self._caps, self._spent

@@ -161,4 +161,6 @@ def _claimed(row: asyncpg.Record) -> ClaimedRun:
         tries=row["tries"],
         deferrals=row["deferrals"],
         losses=row["losses"],
+        usage=unattended.usage_of(row),
+        running_seconds=row["running_seconds"],
     )

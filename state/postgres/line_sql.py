@@ -76,7 +76,7 @@ UPDATE runs SET
     start_time = coalesce(start_time, now())
 FROM next WHERE runs.run_id = next.run_id
 RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request, survives, wants,
-    tries, deferrals, losses, last_sequence(runs.run_id) AS last_sequence
+    tries, deferrals, losses, usage, running_seconds, last_sequence(runs.run_id) AS last_sequence
 """  # noqa: S608 - a constant
 
 # The distinct values, each found through the index: the line may be long.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PostgresRetention:
-    """Implements `state.ports.RetentionStore`, on a database of its own: callers need not wait for it.
+    """Implements `orchestrator.retention.RetentionStore`, on a database of its own: nobody need wait for it.
 
     A batch looks at `batch_runs` runs and deletes up to `batch_rows` rows of a table.
     """
@@ -54,6 +54,22 @@ class PostgresRetention:
             (row,) = await connection.fetch(sql.DELETE_RUNS, seconds, self._batch_runs)
             runs, events = _extent(row), Extent(row["event_rows"], row["event_bytes"])
             return Deleted({"runs": runs, "run_events": events}, runs.rows == self._batch_runs)
+
+    async def delete_request_keys(self, seconds: float) -> Deleted | None:
+        return await self._delete("request_keys", sql.DELETE_REQUEST_KEYS, seconds)
+
+    async def delete_outbox(self, seconds: float) -> Deleted | None:
+        return await self._delete("outbox", sql.DELETE_OUTBOX, seconds)
+
+    async def delete_usage(self, seconds: float) -> Deleted | None:
+        return await self._delete("usage_sums", sql.DELETE_USAGE, seconds)
+
+    async def _delete(self, table: str, statement: str, seconds: float) -> Deleted | None:
+        async with self._turn() as connection:
+            if connection is None:
+                return None
+            (row,) = await connection.fetch(statement, seconds, self._batch_rows)
+            return Deleted({table: _extent(row)}, row["rows"] == self._batch_rows)
 
     async def _prune_threads(
         self, connection: "Connection", runs: Sequence[asyncpg.Record], idle_seconds: float

@@ -146,3 +146,37 @@ SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes,
     (SELECT coalesce(sum(bytes), 0)::bigint FROM events) AS event_bytes
 FROM gone
 """
+
+DELETE_USAGE = """
+WITH gone AS (
+    DELETE FROM usage_sums WHERE sum_id = ANY (ARRAY(
+        SELECT sum_id FROM usage_sums WHERE since < now() - make_interval(secs => $1) ORDER BY since LIMIT $2
+    ))
+    RETURNING pg_column_size(usage_sums.*) AS bytes
+)
+SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM gone
+"""
+
+DELETE_REQUEST_KEYS = """
+WITH old AS (
+    SELECT owner, method, request_id FROM request_keys
+    WHERE create_time < now() - make_interval(secs => $1) ORDER BY create_time LIMIT $2
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM request_keys k USING old
+    WHERE k.owner = old.owner AND k.method = old.method AND k.request_id = old.request_id
+    RETURNING pg_column_size(k.digest) + pg_column_size(k.request_id) AS bytes
+)
+SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM gone
+"""
+
+DELETE_OUTBOX = """
+WITH old AS (
+    SELECT event_id FROM outbox
+    WHERE create_time < now() - make_interval(secs => $1) ORDER BY create_time LIMIT $2
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM outbox o USING old WHERE o.event_id = old.event_id RETURNING pg_column_size(o.data) AS bytes
+)
+SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM gone
+"""

@@ -36,6 +36,7 @@ from state.postgres.database import Database
 from state.postgres.fence import fence_arguments, lost, parse_run_id
 from state.postgres.patience import Patience
 from state.threads import thread_id
+from state.usage import Usage
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -81,21 +82,22 @@ class PostgresRunStore:
         )
         return head
 
-    async def requeue(self, attempt: Attempt) -> None:
+    async def requeue(self, attempt: Attempt, usage: Usage | None = None) -> None:
         async with self._database.connection() as connection:
-            done = await connection.fetchval(sql.REQUEUE, *fence_arguments(attempt))
+            done = await connection.fetchval(sql.REQUEUE, *fence_arguments(attempt), _json(usage))
         if done is None:
             raise lost(attempt)
 
-    async def defer(self, attempt: Attempt, seconds: float) -> None:
-        await self._put_back(sql.DEFER, attempt, seconds)
+    async def defer(self, attempt: Attempt, seconds: float, usage: Usage | None = None) -> None:
+        await self._put_back(sql.DEFER, attempt, seconds, usage)
 
-    async def retry(self, attempt: Attempt, seconds: float) -> None:
-        await self._put_back(sql.RETRY, attempt, seconds)
+    async def retry(self, attempt: Attempt, seconds: float, usage: Usage | None = None) -> None:
+        await self._put_back(sql.RETRY, attempt, seconds, usage)
 
-    async def _put_back(self, statement: str, attempt: Attempt, seconds: float) -> None:
+    async def _put_back(self, statement: str, attempt: Attempt, seconds: float, usage: Usage | None) -> None:
         async with self._database.connection() as connection:
-            if await connection.fetchval(statement, *fence_arguments(attempt), seconds) is None:
+            arguments = (*fence_arguments(attempt), seconds, _json(usage))
+            if await connection.fetchval(statement, *arguments) is None:
                 row = await connection.fetchrow(sql.STANDS, *fence_arguments(attempt))
                 raise _lost_or_cancelled(row, attempt)
 
@@ -116,7 +118,7 @@ class PostgresRunStore:
                 outcome.finish_reason,
                 outcome.error_reason,
                 outcome.result,
-                orjson.dumps(asdict(outcome.usage)).decode(),
+                _json(outcome.usage),
                 last[-1].sequence,
             )
             if done is None:
@@ -174,6 +176,10 @@ async def _explain(connection: "Connection", attempt: Attempt, outcome: RunOutco
     ours = (outcome.state, last.sequence, last.payload)
     if row is None or (row["state"], row["last_sequence"], row["last"]) != ours:
         raise _lost_or_cancelled(row, attempt)
+
+
+def _json(usage: Usage | None) -> str | None:
+    return None if usage is None else orjson.dumps(asdict(usage)).decode()
 
 
 def _lost_or_cancelled(row: asyncpg.Record | None, attempt: Attempt) -> OrchestratorError:

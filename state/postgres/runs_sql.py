@@ -52,7 +52,8 @@ RETURNING runs.run_id, pg_notify('run_events', left(runs.run_id::text, 8))
 REQUEUE = f"""
 WITH {FENCE}
 UPDATE runs SET
-    state = 'queued', replica_id = NULL, wait_until = NULL, tries = tries - 1, update_time = now()
+    state = 'queued', replica_id = NULL, wait_until = NULL, tries = tries - 1, update_time = now(),
+    usage = coalesce($4::jsonb, runs.usage)
 FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
 RETURNING runs.run_id, pg_notify('run_queued', '')
 """  # noqa: S608 - a constant
@@ -62,7 +63,7 @@ DEFER = f"""
 WITH {FENCE}
 UPDATE runs SET
     state = 'queued', deferrals = deferrals + 1, tries = tries - 1, update_time = now(),
-    not_before = now() + make_interval(secs => $4),
+    not_before = now() + make_interval(secs => $4), usage = coalesce($5::jsonb, runs.usage),
     replica_id = CASE WHEN survives THEN NULL ELSE replica_id END,
     wait_until = CASE WHEN kind = 'chat' THEN wait_until END
 FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
@@ -73,7 +74,7 @@ RETRY = f"""
 WITH {FENCE}
 UPDATE runs SET
     state = 'queued', replica_id = NULL, wait_until = NULL, update_time = now(),
-    not_before = now() + make_interval(secs => $4)
+    not_before = now() + make_interval(secs => $4), usage = coalesce($5::jsonb, runs.usage)
 FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
 RETURNING runs.run_id
 """  # noqa: S608 - a constant

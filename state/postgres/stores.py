@@ -21,6 +21,7 @@ from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
 from state.postgres.storage import PostgresStorage
 from state.postgres.tasks import PostgresTasks
+from state.postgres.usage import PostgresUsage
 
 _REPORT_SECONDS = 3600.0
 """A report reads whole tables, and whoever asked for it can stop it."""
@@ -71,6 +72,7 @@ class PostgresStores:
         self.keys = PostgresRequestKeys(self.database)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self.retention = PostgresRetention(retention)
+        self.usage = PostgresUsage(self.database)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

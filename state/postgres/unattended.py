@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from state.models import ConversationId, Owner, Record, RunId, RunKind, RunOutcome, RunState, UnattendedRun
+from state.usage import Usage
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 # append may have been under way until then.
 LOCKED = """
 WITH locked AS ({})
-SELECT run_id, owner, kind, agent_name, conversation_id, state, survives, wants, losses,
+SELECT run_id, owner, kind, agent_name, conversation_id, state, survives, wants, losses, usage,
     last_sequence(run_id) AS last_sequence
 FROM locked
 """
@@ -52,7 +54,13 @@ def unattended(row: asyncpg.Record) -> UnattendedRun:
         last_sequence=row["last_sequence"],
         wants=row["wants"],
         losses=row["losses"],
+        usage=usage_of(row),
     )
+
+
+def usage_of(row: asyncpg.Record) -> Usage:
+    """What the attempts of a run have used that handed it back."""
+    return Usage.parsed(None if row["usage"] is None else orjson.loads(row["usage"]))
 
 
 async def requeue(connection: "Connection", run: UnattendedRun, ours: UUID) -> None:

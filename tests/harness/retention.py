@@ -16,7 +16,15 @@ from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.service import Service, running_service
 
 HOUR = 3600.0
-TABLES = ("checkpoints", "checkpoint_writes", "checkpoint_blobs", "run_events", "runs")
+TABLES = (
+    "checkpoints",
+    "checkpoint_writes",
+    "checkpoint_blobs",
+    "run_events",
+    "runs",
+    "outbox",
+    "request_keys",
+)
 
 
 @asynccontextmanager
@@ -37,6 +45,9 @@ async def age(dsn: str, hours: float, where: str = "true") -> None:
             f" end_time = end_time - make_interval(secs => $1) WHERE {where}",
             hours * HOUR,
         )
+        for table in ("outbox", "request_keys"):
+            older = f"UPDATE {table} SET create_time = create_time - make_interval(secs => $1)"  # noqa: S608
+            await connection.execute(older, hours * HOUR)
 
 
 async def value(dsn: str, statement: str) -> Any:
@@ -72,7 +83,7 @@ async def retention_store(dsn: str, **batch: int) -> AsyncIterator[PostgresReten
 
 
 async def delete_old(
-    dsn: str, *, idle: float = 1e6, events: float = 1e6, runs: float = 1e6, **batch: int
+    dsn: str, *, idle: float = 1e6, events: float = 1e6, runs: float = 1e6, usage: float = 1e6, **batch: int
 ) -> None:
     """One pass; ages in hours, by default so high that nothing is old."""
     async with retention_store(dsn, **batch) as store:
@@ -81,6 +92,7 @@ async def delete_old(
             checkpoints_idle_seconds=idle * HOUR,
             events_seconds=events * HOUR,
             runs_seconds=runs * HOUR,
+            usage_seconds=usage * HOUR,
         )
         await Retention(store, times).delete_old()
 

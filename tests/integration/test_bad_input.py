@@ -82,11 +82,8 @@ async def test_every_bad_field_is_named_at_once(service: Service) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"request_id": "r1"},
-        {"limits": pb.RunLimits(max_steps=1)},
         {"allowed_tools": ["none"]},
-        {"attachments": [pb.Attachment(name="a")]},
-        {"run_options": pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_START_TASK)},
+        {"attachments": [pb.Attachment(document_id="d1")]},
     ],
 )
 async def test_what_this_release_cannot_do_is_refused_and_never_ignored(

@@ -86,13 +86,15 @@ def messages(output: str) -> list[dict[str, object]]:
 
 async def test_the_readmes_first_calls_answer(process: OrchestratorProcess) -> None:
     commands = grpcurl_commands()
-    health, chat, mistake = [await readme_command(process, command) for command in commands]
+    health, chat, mistake, task, tasks = [await readme_command(process, command) for command in commands]
     assert messages(health)[0]["status"] == "healthy"
     chunks = messages(chat)
     assert len([chunk for chunk in chunks if chunk["type"] == "content"]) > 5
     assert chunks[-1]["type"] == "complete"
     assert "Code: InvalidArgument" in mistake
     assert "query: is required" in mistake
+    assert messages(task)[0]["state"] in ("TASK_STATE_RUNNING", "TASK_STATE_QUEUED")
+    assert f'"task_id": "{messages(task)[0]["task_id"]}"' in tasks
 
 
 @pytest.mark.parametrize(

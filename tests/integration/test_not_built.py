@@ -14,6 +14,7 @@ BUILT = {
     "ListCheckpoints",
     "DeleteConversation",
     "GetProviderStatus",
+    "GetUsage",
     "StartTask",
     "GetTaskStatus",
     "WatchTask",

@@ -45,6 +45,8 @@ INSERT INTO checkpoint_blobs (thread_id, channel, version, type, blob, owner)
 SELECT thread_id, 'said', checkpoint_id, 'msgpack', 'x', 'ann' FROM checkpoints;
 INSERT INTO checkpoint_writes (thread_id, checkpoint_id, task_id, idx, channel, blob, owner)
 SELECT thread_id, checkpoint_id, 'task', 0, 'said', 'x', 'ann' FROM checkpoints;
+INSERT INTO usage_sums (owner, since, agent_name, provider, model, currency)
+SELECT 'ann', now() - n * interval '15 minutes', 'chat', 'p', 'm', 'USD' FROM generate_series(1, 20000) AS n;
 """
 
 THREADS = (["t7", "t8"], ["ann", "ann"], ["c7", "c8"], 60.0)
@@ -57,6 +59,7 @@ STATEMENTS: tuple[tuple[str, tuple[object, ...]], ...] = (
     (sql.FORGET_PARENTS, THREADS),
     (sql.DELETE_EVENTS, (HOUR, 100, 1000)),
     (sql.DELETE_RUNS, (HOUR, 100)),
+    (sql.DELETE_USAGE, (HOUR, 1000)),
 )
 
 
@@ -148,7 +151,7 @@ async def test_the_job_outlives_a_cut_of_its_database(service: Service) -> None:
         Database(proxy.dsn, schema="orchestrator", pool_size=1, statement_seconds=2.0) as database,
     ):
         store = WatchedStore(database)
-        async with Retention(store, RetentionTimes(0.02, 60.0, 60.0, 1e6)):
+        async with Retention(store, RetentionTimes(0.02, 60.0, 60.0, 1e6, 1e6)):
             await store.until("done")
             await proxy.cut()
             await store.until("failed")
@@ -174,7 +177,7 @@ async def test_a_statement_that_fails_in_any_way_ends_no_process(
         )
     async with Database(service.dsn, schema="orchestrator", pool_size=1) as database:
         store = WatchedStore(database)
-        async with Retention(store, RetentionTimes(HOUR, 60.0, 60.0, 60.0), retry_seconds=0.02):
+        async with Retention(store, RetentionTimes(HOUR, 60.0, 60.0, 60.0, 60.0), retry_seconds=0.02):
             await store.until("failed")
             await store.until("failed")
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
@@ -191,7 +194,7 @@ class DyingStore(PostgresRetention):
 async def test_a_job_that_dies_is_named_and_ends_the_process(dsn: str) -> None:
     async with (
         Database(dsn, schema="orchestrator", pool_size=1) as database,
-        Retention(DyingStore(database), RetentionTimes(1.0, 60.0, 60.0, 60.0)) as job,
+        Retention(DyingStore(database), RetentionTimes(1.0, 60.0, 60.0, 60.0, 60.0)) as job,
     ):
         with pytest.raises(PartDiedError, match="retention has ended"):
             await asyncio.wait_for(until_stopped(asyncio.Event(), {"retention": job.died}), 5)
@@ -209,9 +212,12 @@ async def test_a_pass_tells_rows_and_bytes_of_each_table_in_one_line(
     first, second = passes.deleted[:2]
     assert {table: extent["rows"] for table, extent in first.items()} == {
         **{table: before[table] for table in ("runs", "run_events", "checkpoint_blobs")},
+        "usage_sums": 0,
         "checkpoints": before["checkpoints"] - 3,
         "checkpoint_writes": before["checkpoint_writes"],
         "checkpoint_blobs": before["checkpoint_blobs"] - (await counts(dsn))["checkpoint_blobs"],
+        "outbox": 0,
+        "request_keys": 0,
     }
     assert all(extent["bytes"] > 0 for extent in first.values() if extent["rows"])
     assert all(extent["rows"] == 0 for extent in second.values())

@@ -27,6 +27,7 @@ from state.models import (
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from state.postgres.runs import PostgresRunStore
+from state.postgres.unattended import LOCKED
 from state.threads import thread_id
 from tests.harness.runs import ANN, CANCELLED, REPLICA, SUCCEEDED, last, new_run, records
 
@@ -40,6 +41,16 @@ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '
 async def database(dsn: str) -> AsyncIterator[Database]:
     async with Database(dsn, schema="orchestrator", pool_size=4) as database:
         yield database
+
+
+async def until_it_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Return when somebody waits for a lock in this database."""
+    waiting = WAITS.partition(" AND query")[0]
+    async with asyncio.timeout(5):
+        while True:
+            if await connection.fetchval(waiting):
+                return
+            await asyncio.sleep(0.01)
 
 
 async def stored(database: Database, attempt: Attempt) -> Run:
@@ -74,6 +85,33 @@ async def test_a_terminal_state_never_changes(database: Database, first: RunOutc
         with pytest.raises(LostAttemptError):
             await runs.finish(attempt, outcome, last(2))
     assert (await stored(database, attempt)).state is first.state
+
+
+async def test_an_end_that_somebody_else_wrote_is_not_taken_for_ones_own(database: Database) -> None:
+    """As a reaper does while the worker sleeps: in the same state, at the same sequence."""
+    runs, failed = PostgresRunStore(database, REPLICA), RunOutcome(RunState.FAILED, error_reason="INTERNAL")
+    attempt = await runs.begin(new_run(), [])
+    await runs.finish(attempt, failed, [Record(1, b"its process has died", terminal=True)])
+    with pytest.raises(LostAttemptError):
+        await runs.finish(attempt, failed, [Record(1, b"its model has failed", terminal=True)])
+    await runs.finish(attempt, failed, [Record(1, b"its process has died", terminal=True)])
+
+
+async def test_where_a_log_ends_is_looked_up_once_its_run_is_locked(database: Database, dsn: str) -> None:
+    attempt = await PostgresRunStore(database, REPLICA).begin(new_run(), records(1))
+    run_id = UUID(attempt.run_id)
+    locking = LOCKED.format("SELECT * FROM runs WHERE run_id = $1 FOR UPDATE")
+    writer = await asyncpg.connect(dsn, server_settings={"search_path": "orchestrator"})
+    async with database.connection() as connection:
+        async with writer.transaction():
+            await writer.execute("SELECT FROM runs WHERE run_id = $1 FOR SHARE", run_id)
+            await writer.execute("INSERT INTO run_events VALUES ($1, 2, 'ann', '')", run_id)
+            locked = asyncio.create_task(connection.fetchrow(locking, run_id))
+            await until_it_waits(writer)
+        row = await locked
+    await writer.close()
+    assert row is not None
+    assert row["last_sequence"] == 2
 
 
 def never(run: UnattendedRun) -> tuple[RunOutcome, Record]:

@@ -205,12 +205,13 @@ async def test_the_window_gathers_text_for_as_long_as_its_setting(
         ("checkpoints_idle_seconds", "checkpoints"),
         ("events_seconds", "run_events"),
         ("runs_seconds", "runs"),
+        ("outbox_seconds", "outbox"),
     ],
 )
 async def test_what_is_old_is_deleted_after_as_long_as_its_setting(
     dsn: str, provider: ScriptedProvider, name: str, table: str
 ) -> None:
-    names = ("checkpoints_idle_seconds", "events_seconds", "runs_seconds")
+    names = ("checkpoints_idle_seconds", "events_seconds", "runs_seconds", "outbox_seconds")
     async with running_service(dsn, provider) as service:
         for _ in range(2):
             await service.chat(conversation_id="c1")

@@ -68,6 +68,9 @@ TESTS: Mapping[str, str] = {
     f"{PREFIX}FILE": f"{SERVICE}::test_a_file_that_cannot_be_used_is_a_line_and_no_start",
     f"{PREFIX}RELOAD_SECONDS": f"{SERVICE}::test_a_changed_file_is_looked_at_as_often_as_its_setting",
     f"{PREFIX}RETRY_SHARE": f"{SERVICE}::test_no_call_is_made_again_where_the_setting_allows_none",
+    f"{PREFIX}IMAGES": (
+        "tests/integration/usage/test_settings.py::test_the_one_model_sees_images_where_its_setting_says_so"
+    ),
     f"{PREFIX}MAX_CONCURRENCY": (
         f"{SETTINGS}::test_the_model_without_a_file_is_called_as_often_at_once_as_its_setting"
     ),

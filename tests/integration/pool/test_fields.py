@@ -7,6 +7,8 @@ import pytest
 from providers.base import ChatModel, JsonSchema, ModelRequest, ToolSpec
 from providers.file.endpoints import Endpoint
 from providers.file.reading import ProviderFileError
+from providers.gate.base import Saturated, Unavailable
+from providers.gate.factory import gate_of
 from providers.pool.choice import ClassChoice, PinnedChoice
 from providers.pool.run_budget import RunBudget
 from state.errors import (
@@ -134,13 +136,14 @@ async def test_max_concurrency_reaches_the_gate(
 
 @pytest.mark.parametrize(("least", "left"), [(1, 5), (8, 8)])
 async def test_min_concurrency_is_as_far_as_the_limit_falls(
-    make_pool: MakePool, first: ScriptedProvider, least: int, left: int
+    make_pool: MakePool, least: int, left: int
 ) -> None:
-    first.enqueue(Script(status=429))
     text = provider_says(f"limits = {{ max_concurrency = 10, min_concurrency = {least} }}")
-    pool = make_pool(text)
-    assert isinstance((await read(pool.pool.stream(ONE, QUESTION))).error, ProviderSaturatedError)
-    assert [one.concurrency_limit for one in pool.pool.status().providers] == [left]
+    gate = gate_of(make_pool(text).pool.candidates[0].endpoint)
+    permit = gate.admit()
+    assert not isinstance(permit, Saturated | Unavailable)
+    permit.failed(ProviderSaturatedError("full"))
+    assert gate.snapshot().concurrency_limit == left
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from protos import orchestrator_pb2 as pb
+from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.harness.narrow import answering, narrow, said
@@ -90,8 +91,12 @@ async def test_a_cancelled_task_has_ended_when_the_call_returns(small: Service, 
     first = await answering(small) if place == "line" else None
     small.provider.default = Script(tokens=("one", " two"), hold_after=1)
     task = await start(small)
+    if place == "provider":
+        await (await small.provider.call(1)).sent(1)
     response = await small.stub.CancelTask(pb.CancelTaskRequest(user_id="ann", task_id=task.task_id))
     assert response.task.state == pb.TASK_STATE_CANCELLED
+    if place == "provider":
+        assert await (await small.provider.call(1)).ended() is Outcome.CLIENT_GONE
     assert (response.task.status, response.task.error.reason) == ("failed", "CANCELLED")
     assert response.task.finish_reason == pb.FINISH_REASON_CANCELLED
     again = await small.stub.CancelTask(pb.CancelTaskRequest(user_id="ann", task_id=task.task_id))

@@ -43,5 +43,9 @@ async def test_what_its_features_promise_is_so(service: Service) -> None:
         "on_saturated_start_task",
         "tasks",
         "request_id",
+        "run_limits",
+        "usage",
+        "daily_budgets",
+        "image_attachments",
     ]
     assert all(chunk.WhichOneof("payload") for chunk in await service.chat())

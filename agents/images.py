@@ -1,0 +1,74 @@
+"""The images of a conversation: each once, as plain data, and how messages show them to a model."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+from agents.turn import AttachedImage
+from state.models import Image, Message, Role
+
+KEPT_BYTES = 12 << 20
+"""So much of a conversation's images is kept, the newest; every turn reads them all."""
+
+
+class StoredImage(TypedDict):
+    """An image as a checkpoint keeps it."""
+
+    mime_type: str
+    data: bytes
+
+
+class ImageOf(TypedDict):
+    """An image of one message: `digest` finds it among the stored ones, if it is still kept."""
+
+    digest: str
+    name: str
+
+
+class StoredMessage(TypedDict):
+    """A message as a checkpoint keeps it: plain data."""
+
+    role: Role
+    content: str
+    images: NotRequired[list[ImageOf]]
+
+
+def attached(images: Iterable[AttachedImage]) -> tuple[list[ImageOf], dict[str, StoredImage]]:
+    """What a message says of its images, and the images themselves by digest."""
+    named: list[ImageOf] = []
+    stored: dict[str, StoredImage] = {}
+    for one in images:
+        image = one.image
+        digest = hashlib.sha256(image.mime_type.encode() + b"\0" + image.data).hexdigest()
+        named.append(ImageOf(digest=digest, name=one.name))
+        stored[digest] = StoredImage(mime_type=image.mime_type, data=image.data)
+    return named, stored
+
+
+def kept(messages: Sequence[StoredMessage], stored: Mapping[str, StoredImage]) -> dict[str, StoredImage]:
+    """Those of the newest messages, as far as they have room; of the last message all."""
+    found: dict[str, StoredImage] = {}
+    left = KEPT_BYTES
+    for message in reversed(messages):
+        for one in message.get("images", ()):
+            if (image := stored.get(one["digest"])) is None or one["digest"] in found:
+                continue
+            left -= len(image["data"])
+            if left < 0 and message is not messages[-1]:
+                return found
+            found[one["digest"]] = image
+    return found
+
+
+def shown(message: StoredMessage, stored: Mapping[str, StoredImage], *, seen: bool) -> Message:
+    """A message for a model that sees images, or for one that is told of them."""
+    content, images = message["content"], list[Image]()
+    for one in message.get("images", ()):
+        label = one["name"] or "an image"
+        if seen and (image := stored.get(one["digest"])) is not None:
+            images.append(Image(image["mime_type"], image["data"]))
+            if one["name"]:
+                content += f"\n\n[attached: {label}]"
+        else:
+            content += f"\n\n[{label} was attached, which you cannot see]"
+    return Message(message["role"], content, tuple(images))
