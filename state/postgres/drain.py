@@ -17,8 +17,6 @@ from state.tasks import SpooledTask
 if TYPE_CHECKING:
     from state.postgres.database import Connection
 
-_IS_THERE = "SELECT EXISTS (SELECT FROM runs WHERE run_id = $1)"
-
 # How long it has waited is all that is taken from another clock. The tasks of a conversation are done in the
 # order of `create_time`, which two transactions a millisecond apart could turn round.
 _SINCE = """
@@ -69,8 +67,6 @@ class PostgresDrain:
     async def _once(self, task: SpooledTask) -> AsyncIterator["Connection"]:
         try:
             async with self._database.connection() as connection, connection.transaction():
-                if await connection.fetchval(_IS_THERE, UUID(task.run.run_id)):
-                    raise _AlreadyThereError
                 yield connection
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "runs_pkey":

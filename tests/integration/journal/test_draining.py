@@ -23,7 +23,9 @@ from tests.integration.tasks.asking import ended, start, status
 SLOW = """
 CREATE FUNCTION orchestrator.slow() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
-CREATE TRIGGER slow AFTER INSERT ON orchestrator.runs FOR EACH STATEMENT EXECUTE FUNCTION orchestrator.slow();
+-- Deferred: it is the commit that takes long, and nothing stops it once it has begun.
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON orchestrator.runs
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orchestrator.slow();
 """
 ASLEEP = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 RUNS = "SELECT run_id, state, create_time FROM orchestrator.runs ORDER BY create_time"
@@ -46,12 +48,15 @@ async def test_tasks_are_drained_oldest_first_and_each_is_done_once(outage: Outa
 
 async def test_nobody_overtakes_what_waits_in_the_journal_of_the_same_user(outage: Outage) -> None:
     await outage.proxy.cut()
-    first = [await outage.start(f"{n}", conversation_id="c1") for n in range(8)]
+    first = [await outage.start(f"{n}", conversation_id="c1") for n in range(4)]
+    await outage.rows(SLOW)
     await outage.proxy.restore()
-    second = [await outage.start(f"{n}", conversation_id="c1") for n in range(8, 10)]
+    await _asleep(outage)
+    second = [await outage.start(f"{n}", conversation_id="c1") for n in range(4, 6)]
     for task in (*first, *second):
         await ended(outage.service, task.task_id)
-    assert said(outage.service.provider) == [f"{n}" for n in range(10)]
+    assert [row["run_id"].hex for row in await outage.rows(RUNS)] == [t.task_id for t in (*first, *second)]
+    assert said(outage.service.provider) == [f"{n}" for n in range(6)]
 
 
 async def test_a_spooled_task_has_a_log_as_any(outage: Outage) -> None:
@@ -87,15 +92,18 @@ async def test_the_loser_of_a_request_id_ends_as_rejected_and_names_the_winner(
         )
         assert lost.error.metadata["run_id"] == winner.task_id
         assert lost.last_sequence == 2
+        accepted, begun = (task.create_time.ToNanoseconds() for task in (lost, winner))
+        assert accepted < begun
         assert (await ended(elsewhere, winner.task_id)).state == pb.TASK_STATE_SUCCEEDED
         again = await outage.start(query, request_id="r1")
         assert (again.task_id, again.deduplicated) == (winner.task_id, True)
     assert said(provider) == [query]
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["committed at once", "committed while it is drained"])
 @pytest.mark.parametrize("place", ["provider", "line"])
 async def test_a_task_whose_commit_nobody_heard_of_is_not_begun_again(
-    dsn: str, provider: ScriptedProvider, folder: Path, place: str
+    dsn: str, provider: ScriptedProvider, folder: Path, place: str, late: bool
 ) -> None:
     """Its row is being committed when the connection breaks: the journal takes it as well."""
     async with journalled(dsn, provider, folder, calls=1) as outage:
@@ -106,6 +114,8 @@ async def test_a_task_whose_commit_nobody_heard_of_is_not_begun_again(
         await outage.proxy.cut()
         task = await starting
         assert task.metadata["spooled"] == "true"
+        if not late:
+            await _written(outage, task.task_id)
         await outage.proxy.restore()
         if running is not None:
             provider.release()
@@ -179,6 +189,13 @@ async def test_a_database_that_is_away_is_tried_as_often_as_the_setting_says(
         await asyncio.sleep(1.0)
         drained = len(await outage.rows(RUNS))
     assert drained == (1 if seconds < 1 else 0)
+
+
+async def _written(outage: Outage, task_id: str) -> None:
+    """Return when the task's run is committed."""
+    async with asyncio.timeout(5):
+        while task_id not in [row["run_id"].hex for row in await outage.rows(RUNS)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def _asleep(outage: Outage) -> None:
