@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -64,6 +65,7 @@ class Replica:
         self._worker = worker
         self._counted = counted
         self._alive = 1
+        self._looked_for: dict[RunId, float] = {}
         self._steps = (
             _Repeated("beat of the replica", times.beat_seconds, self._beat),
             _Repeated("reaper", times.reap_seconds, self._reap),
@@ -102,9 +104,18 @@ class Replica:
     async def _reap(self) -> None:
         unborn, seconds = set(self._worker.unborn), self._times.lease_seconds
         reaped = await self._leases.reap(seconds, self._worker.executing, unborn, self._end)
-        self._worker.unborn.difference_update(unborn)
+        self._forget_unborn(unborn)
         if reaped:
             logger.warning("runs of dead replicas settled", extra={"runs": reaped})
+
+    def _forget_unborn(self, looked_for: Collection[RunId]) -> None:
+        """After a lease of looking: at the first look a commit may still be under way."""
+        now = monotonic()
+        for run_id in looked_for:
+            if now - self._looked_for.setdefault(run_id, now) > self._times.lease_seconds:
+                self._worker.unborn.discard(run_id)
+        for run_id in self._looked_for.keys() - self._worker.unborn:
+            del self._looked_for[run_id]
 
     async def _cancel(self) -> None:
         """Should nobody have told us: a notification is lost with its connection."""

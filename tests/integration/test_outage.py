@@ -198,3 +198,41 @@ async def _execute(dsn: str, statement: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute(statement)
     await connection.close()
+
+
+SLOW_COMMIT = """
+CREATE FUNCTION orchestrator.slow() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$;
+-- Deferred: it is the commit that takes long, and nothing stops it once it has begun.
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON orchestrator.runs
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orchestrator.slow();
+"""
+ASLEEP = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+
+
+async def test_a_run_whose_beginning_nobody_heard_of_holds_its_conversation_only_for_a_moment(
+    dsn: str, provider: ScriptedProvider
+) -> None:
+    """Far shorter than its lease: nobody executes it, and this process knows that."""
+    patient = {"lease_seconds": 60.0, "reap_seconds": 0.1}
+    connection = await asyncpg.connect(dsn)
+    async with TcpProxy.to(dsn) as proxy, running_service(proxy.dsn, provider, run=patient) as service:
+        await connection.execute(SLOW_COMMIT)
+        call = service.stub.StreamChat(chat_request("unheard", conversation_id="c1"))
+        reading = asyncio.create_task(collect(call, []))
+        async with asyncio.timeout(5):
+            while not await connection.fetch(ASLEEP):  # noqa: ASYNC110 - the database's own table
+                await asyncio.sleep(0.01)
+        await proxy.cut()
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await reading
+        assert error_info(raised.value).reason == "DATABASE_UNAVAILABLE"
+        await connection.execute("DROP TRIGGER slow ON orchestrator.runs")
+        await proxy.restore()
+        waits = pb.RunOptions(on_busy=pb.BUSY_BEHAVIOR_WAIT)
+        async with asyncio.timeout(15):
+            chunks = await service.chat("heard", conversation_id="c1", run_options=waits)
+        assert chunks[-1].HasField("complete")
+    states = await connection.fetch("SELECT state FROM orchestrator.runs ORDER BY create_time")
+    await connection.close()
+    assert [row["state"] for row in states] == ["failed", "succeeded"]
