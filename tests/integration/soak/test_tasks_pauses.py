@@ -46,7 +46,7 @@ async def test_a_worker_that_wakes_up_after_its_lease_changes_nothing(
             pausing = [asyncio.create_task(pause_by_turns(places, random, share)) for share in shares]
             await crowd.take_all(TASKS)
             await asyncio.gather(*pausing)
-            await ended(durable_dsn, TASKS, within=60 * SCALE)
+            await ended(durable_dsn, TASKS)
             await crowd.look_at_conversations()
             refused = sum(REFUSED in line for place in places for line in place.process.errors)
         tables = await read_tables(durable_dsn)
