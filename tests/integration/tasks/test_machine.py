@@ -209,7 +209,7 @@ def test_the_stores_do_what_the_oracle_does(server_dsn: str) -> None:
         run_state_machine_as_test(
             lambda: Machine(world),  # type: ignore[arg-type]  # its documentation says "a factory"
             settings=settings(
-                max_examples=scaled(200),
+                max_examples=scaled(120),
                 stateful_step_count=40,
                 deadline=None,
                 database=None,
