@@ -62,3 +62,13 @@ async def test_saver_shows_ours_beside_the_official_one(tmp_path: Path) -> None:
     assert set(results["goals"].values()) <= {"pass", "MISSED"}
     for one in results["series"]:
         assert min(min(rate) for rates in one["rates"].values() for rate in rates) > 0
+
+
+async def test_tasks_shows_how_soon_they_are_accepted_and_taken_up(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    output = await bench("tasks", "--tasks", "10", "--json", str(wanted))
+    assert all(f"\n  {name}  " in output for name in ("accepted", "taken up"))
+    assert "load average" in output
+    results = json.loads(wanted.read_bytes())
+    assert (len(results["accepted_seconds"]), len(results["taken_seconds"])) == (10, 9)
+    assert results["tasks_per_second"] > 0
