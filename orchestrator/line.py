@@ -65,8 +65,11 @@ class LineLimits:
 
     def joining(self, priority: Priority) -> Joining:
         low = max(1, round(self.capacity * self.low_share))
-        lead = (priority - Priority.NORMAL) * (self.priority_seconds or _ALWAYS_FIRST)
-        return Joining(_SPACING_SECONDS, self.high, low, lead)
+        return Joining(_SPACING_SECONDS, self.high, low, self.lead_seconds(priority))
+
+    def lead_seconds(self, priority: Priority) -> float:
+        """By how much a priority puts a run forward."""
+        return (priority - Priority.NORMAL) * (self.priority_seconds or _ALWAYS_FIRST)
 
 
 class Provider(Protocol):
@@ -159,6 +162,10 @@ class Line(BackgroundTask):
     async def load(self) -> LineLoad:
         """How full it is, over all replicas."""
         return await self._store.load(self._limits.high)
+
+    def lead_seconds(self, priority: Priority) -> float:
+        """By how much a priority puts a run forward."""
+        return self._limits.lead_seconds(priority)
 
     @property
     def capacity(self) -> int:

@@ -193,8 +193,8 @@ class RunSupervisor:
         self, execution: RunExecution, begins: RunEvent, work: Work, ended: Callable[[], None]
     ) -> RunExecution:
         run_id = execution.run.run_id
-        self._log.open(run_id)
-        task = asyncio.create_task(self._watched(execution, begins, work), name=f"run:{run_id}")
+        tail = self._log.open(run_id)
+        task = asyncio.create_task(self._watched(execution, begins, work, tail), name=f"run:{run_id}")
         self._executing[task] = execution
         task.add_done_callback(self._executing.pop)
         task.add_done_callback(lambda _: ended())
@@ -227,7 +227,8 @@ class RunSupervisor:
         for future in both:
             await ended_after_cancel(future)
 
-    async def _watched(self, execution: RunExecution, begins: RunEvent, work: Work) -> None:
+    async def _watched(self, execution: RunExecution, begins: RunEvent, work: Work, tail: object) -> None:
+        """Execute it. It closes no tail but its own: the run may have been taken up here again."""
         run_id = execution.run.run_id
         failure: OrchestratorError | None = OrchestratorError("internal error")
         too_long = DeadlineExceededError(
@@ -251,4 +252,4 @@ class RunSupervisor:
             if execution.unborn:
                 self.unborn.add(run_id)
             execution.refuse(failure or OrchestratorError("internal error"))
-            self._log.close(run_id, failure)
+            self._log.close(run_id, failure, tail=tail)

@@ -252,6 +252,7 @@ class TaskService:
         return replace(
             run,
             priority=command.priority,
+            lead_seconds=self._line.lead_seconds(command.priority),
             not_before=command.not_before,
             labels=command.labels or {},
             retry_of=command.retry_of,

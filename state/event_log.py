@@ -94,15 +94,24 @@ class EventLog:
         # Kept alive by who waits for them, and by nobody else.
         self._elsewhere: WeakValueDictionary[str, Signal] = WeakValueDictionary()
 
-    def open(self, run_id: RunId) -> None:
-        """Keep a tail for a run of this process, until `close`."""
-        self._tails[run_id] = _Tail(self._tail_records)
+    def open(self, run_id: RunId) -> object:
+        """Keep a tail for a run of this process, until `close`; returns what names this tail.
 
-    def close(self, run_id: RunId, failure: OrchestratorError | None = None) -> None:
-        """Let the tail go. With a failure, readers that wait for more get it; else they wait on."""
-        tail = self._tails.pop(run_id, None)
-        if tail is not None:
-            tail.close(failure)
+        One that is there still is of an attempt that was lost: nothing more will come there.
+        """
+        if lost := self._tails.get(run_id):
+            lost.close(None)
+        tail = self._tails[run_id] = _Tail(self._tail_records)
+        return tail
+
+    def close(
+        self, run_id: RunId, failure: OrchestratorError | None = None, *, tail: object | None = None
+    ) -> None:
+        """Let the tail go, if it is this one still. With a failure, readers that wait for more get it."""
+        kept = self._tails.get(run_id)
+        if kept is not None and tail in (None, kept):
+            del self._tails[run_id]
+            kept.close(failure)
 
     async def append(self, attempt: Attempt, records: Sequence[Record], *, urgent: bool = False) -> None:
         """Commit records, then show them to readers; `urgent` ones share no commit that is still to come.

@@ -138,6 +138,7 @@ class NewRun:
     `request` is the accepted request, encoded, opaque to the store. `survives`: it goes back to the line when
     its replica dies. `wants` is what a permit must serve: see `providers`. `wait_seconds`: how long it waits
     for its first model call at most; None = for ever. `not_before`: when it may begin at the earliest.
+    `lead_seconds` as in `Joining`, should it begin at once and go back to the line.
     """
 
     run_id: RunId
@@ -150,6 +151,7 @@ class NewRun:
     wants: str = ""
     wait_seconds: float | None = None
     priority: Priority = Priority.NORMAL
+    lead_seconds: float = 0.0
     not_before: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     retry_of: RunId | None = None

@@ -79,6 +79,7 @@ class PostgresRunStore:
             run.priority,
             orjson.dumps(run.labels).decode(),
             run.retry_of and UUID(run.retry_of),
+            run.lead_seconds,
         )
         return head
 

@@ -22,10 +22,14 @@ TEMPLATE = "migrated_template"
 
 
 class SessionPostgres:
-    """Runs the server from a thread of its own, because pytest's hooks are not asynchronous."""
+    """Runs the server from a thread of its own, because pytest's hooks are not asynchronous.
 
-    def __init__(self) -> None:
+    Nothing in it outlives the session, so nothing needs to survive a power cut, unless `fsync` is on.
+    """
+
+    def __init__(self, *, fsync: str = "off") -> None:
         self.dsn = ""
+        self._fsync = fsync
         self._failure: BaseException | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="session-postgres")
@@ -47,8 +51,7 @@ class SessionPostgres:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         with tempfile.TemporaryDirectory(prefix="orchestrator-tests-") as folder:
             os.chmod(folder, 0o711)
-            # Nothing here outlives the session, so nothing needs to survive a power cut.
-            options = {"fsync": "off", "max_connections": "300"}
+            options = {"fsync": self._fsync, "max_connections": "300"}
             try:
                 async with EmbeddedPostgres(Path(folder), options=options) as postgres:
                     await _make_template(postgres.dsn)

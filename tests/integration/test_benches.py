@@ -80,3 +80,13 @@ async def test_relay_shows_what_a_token_costs_us(tmp_path: Path) -> None:
         assert min(one["cpu"], one["postgres_cpu"], one["first_token_p50"]) > 0
         assert one["message_tokens"] >= 1
     assert all(one["cpu"] == 0 for one in results["all_then_each_round"]["direct"])
+
+
+async def test_tasks_shows_how_soon_they_are_accepted_and_taken_up(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    output = await bench("tasks", "--tasks", "10", "--json", str(wanted))
+    assert all(f"\n  {name}  " in output for name in ("accepted", "taken up"))
+    assert "load average" in output
+    results = json.loads(wanted.read_bytes())
+    assert (len(results["accepted_seconds"]), len(results["taken_seconds"])) == (10, 9)
+    assert results["tasks_per_second"] > 0

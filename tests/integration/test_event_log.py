@@ -161,3 +161,23 @@ async def test_readers_learn_that_the_writer_lost_its_database(database: Databas
     log.close(run.run_id, DatabaseUnavailableError("gone"))
     with pytest.raises(DatabaseUnavailableError):
         await asyncio.wait_for(reading, 5)
+
+
+async def test_an_attempt_that_was_lost_takes_no_reader_from_the_next_one_here(database: Database) -> None:
+    """A process was asleep for longer than its lease, wakes up and takes the run again."""
+    runs, events = PostgresRunStore(database, REPLICA), PostgresEventStore(database)
+    log = EventLog(events, poll_seconds=60)
+    run = new_run()
+    lost_tail = log.open(run.run_id)
+    attempt = await runs.begin(run, records(1))
+    log.publish(run.run_id, records(1))
+    early = asyncio.create_task(read_all(log, run.run_id))
+    await asyncio.sleep(0)
+    log.open(run.run_id)
+    late = asyncio.create_task(read_all(log, run.run_id))
+    log.close(run.run_id, LostAttemptError("attempt 1 does not own the run any more"), tail=lost_tail)
+    await log.append(attempt, records(2))
+    await runs.finish(attempt, SUCCEEDED, last(3))
+    log.publish(run.run_id, last(3))
+    assert await asyncio.wait_for(early, 5) == [1, 2, 3]
+    assert await asyncio.wait_for(late, 5) == [1, 2, 3]

@@ -1,0 +1,79 @@
+-- Put into a test's database beside the schema: who wrote what, and places at which a writer can be held.
+-- Each process under test has a role of its own, so `session_user` names it.
+CREATE SCHEMA audit;
+
+CREATE TABLE audit.events (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    writer text NOT NULL DEFAULT session_user,
+    run_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    old_state text,
+    new_state text,
+    sequence bigint,
+    terminal boolean
+);
+
+CREATE FUNCTION audit.note_state() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit.events (run_id, attempt, old_state, new_state)
+    VALUES (NEW.run_id, NEW.attempt, CASE WHEN TG_OP = 'UPDATE' THEN OLD.state END, NEW.state);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER audit_new_run AFTER INSERT ON orchestrator.runs
+    FOR EACH ROW EXECUTE FUNCTION audit.note_state();
+CREATE TRIGGER audit_new_state AFTER UPDATE ON orchestrator.runs
+    FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state OR OLD.attempt <> NEW.attempt)
+    EXECUTE FUNCTION audit.note_state();
+
+-- The attempt is the one that owns the run when the record is written, whoever writes it.
+CREATE FUNCTION audit.note_record() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit.events (run_id, attempt, sequence, terminal)
+    SELECT NEW.run_id, attempt, NEW.sequence, NEW.terminal FROM orchestrator.runs WHERE run_id = NEW.run_id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER audit_new_record AFTER INSERT ON orchestrator.run_events
+    FOR EACH ROW EXECUTE FUNCTION audit.note_record();
+
+-- A row here arms a point. The first statement that comes to it stops there until a tester lets go of the
+-- advisory lock (7, 2), and commits then, whether or not its process still lives.
+CREATE TABLE audit.traps (point text PRIMARY KEY);
+
+CREATE FUNCTION audit.trap(point_reached text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM audit.traps WHERE point = point_reached) AND pg_try_advisory_xact_lock(7, 1) THEN
+        PERFORM pg_advisory_xact_lock_shared(7, 2);
+    END IF;
+END
+$$;
+
+CREATE FUNCTION audit.trap_state() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM audit.trap(CASE
+        WHEN TG_OP = 'INSERT' AND NEW.state = 'running' THEN 'begin'
+        WHEN TG_OP = 'INSERT' THEN 'join'
+        WHEN NEW.state = 'running' THEN 'claim'
+        WHEN NEW.state = 'queued' THEN 'put back'
+        WHEN NEW.end_time IS NOT NULL THEN 'finish'
+    END);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER trap_begin AFTER INSERT ON orchestrator.runs
+    FOR EACH ROW EXECUTE FUNCTION audit.trap_state();
+CREATE TRIGGER trap_state AFTER UPDATE ON orchestrator.runs
+    FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION audit.trap_state();
+
+CREATE FUNCTION audit.trap_table() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM audit.trap(TG_ARGV[0]);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER trap_append AFTER INSERT ON orchestrator.run_events
+    FOR EACH ROW WHEN (NEW.sequence > 1 AND NOT NEW.terminal) EXECUTE FUNCTION audit.trap_table('append');
+CREATE TRIGGER trap_checkpoint AFTER INSERT ON orchestrator.checkpoints
+    FOR EACH ROW EXECUTE FUNCTION audit.trap_table('checkpoint');
