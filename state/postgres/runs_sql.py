@@ -46,7 +46,12 @@ UPDATE runs SET
     last_sequence = $12, end_time = now(), update_time = now()
 FROM fence
 WHERE runs.run_id = $1 AND (runs.state = 'running' OR $7 = 'cancelled')
-RETURNING runs.run_id, pg_notify('run_events', left(runs.run_id::text, 8))
+RETURNING runs.run_id, pg_notify('run_events', left(runs.run_id::text, 8)),
+    -- Its conversation is free now for the next of its tasks.
+    CASE WHEN EXISTS (
+        SELECT FROM runs q
+        WHERE q.owner = runs.owner AND q.conversation_id = runs.conversation_id AND q.state = 'queued'
+    ) THEN pg_notify('run_queued', '') END
 """  # noqa: S608 - a constant
 
 REQUEUE = f"""

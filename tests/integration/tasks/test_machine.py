@@ -170,7 +170,7 @@ class Machine(RuleBasedStateMachine):
             statement = "UPDATE replicas SET beat_time = now() + $2 WHERE replica_id = $1"
             self._world.run(self._world.execute(statement, replica, shift))
         held = [run.run.run_id for run in self._oracle.runs.values() if run.holder == 1 - dead]
-        self._world.run(workers[1 - dead].leases.reap(LEASE_SECONDS, held, _settle))
+        self._world.run(workers[1 - dead].leases.reap(LEASE_SECONDS, held, (), _settle))
         self._oracle.reap(dead)
 
     @precondition(lambda self: self._oracle.runs)

@@ -253,3 +253,13 @@ async def fill(small: Service) -> None:
     assert (await small.stub.GetProviderStatus(pb.GetProviderStatusRequest())).accepting_tasks
     small.provider.release()
     await collect(first, [])
+
+
+async def test_the_next_task_of_a_conversation_begins_when_the_one_before_it_ends(
+    dsn: str, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    """And not at the next look, which is far away."""
+    async with narrow(dsn, provider, tmp_path, calls=5, run={"reap_seconds": 30.0}) as service:
+        tasks = [await start(service, f"{n}", conversation_id="c1") for n in range(3)]
+        for task in tasks:
+            assert (await ended(service, task.task_id)).state == pb.TASK_STATE_SUCCEEDED
