@@ -22,6 +22,7 @@ RUN = NewRun(
     wants="class:chat",
     wait_seconds=12.5,
     priority=Priority.HIGH,
+    lead_seconds=60.0,
     not_before=NOW + timedelta(hours=1),
     labels={"team": "bl\u00fce"},
     retry_of=RunId("2" * 32),

@@ -14,6 +14,7 @@ import pytest
 
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
+from tests.fakes.scripted_provider.control_client import ControlClient
 from tests.fakes.scripted_provider.process import scripted_provider_process
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.process import orchestrator_process
@@ -21,13 +22,15 @@ from tests.harness.scale import SCALE, SOAK, report, scaled
 from tests.harness.service import chat_request, text_of
 
 STREAMS = scaled(200)
-TOKENS = 160 if SOAK else 50
+TOKENS = 60 if SOAK else 50
 LATE_SECONDS = 2.0
 WINDOW_SECONDS = 4.0
 INTERVAL = 0.5 if SOAK else 0.2
 """Two tokens a second in each stream: 4,000 in all at the size of the soak."""
 TEXT = "".join(f"token-{number:02} " for number in range(TOKENS))
-SCRIPT = Script(tokens=tuple(f"token-{number:02} " for number in range(TOKENS)), token_interval=INTERVAL)
+SCRIPT = Script(
+    tokens=tuple(f"token-{number:02} " for number in range(TOKENS)), token_interval=INTERVAL, hold_after=1
+)
 CHANNELS = 8
 AT_ONCE = 100
 """So many streams begin at a time: the next when one of them has its first text."""
@@ -54,8 +57,15 @@ class Load:
 class Measured:
     """A service in a process of its own, its database and its callers."""
 
-    def __init__(self, dsn: str, pid: int, stubs: list["rpc.OrchestratorServiceAsyncStub"]) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        pid: int,
+        provider: ControlClient,
+        stubs: list["rpc.OrchestratorServiceAsyncStub"],
+    ) -> None:
         self._dsn = dsn
+        self._provider = provider
         self._pid = pid
         self._stubs = stubs
         self._begun = asyncio.Semaphore(0)
@@ -70,7 +80,8 @@ class Measured:
         for reader in (reader for reader in readers if reader.done()):
             reader.result()
         assert all_begun.done(), "a stream ended before all had begun: the machine is too busy for so many"
-        # All streams are open then, and none ends for a while. Postgres tells of commits a second late.
+        # All streams are open then, and go on together. Postgres tells of commits a second late.
+        await self._provider.release()
         await asyncio.sleep(LATE_SECONDS)
         commits, began = await self._commits(), monotonic()
         await asyncio.sleep(WINDOW_SECONDS)
@@ -127,6 +138,7 @@ async def test_many_streams_have_no_gap_and_share_their_commits(dsn: str, tmp_pa
                 # A burst of so many makes this machine slow, which is not the provider's fault.
                 ORCHESTRATOR_PROVIDER__MIN_CONCURRENCY=str(STREAMS),
                 ORCHESTRATOR_STREAM__HEARTBEAT_SECONDS="60",
+                ORCHESTRATOR_PROVIDER__BETWEEN_TOKENS_SECONDS="300",
             )
         )
         channels = [
@@ -135,7 +147,9 @@ async def test_many_streams_have_no_gap_and_share_their_commits(dsn: str, tmp_pa
         ]
         for channel in channels:
             await stack.enter_async_context(channel)
-        measured = Measured(dsn, process.pid, [rpc.OrchestratorServiceStub(channel) for channel in channels])
+        measured = Measured(
+            dsn, process.pid, provider, [rpc.OrchestratorServiceStub(channel) for channel in channels]
+        )
         few = await measured.carry(STREAMS // 2)
         many = await measured.carry(STREAMS)
     growth = many.commits_per_second / few.commits_per_second

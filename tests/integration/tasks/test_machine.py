@@ -125,7 +125,7 @@ class Machine(RuleBasedStateMachine):
     @rule(target=attempts, worker=WORKERS, alone=st.booleans())
     def claim(self, worker: int, alone: bool) -> Attempt | MultipleResults[Attempt]:
         expected = self._oracle.next(alone=alone)
-        claimed = self._world.run(self._world.workers[worker].line.claim(WANTS, alone=alone))
+        claimed = self._world.run(self._world.workers[worker].line.claim([WANTS], alone=alone))
         assert (claimed and claimed.attempt.run_id) == (expected and expected.run.run_id)
         if claimed is None or expected is None:
             return multiple()
