@@ -18,7 +18,7 @@ from tests.integration.soak.reader import Reader
 from tests.integration.soak.replicas import Replica, Stub, kill_now_and_then, replicas
 
 CALLERS = 6
-RUNS = scaled(4)
+RUNS = scaled(7)
 WORDS = tuple(f"word-{number} " for number in range(25))
 TEXT = "".join(WORDS)
 SPOKEN = Script(tokens=WORDS, token_interval=0.06)
