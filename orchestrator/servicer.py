@@ -134,8 +134,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
         del context
-        owner, run_id = tasks.task_id(request)
-        view = await self._tasks.retry(owner, run_id, requests.request_key("RetryTask", request))
+        view = await self._tasks.retry(*tasks.retry(request))
         return pb.RetryTaskResponse(task=tasks.status(view))
 
     async def ListCheckpoints(

@@ -15,6 +15,7 @@ from state.models import (
     FinishReason,
     Owner,
     Priority,
+    RequestKey,
     RunId,
     RunState,
 )
@@ -89,6 +90,18 @@ def task_id(request: pb.TaskStatusRequest | pb.WatchTaskRequest | pb.RetryTaskRe
     check.characters("task_id", request.task_id, validation.ID_CHARACTERS)
     check.done()
     return Owner(request.user_id), RunId(request.task_id)
+
+
+def retry(request: pb.RetryTaskRequest) -> tuple[Owner, RunId, RequestKey | None]:
+    """Whose task, which, and the key of the new one.
+
+    Raises:
+        InvalidRequestError: With every field that breaks a rule.
+        UnimplementedError: It asks for a start from before the task's own checkpoints: it has none so far.
+    """
+    owner, run_id = task_id(request)
+    requests.refuse_not_built(request, ("from_start",))
+    return owner, run_id, requests.request_key("RetryTask", request)
 
 
 def cancel(request: pb.CancelTaskRequest) -> tuple[Owner, RunId, bool]:

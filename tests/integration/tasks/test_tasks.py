@@ -263,3 +263,11 @@ async def test_the_next_task_of_a_conversation_begins_when_the_one_before_it_end
         tasks = [await start(service, f"{n}", conversation_id="c1") for n in range(3)]
         for task in tasks:
             assert (await ended(service, task.task_id)).state == pb.TASK_STATE_SUCCEEDED
+
+
+async def test_what_a_retry_cannot_do_yet_is_refused_and_not_ignored(roomy: Service) -> None:
+    roomy.provider.enqueue(Script(status=400))
+    task = await start(roomy)
+    await ended(roomy, task.task_id)
+    request = pb.RetryTaskRequest(user_id="ann", task_id=task.task_id, from_start=True)
+    assert (await refused(roomy.stub.RetryTask(request))).code() is grpc.StatusCode.UNIMPLEMENTED
