@@ -271,3 +271,5 @@ async def test_what_a_retry_cannot_do_yet_is_refused_and_not_ignored(roomy: Serv
     await ended(roomy, task.task_id)
     request = pb.RetryTaskRequest(user_id="ann", task_id=task.task_id, from_start=True)
     assert (await refused(roomy.stub.RetryTask(request))).code() is grpc.StatusCode.UNIMPLEMENTED
+    too_long = pb.RetryTaskRequest(user_id="ann", task_id=task.task_id, request_id="r" * 65)
+    assert (await refused(roomy.stub.RetryTask(too_long))).code() is grpc.StatusCode.INVALID_ARGUMENT
