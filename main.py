@@ -41,13 +41,13 @@ from orchestrator.draining import DrainTimes
 from orchestrator.health import HealthService
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
-from orchestrator.line import LineLimits
+from orchestrator.line_limits import LineLimits
 from orchestrator.replica import LeaseTimes
 from orchestrator.retention import RetentionTimes
 from orchestrator.server import AddressInUseError, ServerOptions, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunLimits
-from orchestrator.tasks import TaskTimes
+from orchestrator.task import TaskTimes
 from providers.anthropic.model import ANTHROPIC_URL, AnthropicModel
 from providers.file.defaults import from_keys
 from providers.file.entries import DEFAULT_CLASS, ProviderConfiguration, Timeouts

@@ -12,6 +12,7 @@ from config.caps import CapSettings
 from config.group import MAX_BYTES, MAX_SECONDS, Group
 from config.journal import JournalSettings
 from config.provider import LocalModelSettings, ProviderSettings
+from config.queue import QueueSettings
 from config.retention import RetentionSettings
 
 PREFIX = "ORCHESTRATOR_"
@@ -176,32 +177,6 @@ class RunSettings(CapSettings):
     def _lease_outlives_a_missed_beat(self) -> Self:
         if self.lease_seconds < 2 * self.beat_seconds:
             raise ValueError("lease_seconds must be at least twice beat_seconds")
-        return self
-
-
-class QueueSettings(Group):
-    """The line in front of the providers, over all processes."""
-
-    capacity: int = Field(default=10_000, ge=1, description="runs that may wait or run at the same time")
-    high_share: float = Field(
-        default=0.8, gt=0, le=1, description="from this share of it on nobody joins the line"
-    )
-    low_share: float = Field(default=0.6, gt=0, le=1, description="below this share of it one may join again")
-    priority_seconds: float = Field(
-        default=60.0,
-        ge=0,
-        description="a step of priority counts as so much waiting; 0 = it always goes first, seconds",
-    )
-    timeout_seconds: float = Field(
-        default=86400.0,
-        gt=0,
-        description="how long a task waits for its beginning, unless its request says, seconds",
-    )
-
-    @model_validator(mode="after")
-    def _low_is_below_high(self) -> Self:
-        if self.low_share > self.high_share:
-            raise ValueError("low_share may not be above high_share")
         return self
 
 

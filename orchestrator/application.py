@@ -18,15 +18,18 @@ from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
 from orchestrator.draining import Drain, DrainStore, DrainTimes
 from orchestrator.events import ChunkEncoder
-from orchestrator.line import Line, LineLimits
+from orchestrator.line import Line
+from orchestrator.line_limits import LineLimits
 from orchestrator.outage import OutageJournal
+from orchestrator.quarantine import Quarantine, QuarantineTimes
 from orchestrator.reading import RunReader
 from orchestrator.replica import LeaseTimes, Replica
 from orchestrator.resume import ResumeService
 from orchestrator.retention import Retention, RetentionStore, RetentionTimes
 from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
-from orchestrator.tasks import TaskService, TaskTimes
+from orchestrator.task import TaskTimes
+from orchestrator.task_service import TaskService
 from orchestrator.turns import Turns
 from orchestrator.usage import UsageService, UsageStore
 from orchestrator.workshop import Workshop
@@ -197,15 +200,23 @@ class Application:
             decode=self._codec.assignment,
             unfinished_text=self._codec.unfinished_text,
         )
-        return Line(
+        line, room, worker, leases = (
             self._stores.line,
             Room(self._models),
             self.supervisor,
+            self._limits.leases,
+        )
+        times = QuarantineTimes(self._limits.line.quarantine_seconds, leases.lease_seconds)
+        return Line(
+            line,
+            room,
+            worker,
             self._codec.encode,
             cancel=self._cancellation.cancel,
             take_up=again.take_up,
+            quarantine=Quarantine(line, room, worker, again.take_up, times),
             limits=self._limits.line,
-            look_seconds=self._limits.leases.reap_seconds,
+            look_seconds=leases.reap_seconds,
         )
 
     def _counted(self, replicas: int) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from orchestrator.events import ChunkEncoder
 from orchestrator.lifecycle import ended_after_cancel
-from orchestrator.line import LineLimits
+from orchestrator.line_limits import LineLimits
 from orchestrator.outage import OutageJournal
 from orchestrator.unattended import ended
 from state.background import BackgroundTask

@@ -86,7 +86,6 @@ class RunExecution:
         self._usage: Callable[[], Usage] = Usage
         self._stopped_by: OrchestratorError | None = None
         self._handed_back = False
-        self.unborn = False
         self._attempt: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
 
     async def attempt(self) -> Attempt:
@@ -118,7 +117,6 @@ class RunExecution:
         try:
             attempt = await self._start(first)
         except OrchestratorError as error:
-            self.unborn = isinstance(error, DatabaseUnavailableError)  # nobody knows whether it was committed
             self.refuse(error)
             await ended_after_cancel(agent)
             return

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Set
 from contextlib import suppress
-from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import Protocol
 
 from orchestrator.events import ChunkEncoder, ChunkHeader, StatusChanged
+from orchestrator.line_limits import LineLimits
 from orchestrator.places import Places
+from orchestrator.quarantine import Quarantine
 from orchestrator.unattended import Ended, ended
 from providers.gate.base import Saturated, SaturatedBy
 from providers.pool.admission import Admitted, Refusal, error_of
@@ -24,7 +25,6 @@ from state.errors import (
 )
 from state.models import (
     ClaimedRun,
-    Joining,
     NewRun,
     Owner,
     Priority,
@@ -38,38 +38,6 @@ from state.ports import LineStore
 from state.tasks import LineLoad
 
 logger = logging.getLogger(__name__)
-
-_SPACING_SECONDS = 5.0
-"""How far a user's next run stands behind the one before it."""
-_ALWAYS_FIRST = 1e9
-"""Seconds that nobody ever waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class LineLimits:
-    """From `high_share` of `capacity` runs, queued and running, on nobody joins, until below `low_share`.
-
-    `priority_seconds`: a step of priority counts as so many seconds of waiting; 0 = whoever waits, it goes
-    first.
-    """
-
-    capacity: int
-    high_share: float
-    low_share: float
-    priority_seconds: float
-
-    @property
-    def high(self) -> int:
-        """The mark from which on nobody joins."""
-        return max(1, round(self.capacity * self.high_share))
-
-    def joining(self, priority: Priority) -> Joining:
-        low = max(1, round(self.capacity * self.low_share))
-        return Joining(_SPACING_SECONDS, self.high, low, self.lead_seconds(priority))
-
-    def lead_seconds(self, priority: Priority) -> float:
-        """By how much a priority puts a run forward."""
-        return (priority - Priority.NORMAL) * (self.priority_seconds or _ALWAYS_FIRST)
 
 
 class Provider(Protocol):
@@ -85,10 +53,6 @@ class Worker(Protocol):
 
     @property
     def draining(self) -> bool: ...
-    @property
-    def active(self) -> int: ...
-    @property
-    def quarantined(self) -> bool: ...
 
 
 TakeUp = Callable[[ClaimedRun, Admitted], Awaitable[None]]
@@ -113,6 +77,7 @@ class Line(BackgroundTask):
         *,
         cancel: Cancel,
         take_up: TakeUp,
+        quarantine: Quarantine,
         limits: LineLimits,
         look_seconds: float,
     ) -> None:
@@ -120,6 +85,7 @@ class Line(BackgroundTask):
         self._store = store
         self._provider = provider
         self._take_up = take_up
+        self._quarantine = quarantine
         self._worker = worker
         self._encode = encode
         self._cancel = cancel
@@ -148,14 +114,14 @@ class Line(BackgroundTask):
     def admit(self, wants: str) -> Admitted | Refusal:
         """A permit for a new run, if nobody in line could use it.
 
-        None while a run is executed here that processes have died of: no other one is to die with it.
+        Saturated while this process keeps itself for a run that processes have died of.
 
         Raises:
             DrainingError: This process is stopping.
         """
         if self._worker.draining:
             raise DrainingError("the server is stopping")
-        if self._worker.quarantined:
+        if self._quarantine.closed:
             return Saturated(SaturatedBy.CONCURRENCY)
         return self._provider.admit(wants, self._waiting)
 
@@ -233,6 +199,8 @@ class Line(BackgroundTask):
         self._looked = monotonic()
         self._somebody_joined = True
         await self._store.end_overdue(self._overdue)
+        if not self._worker.draining:
+            await self._quarantine.look()
         watched = self.places.watched
         self.places.found(await self._store.places(watched) if watched and self._waiting else {})
 
@@ -256,7 +224,7 @@ class Line(BackgroundTask):
 
     @property
     def _serves(self) -> bool:
-        return not self._worker.draining and not self._worker.quarantined
+        return not self._worker.draining and not self._quarantine.closed
 
     async def _cancel_left(self) -> None:
         for run_id, owner in list(self._left.items()):
@@ -271,10 +239,10 @@ class Line(BackgroundTask):
         for wants in waiting - self._listening.keys():
             self._listening[wants] = self._provider.on_room(wants, self._woken.set)
 
-    async def _serve_next(self, wants: Collection[str], admitted: Admitted) -> bool:
+    async def _serve_next(self, wants: Set[str], admitted: Admitted) -> bool:
         claimed = None
         try:
-            claimed = await self._store.claim(wants, alone=not self._worker.active)
+            claimed = await self._store.claim(wants)
         finally:
             if claimed is None:
                 admitted.abandon()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from orchestrator.events import ChunkEncoder, ChunkHeader, StatusChanged
-from orchestrator.line import LineLimits
+from orchestrator.line_limits import LineLimits
 from state.errors import DatabaseUnavailableError, QueueFullError
 from state.models import NewRun, Owner, Record, RequestKey, Run, RunId, RunState
 from state.tasks import LineLoad, SpooledTask, TaskRow

@@ -13,11 +13,8 @@ from orchestrator.events import ChunkEncoder
 from orchestrator.unattended import Ended, ended
 from state.background import BackgroundTask
 from state.errors import CancelledRunError, DatabaseUnavailableError, LostAttemptError, OrchestratorError
-from state.models import RunId, RunState, UnattendedRun
+from state.models import LOSSES_BEFORE_QUARANTINE, RunId, RunState, UnattendedRun
 from state.ports import LeaseStore
-
-_MOST_LOSSES = 2
-"""Then it was executed alone, and the process died of it all the same."""
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +125,7 @@ class Replica:
         if run.run_id in self._worker.unborn:
             lost = DatabaseUnavailableError("the run was not begun: nobody was told of it")
             return ended(run, RunState.FAILED, lost, self._encode)
-        if run.survives and run.losses < _MOST_LOSSES:
+        if run.survives and run.losses < LOSSES_BEFORE_QUARANTINE:
             return None  # it is in line, or goes back there
         died = LostAttemptError("the process that answered has died")
         return ended(run, RunState.FAILED, died, self._encode)

@@ -14,13 +14,14 @@ from orchestrator.journal import RunJournal, widened
 from orchestrator.lifecycle import ended_after_cancel
 from state.errors import (
     CancelledRunError,
+    DatabaseUnavailableError,
     DeadlineExceededError,
     DrainingError,
     LostAttemptError,
     OrchestratorError,
 )
 from state.event_log import EventLog
-from state.models import Attempt, ClaimedRun, NewRun, Record, RunId
+from state.models import LOSSES_BEFORE_QUARANTINE, Attempt, ClaimedRun, NewRun, Record, RunId
 from state.ports import RunStore
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class RunSupervisor:
     @property
     def quarantined(self) -> bool:
         """Whether a run is executed that processes have died of: nothing else is to die with it."""
-        return any(execution.run.losses > 1 for execution in self._executing.values())
+        return any(e.run.losses >= LOSSES_BEFORE_QUARANTINE for e in self._executing.values())
 
     @property
     def executing(self) -> list[RunId]:
@@ -109,10 +110,9 @@ class RunSupervisor:
                 return True
         return False
 
-    def spare(self, execution: RunExecution) -> None:
+    def spare(self, run_id: RunId) -> None:
         """Should this run have been committed, let it go back to the line: it is accepted all the same."""
-        execution.unborn = False
-        self.unborn.discard(execution.run.run_id)
+        self.unborn.discard(run_id)
 
     def begin(
         self,
@@ -137,7 +137,11 @@ class RunSupervisor:
         journal = self._journal(identity, window_seconds or self._limits.window_seconds, after=0)
 
         async def start(first: Sequence[Record]) -> Attempt:
-            return await self._runs.begin(run, first)
+            try:
+                return await self._runs.begin(run, first)
+            except DatabaseUnavailableError:
+                self.unborn.add(run.run_id)  # nobody knows whether it was committed
+                raise
 
         execution = RunExecution(
             identity, self._runs, self._log, journal, start=start, retries=self._limits.retries
@@ -249,7 +253,5 @@ class RunSupervisor:
             logger.exception("run failed outside its agent", extra={"run_id": run_id})
         finally:
             limit.cancel()
-            if execution.unborn:
-                self.unborn.add(run_id)
             execution.refuse(failure or OrchestratorError("internal error"))
             self._log.close(run_id, failure, tail=tail)

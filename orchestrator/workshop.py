@@ -169,9 +169,8 @@ class Workshop:
 
         async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
             if not hurries:
-                await (
-                    attempt()
-                )  # the same request may be beginning elsewhere: only one of them pays for a call
+                # The same request may be beginning elsewhere: only one of them pays for a call.
+                await attempt()
             own = thread_id(owner, conversation)
             thread = RunThread(owner, run_id, own, attempt, new=new, again=again, base=base)
             if base and (source := await self._branches.find(owner, base, own)) != own:

@@ -190,6 +190,10 @@ class UnattendedRun:
     usage: Usage = NOTHING_USED
 
 
+LOSSES_BEFORE_QUARANTINE = 2
+"""So many processes may die of a run before it is executed alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimedRun:
     """A run taken from the line, and the right to write for it.

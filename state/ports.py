@@ -1,6 +1,6 @@
 """What the service needs from storage."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Protocol
 
@@ -166,11 +166,23 @@ class LineStore(Protocol):
         """What the runs in line want, each kind once."""
         ...
 
-    async def claim(self, wants: Collection[str], *, alone: bool) -> ClaimedRun | None:
+    async def claim(self, wants: Set[str]) -> ClaimedRun | None:
         """Take the first run that wants one of these and may begin, with a new attempt; None: there is none.
 
-        `alone`: nothing else is executed here, so that a run may be taken that processes have died of.
+        It is never one that is quarantined.
         """
+        ...
+
+    async def quarantined(self, patience_seconds: float, lease_seconds: float) -> Mapping[str, bool]:
+        """What the quarantined runs in line want, those that processes have died of.
+
+        True where one has waited for longer than the patience and this process is to make room for it: the
+        first by its id of all that have said within the lease that they live.
+        """
+        ...
+
+    async def claim_quarantined(self, wants: str) -> ClaimedRun | None:
+        """Take the first quarantined run that wants this, with a new attempt; None: there is none."""
         ...
 
     async def places(self, run_ids: Collection[RunId]) -> Mapping[RunId, int]:

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orchestrator.codec import pages, requests, validation
 from orchestrator.codec.chunks import FINISH_REASONS, STATES, usage_of
 from orchestrator.codec.validation import Violations
-from orchestrator.tasks import TaskCommand, TaskView
+from orchestrator.task import TaskCommand, TaskView
 from protos import orchestrator_pb2 as pb
 from state.models import (
     ConversationId,

@@ -1,6 +1,7 @@
 """The line of runs that wait for a provider: joining it, standing in it, being taken from it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -30,8 +31,6 @@ from state.tasks import LineLoad
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
-
-_LOSSES_BEFORE_ALONE = 2
 
 
 class PostgresLine:
@@ -80,16 +79,28 @@ class PostgresLine:
         async with self._claims.connection() as connection:
             return [row["wants"] for row in await connection.fetch(sql.WANTED)]
 
-    async def claim(self, wants: Collection[str], *, alone: bool) -> ClaimedRun | None:
+    async def claim(self, wants: Set[str]) -> ClaimedRun | None:
+        left = set(wants)
         async with self._claims.connection() as connection:
-            first = next(iter(wants)) if len(wants) == 1 else await connection.fetchval(sql.FIRST, [*wants])
-            try:
-                row = await connection.fetchrow(
-                    sql.CLAIM, self._replica_id, first, _LOSSES_BEFORE_ALONE, alone
-                )
-            except asyncpg.UniqueViolationError:
-                return None  # its conversation was taken by another run in this very moment
-        return None if row is None else _claimed(row)
+            while left:
+                first = min(left) if len(left) == 1 else await connection.fetchval(sql.FIRST, [*left])
+                if first is None:
+                    break
+                with suppress(asyncpg.UniqueViolationError):  # its conversation was taken in this very moment
+                    if row := await connection.fetchrow(sql.CLAIM, self._replica_id, first):
+                        return _claimed(row)
+                    left.remove(first)  # others were faster
+        return None
+
+    async def claim_quarantined(self, wants: str) -> ClaimedRun | None:
+        async with self._claims.connection() as connection:
+            row = await connection.fetchrow(sql.CLAIM_QUARANTINED, self._replica_id, wants)
+        return _claimed(row) if row else None
+
+    async def quarantined(self, patience_seconds: float, lease_seconds: float) -> Mapping[str, bool]:
+        async with self._claims.connection() as connection:
+            rows = await connection.fetch(sql.QUARANTINED, self._replica_id, patience_seconds, lease_seconds)
+        return {row["wants"]: bool(row["makes_room"]) for row in rows}
 
     async def places(self, run_ids: Collection[RunId]) -> Mapping[RunId, int]:
         async with self._claims.connection() as connection:

@@ -1,5 +1,6 @@
 """The statements of the line."""
 
+from state.models import LOSSES_BEFORE_QUARANTINE
 from state.postgres.runs_sql import HOLDS
 from state.postgres.unattended import LOCKED
 
@@ -43,31 +44,34 @@ TELL_FULL = """
 INSERT INTO outbox (owner, type, data) VALUES ($1, 'queue.full', jsonb_build_object('high', $2::bigint))
 """
 
+_QUARANTINED = f"losses >= {LOSSES_BEFORE_QUARANTINE}"
+_DUE = "state = 'queued' AND (not_before IS NULL OR not_before <= now())"
+
+# A task waits while its conversation is held, or an earlier one stands before it there.
+_CLAIMABLE = f"""
+    {_DUE} AND NOT {_QUARANTINED} AND (kind = 'chat' OR attempt > 0 OR NOT EXISTS (
+        SELECT FROM runs
+        WHERE owner = r.owner AND conversation_id = r.conversation_id AND run_id <> r.run_id AND (
+            {HOLDS}
+            OR (state = 'queued' AND (create_time, run_id) < (r.create_time, r.run_id))
+        )
+    ))
+"""
+
 # Who of several stands first, each found through the index.
-FIRST = """
+FIRST = f"""
 SELECT wants FROM unnest($1::text[]) AS w (wants) CROSS JOIN LATERAL (
-    SELECT rank, run_id FROM runs
-    WHERE state = 'queued' AND wants = w.wants AND (not_before IS NULL OR not_before <= now())
+    SELECT rank, run_id FROM runs AS r
+    WHERE r.wants = w.wants AND {_CLAIMABLE}
     ORDER BY rank, run_id LIMIT 1
 ) AS first
 ORDER BY rank, run_id LIMIT 1
-"""
+"""  # noqa: S608 - a constant
 
-# A task waits while its conversation is held, or an earlier one stands before it there. A run that two
-# processes have died of is taken by none that has anything else to lose.
-CLAIM = f"""
+_TAKE = """
 WITH next AS (
     SELECT run_id FROM runs AS r
-    WHERE state = 'queued' AND wants = $2
-        AND (not_before IS NULL OR not_before <= now())
-        AND (losses < $3 OR $4)
-        AND (kind = 'chat' OR attempt > 0 OR NOT EXISTS (
-            SELECT FROM runs
-            WHERE owner = r.owner AND conversation_id = r.conversation_id AND run_id <> r.run_id AND (
-                {HOLDS}
-                OR (state = 'queued' AND (create_time, run_id) < (r.create_time, r.run_id))
-            )
-        ))
+    WHERE wants = $2 AND {}
     ORDER BY rank, run_id LIMIT 1
     FOR UPDATE SKIP LOCKED
 )
@@ -77,6 +81,19 @@ UPDATE runs SET
 FROM next WHERE runs.run_id = next.run_id
 RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request, survives, wants,
     tries, deferrals, losses, usage, running_seconds, last_sequence(runs.run_id) AS last_sequence
+"""
+CLAIM = _TAKE.format(_CLAIMABLE)
+
+# What processes have died of has an attempt, and so its conversation.
+CLAIM_QUARANTINED = _TAKE.format(f"{_DUE} AND {_QUARANTINED}")
+QUARANTINED = f"""
+SELECT wants, min(update_time) < now() - make_interval(secs => $2) AND $1 = (
+    SELECT replica_id FROM replicas
+    WHERE beat_time > now() - make_interval(secs => $3)
+    ORDER BY replica_id LIMIT 1
+) AS makes_room
+FROM runs WHERE {_DUE} AND {_QUARANTINED}
+GROUP BY wants ORDER BY min(rank)
 """  # noqa: S608 - a constant
 
 # The distinct values, each found through the index: the line may be long.
@@ -92,15 +109,16 @@ WITH RECURSIVE wanted AS (
 SELECT wants FROM wanted WHERE wants IS NOT NULL
 """
 
-MOST_COUNTED = 10_000
-PLACES = f"""
-SELECT r.run_id, 1 + (
+_MOST_COUNTED = 10_000
+PLACE = f"""1 + (
     SELECT count(*) FROM (
         SELECT FROM runs q
         WHERE q.state = 'queued' AND q.wants = r.wants AND (q.rank, q.run_id) < (r.rank, r.run_id)
-        ORDER BY q.rank, q.run_id LIMIT {MOST_COUNTED}
+        ORDER BY q.rank, q.run_id LIMIT {_MOST_COUNTED}
     ) AS ahead
-) AS place
+)"""  # noqa: S608 - a constant
+PLACES = f"""
+SELECT r.run_id, {PLACE} AS place
 FROM runs r WHERE r.run_id = ANY ($1::uuid[]) AND r.state = 'queued'
 """  # noqa: S608 - a constant
 

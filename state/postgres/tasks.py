@@ -16,7 +16,7 @@ from state.models import (
 )
 from state.postgres.database import Database
 from state.postgres.fence import parse_run_id
-from state.postgres.line_sql import MOST_COUNTED
+from state.postgres.line_sql import PLACE
 from state.postgres.runs import run_of
 from state.tasks import TaskFilter, TaskRow
 
@@ -28,13 +28,7 @@ SELECT run_id, owner, kind, conversation_id, agent_name, state, greatest(tries, 
     CASE WHEN end_time IS NOT NULL THEN (
         SELECT payload FROM run_events e WHERE e.run_id = r.run_id AND e.terminal
     ) END AS end_record,
-    CASE WHEN state = 'queued' THEN 1 + (
-        SELECT count(*) FROM (
-            SELECT FROM runs q
-            WHERE q.state = 'queued' AND q.wants = r.wants AND (q.rank, q.run_id) < (r.rank, r.run_id)
-            ORDER BY q.rank, q.run_id LIMIT {MOST_COUNTED}
-        ) AS ahead
-    ) ELSE 0 END AS place
+    CASE WHEN state = 'queued' THEN {PLACE} ELSE 0 END AS place
 FROM runs AS r
 """  # noqa: S608 - a constant
 _GET = _SELECT + " WHERE owner = $1 AND run_id = $2"

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -22,6 +22,7 @@ from state.models import (
     UnattendedRun,
 )
 from state.postgres.database import Database
+from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
 from state.postgres.runs import PostgresRunStore
 
@@ -71,7 +72,7 @@ async def join(line: PostgresLine, *runs: NewRun, joining: Joining = USUAL) -> l
 async def taken(line: PostgresLine, wants: str = CHAT) -> list[RunId]:
     """Everybody who wants this, in the order of being taken."""
     order = []
-    while claimed := await line.claim([wants], alone=True):
+    while claimed := await line.claim({wants}):
         order.append(claimed.attempt.run_id)
     return order
 
@@ -113,7 +114,7 @@ async def test_places_count_from_one_and_move_up(line: PostgresLine) -> None:
     runs = await join(line, *(new_run(f"user-{number}") for number in range(4)))
     await join(line, new_run("else", wants=FAST))
     assert await line.places(runs) == dict(zip(runs, (1, 2, 3, 4), strict=True))
-    await line.claim([CHAT], alone=True)
+    await line.claim({CHAT})
     assert await line.places(runs) == dict(zip(runs[1:], (1, 2, 3), strict=True))
 
 
@@ -124,7 +125,7 @@ async def test_a_run_in_line_has_its_first_records_and_its_first_attempt_when_it
     await join(line, run)
     stored = await PostgresRunStore(database, REPLICA).get(run.owner, run.run_id)
     assert (stored.state, stored.attempt, stored.last_sequence) == (RunState.QUEUED, 0, 1)
-    claimed = await line.claim([CHAT], alone=True)
+    claimed = await line.claim({CHAT})
     assert claimed is not None
     assert (claimed.attempt.number, claimed.last_sequence, claimed.request) == (1, 1, b"request")
 
@@ -179,7 +180,7 @@ async def test_a_long_line_is_never_read_as_a_whole(
     for _ in range(10):
         match what:
             case "claim":
-                assert await line.claim([CHAT], alone=True)
+                assert await line.claim({CHAT})
             case "wanted":
                 assert await line.wanted() == [CHAT]
             case "places":
@@ -194,3 +195,53 @@ async def rows_read(database: Database) -> int:
             "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'runs'"
         )
     return read
+
+
+async def test_who_may_not_begin_yet_is_not_in_the_way_of_who_wants_something_else(
+    line: PostgresLine,
+) -> None:
+    held, behind = (replace(new_run(conversation="c1"), kind=RunKind.TASK, survives=True) for _ in range(2))
+    await join(line, held, behind)
+    [fast] = await join(line, new_run("b", wants=FAST))
+    assert await taken(line, CHAT) == [held.run_id]
+    claimed = await line.claim({CHAT, FAST})
+    assert claimed is not None
+    assert claimed.attempt.run_id == fast
+    assert await line.claim({CHAT, FAST}) is None
+
+
+TWO_DIED = "UPDATE runs SET losses = 2, attempt = 2, update_time = now() - interval '1 min' WHERE run_id = $1"
+LEASE = 6.0
+
+
+async def test_what_processes_have_died_of_is_taken_only_by_who_asks_for_it(
+    line: PostgresLine, database: Database
+) -> None:
+    poison, other = await join(line, new_run("a"), new_run("b"))
+    async with database.connection() as connection:
+        await connection.execute(TWO_DIED, UUID(poison))
+    assert await taken(line) == [other]
+    assert await line.quarantined(0.0, LEASE) == {CHAT: False}
+    assert await line.claim_quarantined(FAST) is None
+    claimed = await line.claim_quarantined(CHAT)
+    assert claimed is not None
+    assert (claimed.attempt.run_id, claimed.attempt.number, claimed.losses) == (poison, 3, 2)
+    assert await line.quarantined(0.0, LEASE) == {}
+
+
+async def test_one_of_all_live_processes_makes_room_and_only_for_who_has_waited(
+    line: PostgresLine, database: Database
+) -> None:
+    [poison] = await join(line, new_run())
+    async with database.connection() as connection:
+        await connection.execute(TWO_DIED, UUID(poison))
+    replicas = [ReplicaId(digit * 32) for digit in "123"]
+    for replica in replicas:
+        await PostgresLeases(database, database, replica, version="test").beat(LEASE)
+    async with database.connection() as connection:
+        await connection.execute(
+            "UPDATE replicas SET beat_time = now() - interval '1 h' WHERE replica_id = $1", UUID(replicas[0])
+        )
+    lines = [PostgresLine(database, database, replica) for replica in replicas]
+    assert [(await each.quarantined(30.0, LEASE))[CHAT] for each in lines] == [False, True, False]
+    assert [(await each.quarantined(90.0, LEASE))[CHAT] for each in lines] == [False, False, False]

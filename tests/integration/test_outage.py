@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import grpc
@@ -11,6 +12,7 @@ from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
+from tests.harness.narrow import answering, narrow
 from tests.harness.proxy import TcpProxy
 from tests.harness.service import chat_request, collect, running_service, text_of
 from tests.harness.statuses import error_info, retry_delay
@@ -236,3 +238,41 @@ async def test_a_run_whose_beginning_nobody_heard_of_holds_its_conversation_only
     states = await connection.fetch("SELECT state FROM orchestrator.runs ORDER BY create_time")
     await connection.close()
     assert [row["state"] for row in states] == ["failed", "succeeded"]
+
+
+SLOW_APPEND = """
+CREATE FUNCTION orchestrator.slow() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON orchestrator.run_events
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.run_id = '%s')
+    EXECUTE FUNCTION orchestrator.slow();
+"""
+
+
+async def test_a_task_taken_from_the_line_in_the_moment_of_an_outage_is_done_all_the_same(
+    dsn: str, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    connection = await asyncpg.connect(dsn)
+    brief = {"outage_seconds": 0.2}
+    async with (
+        TcpProxy.to(dsn) as proxy,
+        narrow(proxy.dsn, provider, tmp_path, run=SHORT, database=brief) as service,
+    ):
+        first = await answering(service)
+        request = pb.TaskRequest(user_id="ann", query="accepted")
+        task = await service.stub.StartTask(request)
+        await connection.execute(SLOW_APPEND % task.task_id)
+        provider.release()
+        await collect(first, [])
+        async with asyncio.timeout(5):
+            while not await connection.fetch(ASLEEP):  # noqa: ASYNC110 - the database's own table
+                await asyncio.sleep(0.01)
+        await proxy.cut()
+        await connection.execute("DROP TRIGGER slow ON orchestrator.run_events")
+        await proxy.restore()
+        wanted = pb.WatchTaskRequest(user_id="ann", task_id=task.task_id)
+        async with asyncio.timeout(20):
+            seen = [response async for response in service.stub.WatchTask(wanted)]
+    await connection.close()
+    assert seen[-1].snapshot.state == pb.TASK_STATE_SUCCEEDED
+    assert seen[-1].snapshot.attempt == 2

@@ -107,7 +107,7 @@ async def taken_over(leases: PostgresLeases, line: PostgresLine, run_id: RunId) 
         return RunOutcome(RunState.FAILED), Record(run.last_sequence + 1, b"", terminal=True)
 
     # Once may be too early: a beat that was on its way when the process was stopped still counts.
-    while (claimed := await line.claim([""], alone=True)) is None:
+    while (claimed := await line.claim({""})) is None:
         await leases.reap(LEASE_SECONDS, [], (), end)
     assert (claimed.attempt.run_id, claimed.attempt.number) == (run_id, 2)
 

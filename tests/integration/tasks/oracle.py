@@ -85,13 +85,13 @@ class Oracle:
         self.runs[run.run_id].begin(worker)
         return None
 
-    def next(self, *, alone: bool) -> OracleRun | None:
+    def next(self, *, quarantined: bool) -> OracleRun | None:
         """Who is to be claimed: by priority, then first come first served."""
-        eligible = [run for run in self.runs.values() if self._is_eligible(run, alone=alone)]
+        eligible = [run for run in self.runs.values() if self._is_eligible(run, quarantined)]
         return min(eligible, key=lambda run: (-run.run.priority, run.order), default=None)
 
-    def _is_eligible(self, run: OracleRun, *, alone: bool) -> bool:
-        if run.state != "queued" or (run.losses >= MOST_LOSSES and not alone):
+    def _is_eligible(self, run: OracleRun, quarantined: bool) -> bool:
+        if run.state != "queued" or (run.losses >= MOST_LOSSES) != quarantined:
             return False
         return run.attempt > 0 or not any(
             other.holds or (other.state == "queued" and other.order < run.order)

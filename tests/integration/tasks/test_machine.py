@@ -122,10 +122,11 @@ class Machine(RuleBasedStateMachine):
         self._raises(self._world.workers[worker].runs.begin(run, records(1)), expected)
         return Attempt(run.owner, run.run_id, 1) if expected is None else multiple()
 
-    @rule(target=attempts, worker=WORKERS, alone=st.booleans())
-    def claim(self, worker: int, alone: bool) -> Attempt | MultipleResults[Attempt]:
-        expected = self._oracle.next(alone=alone)
-        claimed = self._world.run(self._world.workers[worker].line.claim([WANTS], alone=alone))
+    @rule(target=attempts, worker=WORKERS, quarantined=st.booleans())
+    def claim(self, worker: int, quarantined: bool) -> Attempt | MultipleResults[Attempt]:
+        expected = self._oracle.next(quarantined=quarantined)
+        line = self._world.workers[worker].line
+        claimed = self._world.run(line.claim_quarantined(WANTS) if quarantined else line.claim({WANTS}))
         assert (claimed and claimed.attempt.run_id) == (expected and expected.run.run_id)
         if claimed is None or expected is None:
             return multiple()

@@ -66,7 +66,7 @@ async def test_an_attempt_that_has_lost_its_run_counts_nothing(database: Databas
     runs = PostgresRunStore(database, REPLICA)
     stale = await runs.begin(new_run(), [])
     await runs.requeue(stale, USED)
-    claimed = await PostgresLine(database, database, REPLICA).claim([""], alone=True)
+    claimed = await PostgresLine(database, database, REPLICA).claim({""})
     assert claimed is not None
     assert claimed.usage == USED
     with pytest.raises(LostAttemptError):
@@ -97,7 +97,7 @@ async def test_what_the_attempts_of_a_run_used_counts_when_nobody_ends_it(databa
     await runs.cancel(ANN, cancelled.run_id, ended)
     assert await total(database) == USED
     await runs.requeue(lost, USED)
-    assert (await PostgresLine(database, database, REPLICA).claim([""], alone=True)) is not None
+    assert (await PostgresLine(database, database, REPLICA).claim({""})) is not None
     async with connected(database.dsn) as connection:
         await connection.execute("UPDATE runs SET update_time = update_time - interval '1 hour'")
     leases = PostgresLeases(database, database, REPLICA, version="test")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -14,6 +14,7 @@ from orchestrator.events import StatusChanged
 from orchestrator.line import Line
 from orchestrator.outage import OutageJournal
 from orchestrator.supervisor import RunSupervisor
+from orchestrator.task import TaskCommand, TaskTimes, TaskView
 from orchestrator.workshop import Plan, Workshop
 from providers.pool.admission import Admitted
 from state.errors import (
@@ -30,7 +31,6 @@ from state.event_log import EventLog
 from state.models import (
     NewRun,
     Owner,
-    Priority,
     RequestKey,
     RunId,
     RunKind,
@@ -38,40 +38,6 @@ from state.models import (
 )
 from state.ports import RequestKeyStore, TaskStore
 from state.tasks import TaskFilter, TaskRow
-
-
-@dataclass(frozen=True, slots=True)
-class TaskCommand:
-    """A task as accepted. `queue_seconds`: how long it waits for its beginning; None = the server's own."""
-
-    assignment: Assignment
-    key: RequestKey | None = None
-    priority: Priority = Priority.NORMAL
-    not_before: datetime | None = None
-    queue_seconds: float | None = None
-    labels: dict[str, str] | None = None
-    retry_of: RunId | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskView:
-    """How a task stands. `wait_seconds` is measured, None when unknown.
-
-    `deduplicated`: an earlier call has begun it. `spooled`: it is in the outage journal and nowhere else yet.
-    """
-
-    row: TaskRow
-    wait_seconds: float | None
-    deduplicated: bool = False
-    spooled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TaskTimes:
-    """In seconds: how long a task waits for its beginning, and how long a cancelling call for its end."""
-
-    queue_seconds: float
-    cancel_seconds: float
 
 
 class TaskService:
@@ -274,7 +240,7 @@ class TaskService:
             return False
         except DatabaseUnavailableError:
             if self._journal is not None:
-                self._supervisor.spare(execution)
+                self._supervisor.spare(run.run_id)
             raise
         return True
 
