@@ -190,6 +190,12 @@ class WrongStateError(OrchestratorError):
     reason = Reason.WRONG_STATE
 
 
+class NotPermittedError(OrchestratorError):
+    """Nobody has allowed this call, or what was allowed is another one."""
+
+    reason = Reason.WRONG_STATE
+
+
 class QueueFullError(OrchestratorError):
     """So many runs wait or run that no further one may wait."""
 
