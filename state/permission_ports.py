@@ -80,8 +80,9 @@ class PermissionStore(Protocol):
 
         Raises:
             NotFoundError: No such permission of this owner.
-            WrongStateError: It was decided otherwise, has expired, its run has ended or a newer turn has replaced
-                it. The person has seen other arguments, the scope is not allowed, or nothing is to be revoked.
+            WrongStateError: It was decided otherwise, has expired, its run has ended or a newer turn has
+                replaced it. The person has seen other arguments, the scope is not allowed, or nothing is to be
+                revoked.
             RequestKeyReusedError: The key was used for another decision.
         """
         ...

@@ -60,8 +60,8 @@ class ToolOutcome:
     """What a tool has answered, or why it has not.
 
     `text` is for the model. `untrusted`: it holds text of third parties. `truncated`: something was left out,
-    and `text` says so. `reason` is empty when `ok`, else upper snake case, as on the wire. `retryable`: the same
-    call may succeed later. `summary` is a line for people, without the result's content.
+    and `text` says so. `reason` is empty when `ok`, else upper snake case, as on the wire. `retryable`: the
+    same call may succeed later. `summary` is a line for people, without the content of the result.
     """
 
     ok: bool
