@@ -81,8 +81,8 @@ class PermissionStore(Protocol):
         Raises:
             NotFoundError: No such permission of this owner.
             WrongStateError: It was decided otherwise, has expired, its run has ended or a newer turn has
-                replaced it. The person has seen other arguments, the scope is not allowed, or nothing is to be
-                revoked.
+                replaced it; the person has seen other arguments; the scope is not allowed; there is
+                nothing to revoke.
             RequestKeyReusedError: The key was used for another decision.
         """
         ...
