@@ -35,7 +35,7 @@ from orchestrator.again import RetryPolicy
 from orchestrator.application import Application, Codec, Limits
 from orchestrator.budgets import DailyBudget
 from orchestrator.chat_service import ChatTimes
-from orchestrator.codec.chunks import encode, unfinished_text
+from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
 from orchestrator.draining import DrainTimes
 from orchestrator.health import HealthService
@@ -179,7 +179,7 @@ async def assembled(
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """The whole service on a database that is up to date: its port, and what must not die."""
     catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
-    codec = Codec(encode, kept_assignment, unfinished_text)
+    codec = Codec(encode, kept_assignment, left_off)
     async with AsyncExitStack() as stack:
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))

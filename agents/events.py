@@ -25,4 +25,36 @@ class TextEmitted:
     offset: int = 0
 
 
-AgentEvent = TextEmitted
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A tool is about to be called. `arguments` is JSON, without what is not to be shown."""
+
+    tool_call_id: str
+    tool_name: str
+    arguments: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgressed:
+    """How far a tool is, as it says: 0..1, None where it does not know."""
+
+    tool_name: str
+    text: str
+    progress: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """A tool has answered, or was not called. `reason` is empty when `ok`, else upper snake case."""
+
+    tool_call_id: str
+    tool_name: str
+    ok: bool
+    summary: str
+    elapsed_seconds: float = 0.0
+    reason: str = ""
+    retryable: bool = False
+
+
+AgentEvent = TextEmitted | ToolCalled | ToolProgressed | ToolAnswered

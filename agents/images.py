@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 from agents.turn import AttachedImage
-from state.models import Image, Message, Role
+from state.models import Image, Message, Role, ToolCall
 
 KEPT_BYTES = 12 << 20
 """So much of a conversation's images is kept, the newest; every turn reads them all."""
@@ -25,12 +25,27 @@ class ImageOf(TypedDict):
     name: str
 
 
+class StoredCall(TypedDict):
+    """A wish to use a tool: `id` is ours, `arguments` JSON as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
 class StoredMessage(TypedDict):
-    """A message as a checkpoint keeps it: plain data."""
+    """A message as a checkpoint keeps it: plain data.
+
+    `tool_calls` are an assistant's, `tool_call_id` says which of them a tool's message answers. `untrusted`:
+    third parties have a part in it.
+    """
 
     role: Role
     content: str
     images: NotRequired[list[ImageOf]]
+    tool_calls: NotRequired[list[StoredCall]]
+    tool_call_id: NotRequired[str]
+    untrusted: NotRequired[bool]
 
 
 def attached(images: Iterable[AttachedImage]) -> tuple[list[ImageOf], dict[str, StoredImage]]:
@@ -61,7 +76,10 @@ def kept(messages: Sequence[StoredMessage], stored: Mapping[str, StoredImage]) -
 
 
 def shown(message: StoredMessage, stored: Mapping[str, StoredImage], *, seen: bool) -> Message:
-    """A message for a model that sees images, or for one that is told of them."""
+    """A message for a model that sees images, or for one that is told of them.
+
+    What a tool has brought is data: it stands between two marks that nobody outside can know.
+    """
     content, images = message["content"], list[Image]()
     for one in message.get("images", ()):
         label = one["name"] or "an image"
@@ -71,4 +89,7 @@ def shown(message: StoredMessage, stored: Mapping[str, StoredImage], *, seen: bo
                 content += f"\n\n[attached: {label}]"
         else:
             content += f"\n\n[{label} was attached, which you cannot see]"
-    return Message(message["role"], content, tuple(images))
+    if call_id := message.get("tool_call_id", ""):
+        content = f"[data {call_id} begins]\n{content}\n[data {call_id} ends]"
+    calls = tuple(ToolCall(c["id"], c["name"], c["arguments"]) for c in message.get("tool_calls", ()))
+    return Message(message["role"], content, tuple(images), calls, call_id)

@@ -43,12 +43,14 @@ class AgentCatalog:
         Raises:
             InvalidRequestError: No agent has that name or alias.
         """
-        if agent_type in _ROUTE:
-            return self._default, "default"
-        spec = self._by_name.get(agent_type)
+        spec = self._default if agent_type in _ROUTE else self._by_name.get(agent_type)
         if spec is None:
             raise InvalidRequestError(FieldViolation("agent_type", "no agent has this name"))
-        return spec, "explicit"
+        return spec, self.reason(agent_type)
+
+    def reason(self, agent_type: str) -> str:
+        """Why an agent answers whom a caller wanted so."""
+        return "default" if agent_type in _ROUTE else "explicit"
 
 
 def load_catalog(folder: Path) -> AgentCatalog:

@@ -1,92 +1,185 @@
 """Run one turn of one agent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.types import Command, Interrupt, StateSnapshot
 
 from agents.events import TextEmitted
-from agents.graphs import direct
+from agents.graphs import root
+from agents.graphs.react import shown_texts
+from agents.graphs.state import Answer, Context, State
+from agents.hands import Hands
 from agents.history import CheckpointView, history
-from agents.spec import AgentSpec
-from agents.turn import Emit, Turn, TurnResult
+from agents.judge import Judge
+from agents.spec import AgentSpec, Shape
+from agents.turn import Emit, Turn, TurnResult, TurnSuspended
 from providers.base import ChatModel
-from state.models import FinishReason, Owner, ThreadId
+from state.models import FinishReason, Owner, RunId, ThreadId
+from state.permissions import Permission, PermissionScope, Question
 from state.threads import RUN_THREAD_KEY, RunThread
 from state.usage import Usage
 
-_STEPS = 5
-"""LangGraph's own limit is ten thousand; a direct answer takes one step."""
+_STEPS_PER_ANSWER = 5
+"""Of the graph, for one answer of the model; LangGraph's own limit is ten thousand."""
+
+
+class Decisions(Protocol):
+    """What people have decided."""
+
+    async def decided(
+        self, owner: Owner, run_id: RunId, permission_ids: Sequence[str]
+    ) -> Mapping[str, Permission]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a turn is done with. `usage` tells what the run has used so far; it is kept with the answer.
+
+    `go_on` raises when the run is to end between two steps. `texts_shown`: so many of the run's messages stand
+    in its log already, from an earlier attempt.
+    """
+
+    model: ChatModel
+    judge: Judge
+    hands: Hands
+    usage: Callable[[], Usage]
+    go_on: Callable[[], Awaitable[None]]
+    texts_shown: int = 0
 
 
 class AgentRunner:
     """Executes agents over conversations kept by a checkpointer."""
 
-    def __init__(self, checkpointer: BaseCheckpointSaver[str]) -> None:
-        self._direct = direct.build(checkpointer)
+    def __init__(self, checkpointer: BaseCheckpointSaver[str], decisions: Decisions) -> None:
+        self._graph = root.build(checkpointer)
+        self._decisions = decisions
 
     async def run(
-        self,
-        spec: AgentSpec,
-        turn: Turn,
-        thread: RunThread,
-        emit: Emit,
-        *,
-        model: ChatModel,
-        usage: Callable[[], Usage],
-    ) -> TurnResult:
-        """Answer a turn with a model; text goes out through `emit` as it is written.
+        self, spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: Means
+    ) -> TurnResult | TurnSuspended:
+        """Answer a turn, or come as far as a person has to decide; text goes out through `emit` as it is written.
 
-        When this returns the turn is part of the conversation; when it raises the conversation is as before.
-        `usage` tells what the run has used so far; it is kept with the answer.
+        When this returns a result the turn is part of the conversation; when it raises the messages of the
+        conversation are as before. A turn that was suspended, or cut off, goes on where it stood.
 
         Raises:
             ProviderError: The model failed.
             ConversationBusyError: Another run of the conversation is active; no model was called.
             LostAttemptError: Another attempt owns the run.
+            CancelledRunError: The run is being cancelled.
             DatabaseUnavailableError: The conversation cannot be read or written.
         """
-        final = await self._answered_before(thread)
-        if final is not None:
-            emit(TextEmitted(final["messages"][-1]["content"]))
-        else:
-            # LangGraph writes its last checkpoint also when a step has failed: a branch would move the head.
-            thread.complete = False
-            complete = partial(setattr, thread, "complete", True)
-            context = direct.Context(spec, turn, model, emit, complete, usage)
-            nothing_new: direct.State = {"messages": []}
-            config = _config(thread, thread.base)
-            final = await self._direct.ainvoke(nothing_new, config, context=context, durability="exit")
-        answer: direct.Answer = final["answer"]
-        return TurnResult(
-            text=final["messages"][-1]["content"],
-            finish_reason=FinishReason(answer["finish_reason"]),
-            usage=Usage.parsed(answer.get("usage")),
-            provider=answer["provider"],
-            model=answer["model"],
-            generation_id=answer["generation_id"],
-            checkpoint_id=thread.last_checkpoint_id,
-            limit=answer.get("limit", ""),
+        left_off = await self._left_off(thread)
+        if left_off is not None and not left_off.next:
+            return _repeated(left_off.values, thread, emit)
+        start: Any = {"messages": []}
+        if left_off is not None:
+            for text in shown_texts(left_off.values, means.texts_shown):
+                emit(text)
+            questions = [one for task in left_off.tasks for one in task.interrupts]
+            start = await self._decided(thread, questions) if questions else None
+            if start == _UNDECIDED:
+                return TurnSuspended(_questions(questions), means.usage())
+        final = await self._graph.ainvoke(
+            start,
+            _config(thread, spec, thread.base if left_off is None else ""),
+            context=_context(spec, turn, thread, emit, means),
+            durability="sync" if spec.shape is Shape.REACT else "exit",
         )
+        if asked := final.get("__interrupt__"):
+            return TurnSuspended(_questions(asked), means.usage())
+        return _result(final, thread)
 
     async def history(
         self, owner: Owner, thread_id: ThreadId, before: str, limit: int
     ) -> list[CheckpointView]:
         """As `agents.history.history`."""
-        return await history(self._direct, owner, thread_id, before=before, limit=limit)
+        return await history(self._graph, owner, thread_id, before=before, limit=limit)
 
-    async def _answered_before(self, thread: RunThread) -> dict[str, Any] | None:
-        """The conversation, when an earlier attempt completed the turn and died before it could say so."""
+    async def _left_off(self, thread: RunThread) -> StateSnapshot | None:
+        """Where an earlier attempt of the run has left the conversation, if it has written anything."""
         if not thread.again:
             return None
-        snapshot = await self._direct.aget_state(_config(thread))
-        metadata: Mapping[str, Any] = snapshot.metadata or {}
-        return snapshot.values if metadata.get("run_id") == thread.run_id and not snapshot.next else None
+        snapshot = await self._graph.aget_state(_config(thread))
+        return snapshot if (snapshot.metadata or {}).get("run_id") == thread.run_id else None
+
+    async def _decided(self, thread: RunThread, questions: Sequence[Interrupt]) -> Any:
+        """What the interrupts are answered with; the marker when a decision is still missing."""
+        asked = {one.id: [question["permission_id"] for question in one.value] for one in questions}
+        wanted = [permission_id for ids in asked.values() for permission_id in ids]
+        decided = await self._decisions.decided(thread.owner, thread.run_id, wanted)
+        if len(decided) < len(wanted):
+            return _UNDECIDED
+        return Command(resume={name: {id: _plain(decided[id]) for id in ids} for name, ids in asked.items()})
 
 
-def _config(thread: RunThread, checkpoint_id: str = "") -> RunnableConfig:
+_UNDECIDED = "undecided"
+
+
+def _plain(permission: Permission) -> dict[str, str]:
+    return {
+        "state": permission.state.value,
+        "reason": permission.reason,
+        "arguments": permission.arguments.decode(),
+        "digest": permission.digest,
+    }
+
+
+def _questions(interrupts: Sequence[Interrupt]) -> tuple[Question, ...]:
+    return tuple(_question(values) for one in interrupts for values in one.value)
+
+
+def _question(values: Mapping[str, Any]) -> Question:
+    scopes = tuple(PermissionScope(scope) for scope in values["allowed_scopes"])
+    return Question(**{**values, "arguments": values["arguments"].encode(), "allowed_scopes": scopes})
+
+
+def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: Means) -> Context:
+    # LangGraph writes its last checkpoint also when a step has failed: in a graph of one step a branch would
+    # move the head. One of several steps keeps them all.
+    thread.complete = spec.shape is Shape.REACT
+    return Context(
+        run_id=thread.run_id,
+        spec=spec,
+        turn=turn,
+        model=means.model,
+        emit=emit,
+        complete=partial(setattr, thread, "complete", True),
+        usage=means.usage,
+        go_on=means.go_on,
+        judge=means.judge,
+        hands=means.hands,
+    )
+
+
+def _repeated(values: State, thread: RunThread, emit: Emit) -> TurnResult:
+    """The turn that an earlier attempt completed, and died before it could say so."""
+    result = _result(values, thread)
+    emit(TextEmitted(result.text))
+    return result
+
+
+def _result(values: Mapping[str, Any], thread: RunThread) -> TurnResult:
+    answer: Answer = values["answer"]
+    return TurnResult(
+        text=answer.get("text", values["messages"][-1]["content"]),
+        finish_reason=FinishReason(answer["finish_reason"]),
+        usage=Usage.parsed(answer.get("usage")),
+        provider=answer["provider"],
+        model=answer["model"],
+        generation_id=answer["generation_id"],
+        checkpoint_id=thread.last_checkpoint_id,
+        limit=answer.get("limit", ""),
+        tools_used=tuple(answer.get("tools_used", ())),
+    )
+
+
+def _config(thread: RunThread, spec: AgentSpec | None = None, checkpoint_id: str = "") -> RunnableConfig:
     at = {"checkpoint_id": checkpoint_id} if checkpoint_id else {}
     return {
         "configurable": {
@@ -95,5 +188,5 @@ def _config(thread: RunThread, checkpoint_id: str = "") -> RunnableConfig:
             RUN_THREAD_KEY: thread,
             **at,
         },
-        "recursion_limit": _STEPS,
+        "recursion_limit": _STEPS_PER_ANSWER * ((spec.max_steps if spec else 0) + 2),
     }

@@ -1,20 +1,27 @@
 """Agents as data."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tools.policy import Verdict
 
 
 class Shape(StrEnum):
     """The graph shapes this service knows."""
 
     DIRECT = "direct"
+    REACT = "react"
 
 
 class AgentSpec(BaseModel):
     """Everything that distinguishes one agent from another: the front matter of its file, then its prompt.
 
-    `version` is a digest of the file. A run keeps the version it began with.
+    `tools` names what it may use; `permissions` says for some of them whether a person is asked before.
+    `max_steps` answers of the model, and `max_tool_calls`, end a run at the latest. `version` is a digest of the
+    file. A run keeps the version it began with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,5 +32,17 @@ class AgentSpec(BaseModel):
     aliases: tuple[str, ...] = ()
     model_class: str = Field(default="chat", pattern=r"^[a-z][a-z0-9_]{0,62}$")
     temperature: float | None = Field(default=None, ge=0, le=2)
+    tools: tuple[str, ...] = Field(default=(), max_length=64)
+    permissions: Mapping[str, Verdict] = Field(default_factory=dict)
+    max_steps: int = Field(default=12, ge=1, le=100)
+    max_tool_calls: int = Field(default=40, ge=1, le=1000)
     prompt: str = Field(min_length=1)
     version: str
+
+    @model_validator(mode="after")
+    def _tools_fit_the_shape(self) -> Self:
+        if (self.shape is Shape.REACT) != bool(self.tools):
+            raise ValueError("an agent of the shape react needs tools, and no other may have any")
+        if strange := self.permissions.keys() - set(self.tools):
+            raise ValueError(f"permissions for tools that it does not have: {', '.join(sorted(strange))}")
+        return self

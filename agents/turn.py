@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from agents.events import AgentEvent
 from state.models import FinishReason, Image, Message
+from state.permissions import Question
 from state.usage import Usage
 
 Emit = Callable[[AgentEvent], None]
@@ -52,7 +53,7 @@ class TurnResult:
     """A complete answer, already part of the conversation.
 
     `usage` is what the run had used when it became that. `limit`: which limit of the run cut it short, if
-    one did.
+    one did. `tools_used`: by name, each once, in the order of their first use.
     """
 
     text: str
@@ -63,3 +64,12 @@ class TurnResult:
     generation_id: str
     checkpoint_id: str
     limit: str = ""
+    tools_used: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSuspended:
+    """A turn that goes on when people have decided. `usage` is what the run has used until then."""
+
+    questions: tuple[Question, ...]
+    usage: Usage

@@ -17,7 +17,7 @@ from orchestrator.chat_service import ChatService, ChatTimes
 from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
 from orchestrator.draining import Drain, DrainStore, DrainTimes
-from orchestrator.events import ChunkEncoder
+from orchestrator.events import ChunkEncoder, LeftOff
 from orchestrator.line import Line
 from orchestrator.line_limits import LineLimits
 from orchestrator.outage import OutageJournal
@@ -90,7 +90,7 @@ class Codec:
 
     encode: ChunkEncoder
     assignment: Callable[[RunKind, bytes], Assignment]
-    unfinished_text: Callable[[Iterable[bytes]], int | None]
+    left_off: Callable[[Iterable[bytes]], LeftOff]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class Application:
             self.supervisor,
             self.log,
             decode=self._codec.assignment,
-            unfinished_text=self._codec.unfinished_text,
+            left_off=self._codec.left_off,
         )
         line, room, worker, leases = (
             self._stores.line,

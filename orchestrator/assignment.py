@@ -16,7 +16,8 @@ class Assignment:
     `base_checkpoint_id` is where to go on from, if not from the newest. `request` is the request as it came,
     to be kept with the run. `waits`: for a provider that has no room, even if it seemed to have some; else
     the run fails then. `window_seconds` None = the server's own. `caps` are wished for, with costs in
-    `currency`; empty = the server's.
+    `currency`; empty = the server's. `allowed_tools` narrows the agent's; empty = all of them. `grants` are
+    classes of tools that nobody is to be asked about. `permission_seconds` None = the server's own.
     """
 
     owner: Owner
@@ -30,3 +31,6 @@ class Assignment:
     caps: RunCaps = field(default_factory=RunCaps)
     currency: str = ""
     window_seconds: float | None = None
+    allowed_tools: tuple[str, ...] = ()
+    grants: frozenset[str] = frozenset()
+    permission_seconds: float | None = None

@@ -67,11 +67,14 @@ class Chat:
         begin: Callable[[], Awaitable[Began]],
         until_free: Callable[[ConversationBusyError], AsyncGenerator[None]] | None = None,
         attach: Callable[[RunId], Awaitable[Began]] | None = None,
+        *,
+        waits: Callable[[RunId], Awaitable[bool]],
     ) -> None:
         self.run = run
         self._begin = begin
         self._until_free = until_free
         self._attach = attach
+        self._waits = waits
         self._began: Began | None = None
         self._busy: ConversationBusyError | None = None
         self._has_ended = False
@@ -112,6 +115,12 @@ class Chat:
             async for record in records:
                 self._has_ended = isinstance(record, Record) and record.terminal
                 yield record
+
+    async def suspended(self) -> bool:
+        """Whether the run waits for a person: then it goes on without its caller."""
+        waits = await self._waits(self.run.run_id)
+        self._has_ended = self._has_ended or waits
+        return waits
 
     def leave(self) -> None:
         """The caller is gone. Stops the run unless it has ended, or was asked to continue."""

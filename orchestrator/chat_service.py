@@ -101,9 +101,12 @@ class ChatService:
         """The turn that an earlier call with the same key has begun, from its start."""
         run = await self._runs.get(command.assignment.owner, run_id)
         idle = command.heartbeat_seconds or self._times.heartbeat_seconds
-        chat = Chat(run, partial(self._read_again, run.owner, run_id, idle))
+        chat = Chat(run, partial(self._read_again, run.owner, run_id, idle), waits=partial(self._waits, run.owner))
         await chat.begin()
         return chat
+
+    async def _waits(self, owner: Owner, run_id: RunId) -> bool:
+        return (await self._runs.get(owner, run_id)).state is RunState.WAITING_FOR_PERMISSION
 
     async def _read_again(self, owner: Owner, run_id: RunId, idle_seconds: float) -> Began:
         run = await self._runs.get(owner, run_id)
@@ -132,6 +135,7 @@ class ChatService:
             partial(self._begin, _Turn(command, plan, run, idle)),
             None if command.on_busy is OnBusy.REJECT else until_free,
             lambda run_id: self._read_again(run.owner, run_id, idle),
+            waits=partial(self._waits, run.owner),
         )
         await chat.begin()
         return chat
@@ -155,9 +159,10 @@ class ChatService:
         run, assignment = turn.run, turn.command.assignment
         execution = self._supervisor.begin(
             run,
-            turn.status(RunState.RUNNING, "Answering"),
+            [turn.status(RunState.RUNNING, "Answering"), turn.plan.chosen],
             self._workshop.work(turn.plan, run, admitted),
             waits=assignment.waits,
+            permission_seconds=assignment.permission_seconds,
             window_seconds=assignment.window_seconds,
             ended=admitted.abandon,
         )

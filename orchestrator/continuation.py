@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from orchestrator.assignment import Assignment
-from orchestrator.events import AttemptBegan, RunEvent, StatusChanged
+from orchestrator.events import AttemptBegan, LeftOff, RunEvent, StatusChanged
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.workshop import Workshop
 from providers.pool.admission import Admitted
@@ -12,7 +12,7 @@ from state.models import ClaimedRun, RunKind, RunState
 
 
 class Continuation:
-    """`decode` reads a kept request again; `unfinished_text` finds the first text in a log without an end."""
+    """`decode` reads a kept request again; `left_off` says how far a log without an end has come."""
 
     def __init__(
         self,
@@ -21,13 +21,13 @@ class Continuation:
         log: EventLog,
         *,
         decode: Callable[[RunKind, bytes], Assignment],
-        unfinished_text: Callable[[Iterable[bytes]], int | None],
+        left_off: Callable[[Iterable[bytes]], LeftOff],
     ) -> None:
         self._workshop = workshop
         self._supervisor = supervisor
         self._log = log
         self._decode = decode
-        self._unfinished_text = unfinished_text
+        self._left_off = left_off
 
     async def take_up(self, claimed: ClaimedRun, admitted: Admitted) -> None:
         """Begin a run that was in line, or go on with one that another process, or this one, has left."""
@@ -38,17 +38,18 @@ class Continuation:
         except BaseException:
             admitted.abandon()
             raise
-        shown = self._unfinished_text(record.payload for record in log)
+        left_off = self._left_off(record.payload for record in log)
         again = attempt.number > 1
         begins: RunEvent = StatusChanged(RunState.RUNNING, "Answering again" if again else "Answering")
-        if shown is not None:
-            begins = AttemptBegan(claimed.tries, shown)
-        work = self._workshop.work_again(assignment, claimed, admitted)
+        if left_off.unfinished is not None:
+            begins = AttemptBegan(claimed.tries, left_off.unfinished)
+        work = self._workshop.work_again(assignment, claimed, admitted, left_off.texts)
         self._supervisor.take_up(
             claimed,
-            begins,
+            [begins, *self._workshop.chosen(assignment, claimed)],
             work,
             admitted.abandon,
             waits=assignment.waits,
+            permission_seconds=assignment.permission_seconds,
             window_seconds=assignment.window_seconds,
         )

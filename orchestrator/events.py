@@ -9,6 +9,7 @@ from agents.events import AgentEvent
 from agents.turn import TurnResult
 from state.errors import OrchestratorError
 from state.models import RunId, RunState
+from state.permissions import Question
 from state.usage import NOTHING_USED, Usage
 
 
@@ -30,6 +31,23 @@ class AttemptBegan:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentChosen:
+    """Who answers, in which version of its file, and why it does."""
+
+    agent_name: str
+    agent_version: str
+    routing_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionAsked:
+    """The run stops for a person, who has so many seconds to decide."""
+
+    question: Question
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunCompleted:
     """The terminal event of a run that succeeded. `usage`: of all its attempts."""
 
@@ -46,7 +64,21 @@ class RunFailed:
     usage: Usage = NOTHING_USED
 
 
-RunEvent = AgentEvent | StatusChanged | AttemptBegan | RunCompleted | RunFailed
+RunEvent = (
+    AgentEvent | AgentChosen | StatusChanged | AttemptBegan | PermissionAsked | RunCompleted | RunFailed
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOff:
+    """How far a log without an end has come.
+
+    `unfinished` is the sequence of the first text of a message that has no end there; None when there is none.
+    `texts` counts the messages that do have one.
+    """
+
+    unfinished: int | None = None
+    texts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from agents.events import AgentEvent
-from agents.turn import Emit, TurnResult
+from agents.turn import Emit, TurnResult, TurnSuspended
 from orchestrator.again import Again, RetryPolicy
-from orchestrator.events import RunCompleted, RunEvent, RunFailed
+from orchestrator.events import PermissionAsked, RunCompleted, RunEvent, RunFailed, StatusChanged
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
 from state.errors import (
@@ -23,6 +23,7 @@ from state.errors import (
 )
 from state.event_log import EventLog
 from state.models import Attempt, Owner, Record, RunId, RunKind, RunOutcome, RunState
+from state.permission_ports import Suspension
 from state.ports import RunStore
 from state.usage import Usage
 
@@ -37,7 +38,9 @@ class Work(Protocol):
         """What the run has used until now, in all its attempts."""
         ...
 
-    def __call__(self, emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> Awaitable[TurnResult]: ...
+    def __call__(
+        self, emit: Emit, attempt: Callable[[], Awaitable[Attempt]]
+    ) -> Awaitable[TurnResult | TurnSuspended]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class RunIdentity:
     """Which run, and whose.
 
     `survives`: it goes on elsewhere when this process ends. `waits`: for a provider, when none takes a call.
-    `tries`, `deferrals` and `losses` as in `ClaimedRun`.
+    `permission_seconds`: so long for a person. `tries`, `deferrals` and `losses` as in `ClaimedRun`.
     """
 
     run_id: RunId
@@ -54,6 +57,7 @@ class RunIdentity:
     kind: RunKind
     survives: bool
     waits: bool
+    permission_seconds: float
     tries: int = 1
     deferrals: int = 0
     losses: int = 0
@@ -73,16 +77,18 @@ class RunExecution:
         log: EventLog,
         journal: RunJournal,
         *,
+        suspension: Suspension,
         start: Start,
         retries: RetryPolicy,
     ) -> None:
         self.run = run
         self._retries = retries
+        self._suspension = suspension
         self._start = start
         self._runs = runs
         self._log = log
         self._journal = journal
-        self._agent: asyncio.Future[TurnResult] | None = None
+        self._agent: asyncio.Future[TurnResult | TurnSuspended] | None = None
         self._usage: Callable[[], Usage] = Usage
         self._stopped_by: OrchestratorError | None = None
         self._handed_back = False
@@ -108,9 +114,10 @@ class RunExecution:
         self._handed_back = self._stopped_by is None
         self.stop(DrainingError("the server is stopping"))
 
-    async def execute(self, begins: RunEvent, work: Work) -> None:
+    async def execute(self, begins: Sequence[RunEvent], work: Work) -> None:
         """Call the agent while the run commits, write what it emits, then write how it ended."""
-        self._journal.emit(begins)
+        for event in begins:
+            self._journal.emit(event)
         self._usage = lambda: work.usage
         agent = self._agent = asyncio.ensure_future(self._guarded(work))
         first = self._journal.take()
@@ -132,7 +139,7 @@ class RunExecution:
         if self._agent is not None:
             self._agent.cancel()
 
-    async def _guarded(self, work: Work) -> TurnResult:
+    async def _guarded(self, work: Work) -> TurnResult | TurnSuspended:
         if self._stopped_by is not None:
             raise self._stopped_by
         return await work(self._emit, self.attempt)
@@ -142,7 +149,9 @@ class RunExecution:
         if self._journal.is_full:
             self.stop(DatabaseUnavailableError("the database is away and the buffer is full"))
 
-    async def _write_to_the_end(self, attempt: Attempt, agent: asyncio.Future[TurnResult]) -> None:
+    async def _write_to_the_end(
+        self, attempt: Attempt, agent: asyncio.Future[TurnResult | TurnSuspended]
+    ) -> None:
         writer = asyncio.create_task(
             self._journal.write(attempt, self._log), name=f"journal:{self.run.run_id}"
         )
@@ -160,10 +169,26 @@ class RunExecution:
                 self._log.close(self.run.run_id, self._stopped_by)
             elif (again := self._again(agent)) is not None:
                 await self._put_back(attempt, again)
+            elif (suspended := _suspended(agent)) is not None:
+                await self._suspend(attempt, suspended)
             else:
                 await self._finish(attempt, self._end(agent))
 
-    def _again(self, agent: asyncio.Future[TurnResult]) -> Again | None:
+    async def _suspend(self, attempt: Attempt, suspended: TurnSuspended) -> None:
+        """Wait for a person, without holding anything."""
+        seconds = self.run.permission_seconds
+        events = [PermissionAsked(question, seconds) for question in suspended.questions]
+        waits = StatusChanged(RunState.WAITING_FOR_PERMISSION, "Waiting for a permission")
+        last = self._journal.take(*events, waits)
+        try:
+            await self._suspension.suspend(attempt, suspended.questions, seconds, last, self._usage())
+        except CancelledRunError as error:
+            await self._finish(attempt, self._failed(error))
+            return
+        self._log.publish(self.run.run_id, last)
+        logger.info("run waits for a permission", extra={"run_id": self.run.run_id})
+
+    def _again(self, agent: asyncio.Future[TurnResult | TurnSuspended]) -> Again | None:
         error = None if agent.cancelled() else agent.exception()
         if not isinstance(error, OrchestratorError):
             return None
@@ -183,13 +208,13 @@ class RunExecution:
             extra = {"run_id": self.run.run_id, "seconds": again.seconds, "counts": again.counts}
             logger.info("run goes back to the line", extra=extra)
 
-    def _end(self, agent: asyncio.Future[TurnResult]) -> RunCompleted | RunFailed:
+    def _end(self, agent: asyncio.Future[TurnResult | TurnSuspended]) -> RunCompleted | RunFailed:
         if agent.cancelled():
             stopped_by = self._stopped_by or CancelledRunError("the run was cancelled")
             return self._failed(stopped_by)
         error = agent.exception()
-        if error is None:
-            return RunCompleted(agent.result(), self._usage())
+        if error is None and isinstance(result := agent.result(), TurnResult):
+            return RunCompleted(result, self._usage())
         if isinstance(error, DeadlineExceededError):  # the caller's: the server's own arrives by `stop`
             return self._failed(CancelledRunError(error.message))
         if isinstance(error, OrchestratorError):
@@ -228,6 +253,11 @@ def _outcome(end: RunCompleted | RunFailed) -> RunOutcome:
         )
     state = _FAILED_STATES.get(end.error.reason, RunState.FAILED)
     return RunOutcome(state, error_reason=end.error.reason, result=_storable(end.partial), usage=end.usage)
+
+
+def _suspended(agent: asyncio.Future[TurnResult | TurnSuspended]) -> TurnSuspended | None:
+    result = None if agent.cancelled() or agent.exception() else agent.result()
+    return result if isinstance(result, TurnSuspended) else None
 
 
 def _storable(text: str) -> str:

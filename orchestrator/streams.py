@@ -1,6 +1,6 @@
 """Logs of runs as streams of chunks."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote
@@ -40,8 +40,12 @@ async def chunks_of(
     options: chunks.ReaderOptions,
     *,
     after: int = 0,
+    suspended: Callable[[], Awaitable[bool]] | None = None,
 ) -> AsyncGenerator[pb.ChatChunk]:
-    """A log as its reader wants it; the last one may stand for a status, which `end_as` sends."""
+    """A log as its reader wants it; the last one may stand for a status, which `end_as` sends.
+
+    With `suspended`, which says whether the run still waits for a person, the stream ends where it does.
+    """
     async with aclosing(log) as records:
         async for record in records:
             if record is None:
@@ -56,7 +60,11 @@ async def chunks_of(
             if record.sequence > after + 1:  # a log has no gaps but those that retention makes
                 yield chunks.pruned(run.run_id, run.agent_name, record.sequence, options)
             after = record.sequence
-            yield chunks.decode(record.payload, options)
+            chunk = chunks.decode(record.payload, options)
+            yield chunk
+            if suspended and chunks.waits_for_a_person(chunk) and await suspended():
+                yield chunks.suspended(run.run_id, run.agent_name, options)
+                return
 
 
 def _for_metadata(name: str) -> str:

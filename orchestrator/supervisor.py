@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from orchestrator.again import RetryPolicy
-from orchestrator.events import ChunkEncoder, RunEvent, StatusChanged
-from orchestrator.execution import RunExecution, RunIdentity, Work
+from orchestrator.events import ChunkEncoder, RunEvent
+from orchestrator.execution import RunExecution, RunIdentity, Start, Work
 from orchestrator.journal import RunJournal, widened
 from orchestrator.lifecycle import ended_after_cancel
 from state.errors import (
@@ -22,6 +22,7 @@ from state.errors import (
 )
 from state.event_log import EventLog
 from state.models import LOSSES_BEFORE_QUARANTINE, Attempt, ClaimedRun, NewRun, Record, RunId
+from state.permission_ports import Suspension
 from state.ports import RunStore
 
 logger = logging.getLogger(__name__)
@@ -40,12 +41,14 @@ class RunLimits:
 
     `window_seconds`: how long text is gathered into one chunk. `buffer_characters`: how much of a run's text
     may wait to be written. `drain_seconds`: how long runs may go on after the process was told to stop.
-    `max_seconds`: how long any run may take. `retries`: what becomes of one that fails.
+    `max_seconds`: how long any run may take. `permission_seconds`: how long people have to decide, unless a
+    request says. `retries`: what becomes of a run that fails.
     """
 
     window_seconds: float
     drain_seconds: float
     max_seconds: float
+    permission_seconds: float
     retries: RetryPolicy
     buffer_characters: int = 1 << 20
 
@@ -60,12 +63,14 @@ class RunSupervisor:
         encode: ChunkEncoder,
         limits: RunLimits,
         *,
+        suspension: Suspension,
         hurried: asyncio.Event | None = None,
     ) -> None:
         self._runs = runs
         self._log = log
         self._encode = encode
         self._limits = limits
+        self._suspension = suspension
         self._hurried = hurried or asyncio.Event()
         self._executing: dict[asyncio.Task[None], RunExecution] = {}
         self.draining = False
@@ -103,9 +108,11 @@ class RunSupervisor:
                 execution.stop(CancelledRunError("the run was cancelled"))
 
     def abandon(self, run_id: RunId) -> bool:
-        """Stop a run whose caller has left; whether it was executed here."""
+        """Stop a run whose caller has left, unless it goes on without; whether it was executed here."""
         for execution in self._executing.values():
             if execution.run.run_id == run_id:
+                if execution.run.survives:
+                    return True
                 execution.stop(CancelledRunError("the caller left"))
                 return True
         return False
@@ -117,10 +124,11 @@ class RunSupervisor:
     def begin(
         self,
         run: NewRun,
-        status: StatusChanged,
+        begins: Sequence[RunEvent],
         work: Work,
         *,
         waits: bool = False,
+        permission_seconds: float | None = None,
         window_seconds: float | None = None,
         ended: Callable[[], None] = _nothing,
     ) -> RunExecution:
@@ -133,7 +141,7 @@ class RunSupervisor:
         """
         if self.draining:
             raise DrainingError("the server is stopping")
-        identity = RunIdentity(run.run_id, run.owner, run.agent_name, run.kind, run.survives, waits)
+        identity = RunIdentity(run.run_id, run.owner, run.agent_name, run.kind, run.survives, waits, self._patience(permission_seconds))
         journal = self._journal(identity, window_seconds or self._limits.window_seconds, after=0)
 
         async def start(first: Sequence[Record]) -> Attempt:
@@ -143,19 +151,17 @@ class RunSupervisor:
                 self.unborn.add(run.run_id)  # nobody knows whether it was committed
                 raise
 
-        execution = RunExecution(
-            identity, self._runs, self._log, journal, start=start, retries=self._limits.retries
-        )
-        return self._launch(execution, status, work, ended)
+        return self._launch(self._execution(identity, journal, start), begins, work, ended)
 
     def take_up(
         self,
         claimed: ClaimedRun,
-        begins: RunEvent,
+        begins: Sequence[RunEvent],
         work: Work,
         ended: Callable[[], None],
         *,
         waits: bool,
+        permission_seconds: float | None = None,
         window_seconds: float | None = None,
     ) -> RunExecution:
         """Execute a run taken from the line, in its new attempt."""
@@ -167,6 +173,7 @@ class RunSupervisor:
             claimed.kind,
             claimed.survives,
             waits,
+            self._patience(permission_seconds),
             tries=claimed.tries,
             deferrals=claimed.deferrals,
             losses=claimed.losses,
@@ -178,10 +185,18 @@ class RunSupervisor:
             await self._log.store_only(attempt, first)
             return attempt
 
-        execution = RunExecution(
-            identity, self._runs, self._log, journal, start=start, retries=self._limits.retries
+        return self._launch(self._execution(identity, journal, start), begins, work, ended)
+
+    def _execution(self, run: RunIdentity, journal: RunJournal, start: Start) -> RunExecution:
+        return RunExecution(
+            run,
+            self._runs,
+            self._log,
+            journal,
+            suspension=self._suspension,
+            start=start,
+            retries=self._limits.retries,
         )
-        return self._launch(execution, begins, work, ended)
 
     def _journal(self, run: RunIdentity, window: float, *, after: int) -> RunJournal:
         return RunJournal(
@@ -193,8 +208,11 @@ class RunSupervisor:
             buffer_characters=self._limits.buffer_characters,
         )
 
+    def _patience(self, permission_seconds: float | None) -> float:
+        return permission_seconds or self._limits.permission_seconds
+
     def _launch(
-        self, execution: RunExecution, begins: RunEvent, work: Work, ended: Callable[[], None]
+        self, execution: RunExecution, begins: Sequence[RunEvent], work: Work, ended: Callable[[], None]
     ) -> RunExecution:
         run_id = execution.run.run_id
         tail = self._log.open(run_id)
@@ -231,7 +249,9 @@ class RunSupervisor:
         for future in both:
             await ended_after_cancel(future)
 
-    async def _watched(self, execution: RunExecution, begins: RunEvent, work: Work, tail: object) -> None:
+    async def _watched(
+        self, execution: RunExecution, begins: Sequence[RunEvent], work: Work, tail: object
+    ) -> None:
         """Execute it. It closes no tail but its own: the run may have been taken up here again."""
         run_id = execution.run.run_id
         failure: OrchestratorError | None = OrchestratorError("internal error")

@@ -229,9 +229,10 @@ class TaskService:
         """Whether it has begun: not while another run has its conversation."""
         execution = self._supervisor.begin(
             run,
-            _status(run, plan, RunState.RUNNING, "Answering"),
+            [_status(run, plan, RunState.RUNNING, "Answering"), plan.chosen],
             self._workshop.work(plan, run, admitted),
             waits=True,
+            permission_seconds=plan.assignment.permission_seconds,
             ended=admitted.abandon,
         )
         try:

@@ -1,21 +1,18 @@
 """From an assignment to the work that a run executes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
 from agents.loader import AgentCatalog
-from agents.runner import AgentRunner
 from agents.spec import AgentSpec
-from agents.turn import Emit, TurnResult
 from orchestrator.assignment import Assignment
+from orchestrator.events import AgentChosen
 from orchestrator.execution import Work
+from orchestrator.turn_work import Job, TurnWork, Workbench
 from providers.pool.account import RunAccount
 from providers.pool.admission import Admitted
-from providers.pool.choice import ClassChoice, key_of
-from providers.pool.model import PooledModel
-from providers.pool.needs import Needs
-from providers.pool.pool import ModelPool
+from providers.pool.choice import ClassChoice, ModelChoice, key_of
 from providers.pool.run_budget import RunCaps
 from state.errors import (
     ConversationNotEmptyError,
@@ -23,10 +20,11 @@ from state.errors import (
     InvalidRequestError,
     PreconditionViolation,
 )
-from state.models import Attempt, ClaimedRun, ConversationId, NewRun, RequestKey, RunId, RunKind
-from state.ports import BranchStore
-from state.threads import RunThread, thread_id
+from state.models import ClaimedRun, ConversationId, NewRun, RequestKey, RunId, RunKind
+from state.threads import thread_id
 from state.usage import NOTHING_USED, Usage
+
+_NO_TOOLS = ("none",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +36,10 @@ class Plan:
     routing_reason: str
     wants: str
 
-
-@dataclass(frozen=True, slots=True)
-class AccountedWork:
-    """The work of a run, and what all its attempts have used."""
-
-    act: Callable[[Emit, Callable[[], Awaitable[Attempt]]], Awaitable[TurnResult]]
-    account: RunAccount
-
     @property
-    def usage(self) -> Usage:
-        return self.account.usage
-
-    def __call__(self, emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> Awaitable[TurnResult]:
-        return self.act(emit, attempt)
+    def chosen(self) -> AgentChosen:
+        """Tells who answers."""
+        return AgentChosen(self.spec.name, self.spec.version, self.routing_reason)
 
 
 class Workshop:
@@ -60,17 +48,13 @@ class Workshop:
     def __init__(
         self,
         catalog: AgentCatalog,
-        runner: AgentRunner,
-        models: ModelPool,
-        branches: BranchStore,
+        bench: Workbench,
         caps: RunCaps,
         *,
         new_id: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
         self._catalog = catalog
-        self._runner = runner
-        self._models = models
-        self._branches = branches
+        self._bench = bench
         self._caps = caps
         self._new_id = new_id
 
@@ -78,21 +62,31 @@ class Workshop:
         """Choose who answers.
 
         Raises:
-            InvalidRequestError: No such agent, no such model or none that sees images, or another currency.
+            InvalidRequestError: No such agent, no such model or none that can do what is asked, or another
+                currency.
             NotFoundError: No such checkpoint to go on from.
             ConversationNotEmptyError: The checkpoint is another conversation's, and this one has turns.
         """
         spec, routing_reason = self._catalog.resolve(assignment.agent_type)
         choice = assignment.model or ClassChoice(spec.model_class)
-        models, images = self._models.infos(choice), bool(assignment.turn.images)
+        images = bool(assignment.turn.images)
+        tools = bool(spec.tools) and assignment.allowed_tools != _NO_TOOLS
+        self._check_models(choice, images=images, tools=tools)
+        currency = self._bench.models.currency
+        if assignment.currency not in ("", currency):
+            only = f"costs are counted in {currency} here"
+            raise InvalidRequestError(FieldViolation("limits.currency", only))
+        await self._check_base(assignment)
+        return Plan(assignment, spec, routing_reason, key_of(choice, images=images, tools=tools))
+
+    def _check_models(self, choice: ModelChoice, *, images: bool, tools: bool) -> None:
+        models = self._bench.models.infos(choice)
         if images and not any(info.images for info in models):
             what = "none of the models that may answer sees images"
             raise InvalidRequestError(FieldViolation("attachments", what))
-        if assignment.currency not in ("", self._models.currency):
-            only = f"costs are counted in {self._models.currency} here"
-            raise InvalidRequestError(FieldViolation("limits.currency", only))
-        await self._check_base(assignment)
-        return Plan(assignment, spec, routing_reason, key_of(choice, images=images))
+        if tools and not any(info.tools and (info.images or not images) for info in models):
+            what = "this agent uses tools, and none of the models that may answer can"
+            raise InvalidRequestError(FieldViolation("agent_type", what))
 
     def run_of(
         self,
@@ -120,83 +114,69 @@ class Workshop:
 
     def work(self, plan: Plan, run: NewRun, admitted: Admitted) -> Work:
         """What a new run does, its first model call with the permit that it has got."""
-        return self._work(
-            lambda: plan.spec,
+        job = Job(
             plan.assignment,
-            admitted,
-            self._account(plan.assignment),
-            run_id=run.run_id,
-            conversation=run.conversation_id,
+            run.run_id,
+            run.conversation_id,
+            spec=lambda: plan.spec,
             hurries=run.key is None,
         )
+        return TurnWork(self._bench, job, admitted, self._account(plan.assignment, plan.spec))
 
-    def work_again(self, assignment: Assignment, claimed: ClaimedRun, admitted: Admitted) -> Work:
+    def chosen(self, assignment: Assignment, claimed: ClaimedRun) -> list[AgentChosen]:
+        """Tells who answers, when a run is taken from the line for the first time."""
+        spec = self.agent_of(claimed)
+        if spec is None or claimed.attempt.number > 1:
+            return []
+        return [AgentChosen(spec.name, spec.version, self._catalog.reason(assignment.agent_type))]
+
+    def work_again(
+        self, assignment: Assignment, claimed: ClaimedRun, admitted: Admitted, texts_shown: int
+    ) -> Work:
         """What a run does that was taken from the line, perhaps not for the first time."""
+        spec = self.agent_of(claimed)
 
-        def spec() -> AgentSpec:
-            return self._catalog.resolve(claimed.agent_name)[0]  # gone meanwhile: then the run fails
+        def its_agent() -> AgentSpec:
+            return spec or self._catalog.resolve(claimed.agent_name)[0]  # gone meanwhile: then the run fails
 
-        return self._work(
-            spec,
+        job = Job(
             assignment,
-            admitted,
-            self._account(assignment, claimed.usage, claimed.running_seconds),
-            run_id=claimed.attempt.run_id,
-            conversation=claimed.conversation_id,
+            claimed.attempt.run_id,
+            claimed.conversation_id,
+            spec=its_agent,
             again=claimed.attempt.number > 1,
+            texts_shown=texts_shown,
         )
+        account = self._account(assignment, spec, claimed.usage, claimed.running_seconds)
+        return TurnWork(self._bench, job, admitted, account)
+
+    def agent_of(self, claimed: ClaimedRun) -> AgentSpec | None:
+        """The agent of a run that was taken from the line; None when its file is gone."""
+        try:
+            return self._catalog.resolve(claimed.agent_name)[0]
+        except InvalidRequestError:
+            return None
 
     def _account(
-        self, assignment: Assignment, earlier: Usage = NOTHING_USED, seconds: float = 0.0
-    ) -> RunAccount:
-        caps, currency = self._caps.lowered(assignment.caps), self._models.currency
-        return RunAccount(caps, currency=currency, earlier=earlier, running_seconds=seconds)
-
-    def _work(
         self,
-        spec: Callable[[], AgentSpec],
         assignment: Assignment,
-        admitted: Admitted,
-        account: RunAccount,
-        *,
-        run_id: RunId,
-        conversation: ConversationId,
-        again: bool = False,
-        hurries: bool = True,
-    ) -> Work:
-        owner, base = assignment.owner, assignment.base_checkpoint_id
-        new = not assignment.conversation_id and not base and not again
-
-        async def work(emit: Emit, attempt: Callable[[], Awaitable[Attempt]]) -> TurnResult:
-            if not hurries:
-                # The same request may be beginning elsewhere: only one of them pays for a call.
-                await attempt()
-            own = thread_id(owner, conversation)
-            thread = RunThread(owner, run_id, own, attempt, new=new, again=again, base=base)
-            if base and (source := await self._branches.find(owner, base, own)) != own:
-                await self._branches.copy(await attempt(), source, base, own)
-            agent = spec()
-            model = PooledModel(
-                self._models,
-                assignment.model or ClassChoice(agent.model_class),
-                admitted=admitted,
-                budget=account.budget,
-                needs=Needs(images=bool(assignment.turn.images)),
-            )
-            result = await self._runner.run(
-                agent, assignment.turn, thread, emit, model=model, usage=lambda: account.usage
-            )
-            account.remembered(result.usage)
-            return result
-
-        return AccountedWork(work, account)
+        spec: AgentSpec | None,
+        earlier: Usage = NOTHING_USED,
+        seconds: float = 0.0,
+    ) -> RunAccount:
+        caps, currency = self._caps.lowered(assignment.caps), self._bench.models.currency
+        if spec is not None:
+            own = RunCaps(max_steps=spec.max_steps, max_tool_calls=spec.max_tool_calls)
+            caps = caps.lowered(own)
+        return RunAccount(caps, currency=currency, earlier=earlier, running_seconds=seconds)
 
     async def _check_base(self, assignment: Assignment) -> None:
         owner, conversation = assignment.owner, assignment.conversation_id
+        branches = self._bench.branches
         if not assignment.base_checkpoint_id:
             return
         own = thread_id(owner, conversation)
-        source = await self._branches.find(owner, assignment.base_checkpoint_id, own)
-        if conversation and source != own and not await self._branches.is_empty(own):
+        source = await branches.find(owner, assignment.base_checkpoint_id, own)
+        if conversation and source != own and not await branches.is_empty(own):
             must = PreconditionViolation("CONVERSATION", "conversation_id", "must be new or without a turn")
             raise ConversationNotEmptyError("the conversation has turns of its own", must)

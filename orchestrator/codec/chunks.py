@@ -5,11 +5,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
-from agents.events import Channel, TextEmitted
+from agents.events import Channel, TextEmitted, ToolAnswered, ToolCalled, ToolProgressed
+from orchestrator.codec import tools
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
 from orchestrator.codec.usage import usage
-from orchestrator.events import AttemptBegan, ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
+from orchestrator.events import (
+    AgentChosen,
+    AttemptBegan,
+    ChunkHeader,
+    LeftOff,
+    PermissionAsked,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    StatusChanged,
+)
 from orchestrator.places import Place
 from orchestrator.reading import BecameTask
 from protos import orchestrator_pb2 as pb
@@ -60,6 +71,12 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
         case StatusChanged():
             chunk.status.state = STATES[event.state]
             chunk.status.text = event.text
+        case AgentChosen():
+            chunk.agent_update.agent_name = event.agent_name
+            chunk.agent_update.agent_version = event.agent_version
+            chunk.agent_update.routing_reason = event.routing_reason
+        case ToolCalled() | ToolProgressed() | ToolAnswered() | PermissionAsked():
+            tools.fill(chunk, event, header)
         case AttemptBegan():
             chunk.reset.from_sequence = event.from_sequence
             chunk.reset.reason = pb.RESET_REASON_NEW_ATTEMPT
@@ -68,6 +85,7 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             chunk.complete.finish_reason = FINISH_REASONS[event.result.finish_reason]
             chunk.complete.final_text = event.result.text
             chunk.complete.checkpoint_id = event.result.checkpoint_id
+            chunk.tools_used.extend(event.result.tools_used)
             chunk.usage.CopyFrom(usage(event.usage))
         case RunFailed():
             chunk.error.CopyFrom(detail_of(event.error))
@@ -87,15 +105,24 @@ def decode(payload: bytes, options: ReaderOptions) -> pb.ChatChunk:
     return chunk
 
 
-def unfinished_text(payloads: Iterable[bytes]) -> int | None:
-    """The sequence of the first text that a log holds since its last reset; None when it holds none."""
+_AFTER_A_MESSAGE = frozenset({"tool_call", "tool_result", "permission_requested"})
+"""What comes into a log only when the model's message before it is whole, and kept."""
+
+
+def left_off(payloads: Iterable[bytes]) -> LeftOff:
+    """How far a log without an end has come, from its chunks."""
     first: int | None = None
+    texts = message = 0
     for chunk in map(pb.ChatChunk.FromString, payloads):
-        if chunk.HasField("reset"):
+        kind = chunk.WhichOneof("payload")
+        if kind == "reset":
             first = None
-        elif chunk.HasField("content") and first is None:
-            first = chunk.sequence
-    return first
+        elif kind == "content":
+            first = chunk.sequence if first is None else first
+            message = chunk.content.message_index
+        elif kind in _AFTER_A_MESSAGE and first is not None:
+            first, texts = None, message + 1
+    return LeftOff(first, texts)
 
 
 def heartbeat(run_id: RunId, agent_name: str, options: ReaderOptions) -> pb.ChatChunk:
@@ -127,6 +154,19 @@ def became_task(task: BecameTask, agent_name: str, options: ReaderOptions) -> pb
     chunk = pb.ChatChunk(run_id=task.run_id, agent_name=agent_name, complete=done)
     chunk.metadata["task_status"] = "queued"
     return _unlogged(chunk, options)
+
+
+def suspended(run_id: RunId, agent_name: str, options: ReaderOptions) -> pb.ChatChunk:
+    """A chunk that is in no log: the run waits for a person, and this stream ends."""
+    done = pb.Completion(finish_reason=pb.FINISH_REASON_WAITING_FOR_PERMISSION)
+    chunk = pb.ChatChunk(run_id=run_id, agent_name=agent_name, complete=done)
+    chunk.metadata["task_status"] = "permission_required"
+    return _unlogged(chunk, options)
+
+
+def waits_for_a_person(chunk: pb.ChatChunk) -> bool:
+    """Whether a chunk is the last of a log until somebody decides."""
+    return chunk.HasField("status") and chunk.status.state == pb.TASK_STATE_WAITING_FOR_PERMISSION
 
 
 def _unlogged(chunk: pb.ChatChunk, options: ReaderOptions) -> pb.ChatChunk:

@@ -24,13 +24,13 @@ class PinnedChoice:
 ModelChoice = ClassChoice | PinnedChoice
 
 
-_IMAGES = "images "
-"""Begins the key of who brings images. No name of a class or a model holds a space."""
+_IMAGES, _TOOLS = "images ", "tools "
+"""Begin the key of who brings images or uses tools. No name of a class or a model holds a space."""
 
 
-def key_of(choice: ModelChoice, *, images: bool = False) -> str:
-    """A choice as text, as it stands in a run's row. `images`: only models that see them are meant."""
-    prefix = _IMAGES if images else ""
+def key_of(choice: ModelChoice, *, images: bool = False, tools: bool = False) -> str:
+    """A choice as text, as it stands in a run's row: only models are meant that see `images`, use `tools`."""
+    prefix = _IMAGES * images + _TOOLS * tools
     match choice:
         case ClassChoice():
             return f"{prefix}class:{choice.name}"
@@ -40,12 +40,12 @@ def key_of(choice: ModelChoice, *, images: bool = False) -> str:
 
 def needs_of(key: str) -> Needs:
     """What the models must be able to do."""
-    return Needs(images=key.startswith(_IMAGES))
+    return Needs(images=_IMAGES in key, tools=_TOOLS in key)
 
 
 def choice_of(key: str) -> ModelChoice:
     """The choice that `key_of` has written; the default class for a run from before there were any."""
-    kind, _, names = key.removeprefix(_IMAGES).partition(":")
+    kind, _, names = key.removeprefix(_IMAGES).removeprefix(_TOOLS).partition(":")
     if kind == "models":
         model, *fallback_models = names.split(",")
         return PinnedChoice(model, tuple(fallback_models))

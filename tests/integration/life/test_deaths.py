@@ -15,7 +15,7 @@ from agents.loader import load_catalog
 from agents.runner import AgentRunner
 from main import CATALOG, edge_of, limits_of, stores_at
 from orchestrator.application import Application, Codec
-from orchestrator.codec.chunks import encode, unfinished_text
+from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService, Probe
 from orchestrator.server import Listening, listening
@@ -100,7 +100,7 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
         stores_at(settings, dsn, ReplicaId("0" * 32), None) as stores,
         scripted_models(provider.base_url) as models,
     ):
-        runner, codec = AgentRunner(stores.checkpoints), Codec(encode, kept_assignment, unfinished_text)
+        runner, codec = AgentRunner(stores.checkpoints), Codec(encode, kept_assignment, left_off)
         async with Application(
             stores, catalog, runner, models, codec=codec, limits=limits_of(settings)
         ) as app:

@@ -1,0 +1,108 @@
+"""One call of a model: what it is shown, and what it says."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from agents.events import Channel, TextEmitted
+from agents.graphs.state import Context, State
+from agents.images import StoredImage, StoredMessage, attached, kept, shown
+from agents.prompt import fit, system_prompt
+from providers.base import ModelFinished, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta, ToolSpec
+from providers.pool.run_budget import LimitReachedError
+from state.errors import ProviderBrokenError
+from state.models import FinishReason, Message, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model has said. `limit`: which limit of the run has cut it short, if one has."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    finished: ModelFinished
+    limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A turn's beginning: what seeds the conversation, the question, and all images that are kept."""
+
+    seed: list[StoredMessage]
+    question: StoredMessage
+    images: dict[str, StoredImage]
+
+
+def asked(state: State, context: Context) -> Asked:
+    """The question, after the history that the caller brings to a conversation without a turn."""
+    said, turn = state["messages"], context.turn
+    seed = () if said else turn.history
+    question = StoredMessage(role="user", content=turn.question)
+    images = state.get("images") or {}
+    if turn.images:
+        question["images"], brought = attached(turn.images)
+        images = images | brought
+    before = [StoredMessage(role=m.role, content=m.content) for m in seed]
+    return Asked(before, question, kept([*said, *before, question], images) if turn.images else images)
+
+
+def request_of(
+    context: Context,
+    past: Sequence[StoredMessage],
+    turn: Sequence[StoredMessage],
+    images: Mapping[str, StoredImage],
+    *,
+    tools: tuple[ToolSpec, ...] = (),
+) -> ModelRequest:
+    """What the model is asked: the messages of this turn, and as much of what was before as fits."""
+    spec, info, wishes = context.spec, context.model.info, context.turn
+    system = system_prompt(spec.prompt, wishes.persona, tools=bool(tools))
+    before, now = (_shown(messages, images, seen=info.images) for messages in (past, turn))
+    return ModelRequest(
+        messages=fit(system, before, now, info.context_tokens),
+        max_output_tokens=info.max_output_tokens,
+        temperature=spec.temperature if wishes.temperature is None else wishes.temperature,
+        seed=wishes.seed,
+        deadline=wishes.deadline,
+        tools=tools,
+    )
+
+
+def _shown(
+    messages: Sequence[StoredMessage], images: Mapping[str, StoredImage], *, seen: bool
+) -> list[Message]:
+    return [shown(message, images, seen=seen) for message in messages]
+
+
+async def say(context: Context, request: ModelRequest, *, index: int = 0, opening: str = "") -> Said:
+    """Call the model; its text goes out as it is written, as message `index`, after `opening` if there is any.
+
+    Raises:
+        ProviderError: The model failed.
+    """
+    pieces: list[str] = []
+    calls: list[ToolCall] = []
+    try:
+        async with aclosing(context.model.stream(request)) as deltas:
+            async for delta in deltas:
+                match delta:
+                    case TextDelta():
+                        lead = "" if pieces else opening
+                        pieces.append(delta.text)
+                        context.emit(TextEmitted(lead + delta.text, message_index=index))
+                    case ReasoningDelta():
+                        context.emit(TextEmitted(delta.text, Channel.REASONING, index))
+                    case ToolCallDelta():
+                        calls.append(delta.call)
+                    case ModelFinished():
+                        return Said("".join(pieces), tuple(calls), delta)
+    except LimitReachedError as reached:
+        return Said("".join(pieces), (), _cut_off(context, reached), reached.limit.value)
+    raise ProviderBrokenError("the provider's answer has no end")
+
+
+def _cut_off(context: Context, reached: LimitReachedError) -> ModelFinished:
+    """The end of an answer that a limit of the run has ended: it is complete, as far as it goes."""
+    info = context.model.info
+    finished = reached.finished or ModelFinished(FinishReason.LIMIT, "", info.provider, info.model)
+    return replace(finished, finish_reason=FinishReason.LIMIT)

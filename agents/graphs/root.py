@@ -1,0 +1,42 @@
+"""The one graph of all agents: each turn takes the way of its agent's shape.
+
+One graph, so that a conversation may go on with an agent of another shape, and its checkpoints mean the same
+to all of them.
+"""
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from agents.graphs import react
+from agents.graphs.direct import answer
+from agents.graphs.state import Context, State
+from agents.spec import Shape
+
+Graph = CompiledStateGraph[State, Context, State, State]
+
+_FIRST_STEP = {Shape.DIRECT: "answer", Shape.REACT: "open"}
+
+
+def build(checkpointer: BaseCheckpointSaver[str]) -> Graph:
+    """Compile the graph; one instance serves every agent."""
+    graph = StateGraph(State, context_schema=Context)
+    graph.add_node("answer", answer)
+    graph.add_node("open", react.open_turn)
+    graph.add_node("model", react.model)
+    graph.add_node("decide", react.decide)
+    graph.add_node("ask", react.ask)
+    graph.add_node("act", react.act)
+    graph.add_conditional_edges(START, _by_shape, list(_FIRST_STEP.values()))
+    graph.add_edge("open", "model")
+    graph.add_conditional_edges("model", react.after_model)
+    graph.add_conditional_edges("decide", react.after_decide, ["ask", "act"])
+    graph.add_edge("ask", "act")
+    graph.add_conditional_edges("act", react.after_act, ["ask", "model", "act"])
+    return graph.compile(checkpointer=checkpointer)
+
+
+def _by_shape(state: State, runtime: Runtime[Context]) -> str:
+    del state
+    return _FIRST_STEP[runtime.context.spec.shape]

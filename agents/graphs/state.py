@@ -1,0 +1,99 @@
+"""What the graphs of one conversation share: what a checkpoint holds, and what it must never hold."""
+
+import operator
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from agents.calls import Call
+from agents.hands import Hands
+from agents.images import StoredImage, StoredMessage
+from agents.judge import Judge
+from agents.spec import AgentSpec
+from agents.turn import Emit, Turn
+from providers.base import ChatModel, ModelFinished
+from state.models import RunId
+from state.usage import Usage
+
+
+class Answer(TypedDict):
+    """Where the last answer came from. `usage`: of the run until then; `limit`: what cut the answer short.
+
+    `text` is what the run has said in all, where that is more than its last message.
+    """
+
+    finish_reason: str
+    provider: str
+    model: str
+    generation_id: str
+    usage: NotRequired[dict[str, Any]]
+    limit: NotRequired[str]
+    tools_used: NotRequired[list[str]]
+    text: NotRequired[str]
+
+
+class Work(TypedDict):
+    """A turn that is under way, in a graph of several steps.
+
+    `seed` is what the caller brought to a new conversation. `messages` begins with the question; `texts` are the
+    model's, one for each of its answers; `calls` are those of the newest.
+    """
+
+    run_id: str
+    seed: list[StoredMessage]
+    messages: list[StoredMessage]
+    texts: list[str]
+    calls: list[Call]
+    tainted: bool
+    tools_used: list[str]
+
+
+class State(TypedDict, total=False):
+    """What a checkpoint holds.
+
+    `messages` grows by whole turns: question and answer together, once the answer is complete. So a turn that
+    fails or is cancelled leaves the conversation as it was. `images` by their digest change only when a turn
+    brings some, so that other turns do not write them again. `work` is of the newest run alone.
+    """
+
+    messages: Annotated[list[StoredMessage], operator.add]
+    images: dict[str, StoredImage]
+    answer: Answer
+    work: Work | None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the steps need and a checkpoint must never hold.
+
+    `complete` is called when the turn is whole; `usage` tells what the run has used until then. `go_on` raises
+    when the run is to end between two steps.
+    """
+
+    run_id: RunId
+    spec: AgentSpec
+    turn: Turn
+    model: ChatModel
+    emit: Emit
+    complete: Callable[[], None]
+    usage: Callable[[], Usage]
+    go_on: Callable[[], Awaitable[None]]
+    judge: Judge
+    hands: Hands
+
+
+def answer_of(finished: ModelFinished, limit: str, usage: Usage, tools_used: list[str]) -> Answer:
+    """What is kept of an answer beside its text."""
+    return Answer(
+        finish_reason=finished.finish_reason.value,
+        provider=finished.provider,
+        model=finished.model,
+        generation_id=finished.generation_id,
+        usage=_plain(usage),
+        limit=limit,
+        tools_used=tools_used,
+    )
+
+
+def _plain(usage: Usage) -> dict[str, Any]:
+    return {**asdict(usage), "by_model": [asdict(part) for part in usage.by_model]}

@@ -1,0 +1,134 @@
+"""Calling the tools of one run: what changes something is written down before and after."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from time import monotonic
+from typing import Any, Protocol
+from uuid import uuid4
+
+import orjson
+
+from agents.calls import Call, ToolUser
+from agents.events import ToolAnswered, ToolCalled, ToolProgressed
+from agents.turn import Emit
+from providers.base import ToolSpec
+from state.effects import Effect, EffectState, NewEffect
+from state.errors import NotPermittedError
+from state.models import Attempt
+from tools.arguments import redacted
+from tools.base import Offer, ToolContext, ToolOutcome
+
+
+class Journal(Protocol):
+    """What was done, and is not to be done again."""
+
+    async def begin(self, attempt: Attempt, effect: NewEffect) -> Effect: ...
+    async def finish(self, attempt: Attempt, tool_call_id: str, outcome: bytes) -> None: ...
+
+
+class Hands:
+    """Makes the calls of one run. `wanted` is asked before each of them, and raises when it is one too many."""
+
+    def __init__(
+        self,
+        user: ToolUser,
+        offers: Mapping[str, Offer],
+        journal: Journal,
+        emit: Emit,
+        wanted: Callable[[], None],
+    ) -> None:
+        self._user = user
+        self._offers = offers
+        self._journal = journal
+        self._emit = emit
+        self._wanted = wanted
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """What the model is offered."""
+        tools = (offer.tool for offer in self._offers.values())
+        return tuple(ToolSpec(tool.name, tool.description, tool.parameters) for tool in tools)
+
+    def count(self, calls: Sequence[Call]) -> None:
+        """Count those that are allowed.
+
+        Raises:
+            LimitReachedError: The run may make no more.
+        """
+        for call in calls:
+            if call["state"] == "allowed":
+                self._wanted()
+
+    def only_reads(self, call: Call) -> bool:
+        """Whether the call may be made beside others, and again."""
+        return (offer := self._offers.get(call["name"])) is not None and offer.tool.read_only
+
+    async def call(self, call: Call) -> Call:
+        """Make an allowed call, unless it was made before; the call with what the model is told.
+
+        What was cut in the middle comes back `asked`, if its tool would do it twice.
+
+        Raises:
+            LostAttemptError: Another attempt owns the run.
+            CancelledRunError: The run is being cancelled: it begins nothing more.
+            DatabaseUnavailableError: The journal cannot be written.
+        """
+        offer = self._offers.get(call["name"])
+        if offer is None:
+            return self._over(call, _not_called("The tool is off at present.", "UNIMPLEMENTED"), 0.0)
+        if offer.tool.read_only:
+            return await self._made(call, offer)
+        attempt = await self._user.attempt()
+        effect = NewEffect(call["id"], call["name"], call["digest"], call.get("permission_id", ""))
+        try:
+            known = await self._journal.begin(attempt, effect)
+        except NotPermittedError:
+            return self._over(call, _not_called("Nobody has allowed this call.", "PERMISSION_DENIED"), 0.0)
+        if known.state is EffectState.DONE:
+            return self._over(call, ToolOutcome(**orjson.loads(known.outcome)), 0.0)
+        if known.state is EffectState.CUT and not offer.tool.idempotent:
+            return {**call, "state": "asked", "permission_id": uuid4().hex, "cut": True}
+        return await self._made(call, offer, attempt)
+
+    async def _made(self, call: Call, offer: Offer, attempt: Attempt | None = None) -> Call:
+        tool, arguments = offer.tool, orjson.loads(call["arguments"])
+        shown = orjson.dumps(redacted(tool, arguments)).decode()
+        self._emit(ToolCalled(call["id"], tool.name, shown, tool.read_only))
+        begun = monotonic()
+        outcome = await offer.source.call(tool, arguments, self._context(call), self._progress(tool.name))
+        if attempt is not None:
+            await self._journal.finish(attempt, call["id"], orjson.dumps(asdict(outcome)))
+        return self._over(call, outcome, monotonic() - begun)
+
+    def _over(self, call: Call, outcome: ToolOutcome, seconds: float) -> Call:
+        self._emit(
+            ToolAnswered(
+                call["id"],
+                call["name"],
+                ok=outcome.ok,
+                summary=outcome.summary,
+                elapsed_seconds=seconds,
+                reason=outcome.reason,
+                retryable=outcome.retryable,
+            )
+        )
+        over: dict[str, Any] = {**call, "state": "over", "text": outcome.text}
+        return Call(**over, **({"untrusted": True} if outcome.untrusted else {}))
+
+    def _context(self, call: Call) -> ToolContext:
+        user = self._user
+        return ToolContext(
+            owner=user.owner,
+            run_id=user.run_id,
+            conversation_id=user.conversation_id,
+            tool_call_id=call["id"],
+            permission_id=call.get("permission_id", ""),
+            deadline=user.deadline,
+        )
+
+    def _progress(self, name: str) -> Callable[[str, float | None], None]:
+        return lambda text, progress: self._emit(ToolProgressed(name, text, progress))
+
+
+def _not_called(text: str, reason: str) -> ToolOutcome:
+    return ToolOutcome(ok=False, text=f"Not called. {text}", summary="not called", reason=reason)

@@ -1,0 +1,125 @@
+"""Which of a model's wishes are allowed, which are refused, and which a person decides."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+from uuid import uuid4
+
+from agents.calls import Call, ToolUser
+from agents.events import ToolAnswered
+from agents.turn import Emit
+from state.models import ConversationId, Owner, RunId
+from state.permissions import Grants, PermissionState, Question
+from tools import policy
+from tools.arguments import ToolArgumentsError, canonical, checked, digest
+from tools.base import Offer, Tool
+from tools.policy import PolicyContext, Verdict
+
+_SHOWN_CHARACTERS = 500
+"""Of the question and the reasons, to the person who decides."""
+_NAME_CHARACTERS = 64
+_CUT = "It was begun before and cut off: nobody knows whether it was done. Do it again?"
+
+
+class Consent(Protocol):
+    """What was approved beyond one call."""
+
+    async def standing(self, owner: Owner, conversation_id: ConversationId, run_id: RunId) -> Grants: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Ruling:
+    """`text` tells the model why not, `reason` the run's readers."""
+
+    state: Literal["asked", "allowed", "over"]
+    arguments: bytes = b""
+    text: str = ""
+    reason: str = ""
+
+
+class Judge:
+    """Rules on the wishes of one run."""
+
+    def __init__(self, user: ToolUser, offers: Mapping[str, Offer], consent: Consent, emit: Emit) -> None:
+        self._user = user
+        self._offers = offers
+        self._consent = consent
+        self._emit = emit
+
+    async def ruled(self, wishes: Sequence[Call], *, tainted: bool) -> list[Call]:
+        """Each wish with what becomes of it, by agent, operator, grants and approvals that stand.
+
+        Raises:
+            DatabaseUnavailableError: The approvals cannot be read.
+        """
+        rulings = [self._ruling(wish, tainted, {}) for wish in wishes]
+        if any(ruling.state == "asked" for ruling in rulings):
+            user = self._user
+            standing = await self._consent.standing(user.owner, user.conversation_id, user.run_id)
+            rulings = [self._ruling(wish, tainted, standing) for wish in wishes]
+        return [self._applied(wish, ruling) for wish, ruling in zip(wishes, rulings, strict=True)]
+
+    def refused(self, call: Call, text: str, reason: str) -> Call:
+        """A call that is not made: the model is told why, and so is who reads the run."""
+        name = call["name"][:_NAME_CHARACTERS]
+        self._emit(ToolAnswered(call["id"], name, ok=False, summary="not called", reason=reason))
+        return {**call, "state": "over", "text": f"Not called. {text}"}
+
+    def question(self, call: Call, reasoning: str) -> dict[str, Any]:
+        """What a person is asked: the values of a `Question`, plain."""
+        tool = self._tool(call)
+        why = _CUT if call.get("cut") else reasoning or f"The agent wants to use {tool.name}."
+        question = Question(
+            permission_id=call["permission_id"],
+            tool_call_id=call["id"],
+            tool_name=tool.name,
+            operation_type=tool.operation_type,
+            arguments=call["arguments"].encode(),
+            digest=call["digest"],
+            query=self._user.query[:_SHOWN_CHARACTERS],
+            reasoning=why[:_SHOWN_CHARACTERS],
+            safety_level=policy.safety_level(tool),
+            reversible=policy.reversible(tool),
+            allowed_scopes=policy.allowed_scopes(tool),
+        )
+        return {**asdict(question), "arguments": call["arguments"]}
+
+    def decided(self, call: Call, decision: Mapping[str, str]) -> Call:
+        """A call once a person, or the time, has decided: `state`, `reason`, `arguments`, `digest`."""
+        if decision["state"] == PermissionState.APPROVED:
+            told = {"arguments": decision["arguments"], "digest": decision["digest"]}
+            return Call(**{**call, "state": "allowed", **told})
+        expired = decision["state"] == PermissionState.EXPIRED
+        why = "Nobody allowed it in time." if expired else "The person said no."
+        if decision["reason"]:
+            why += f" Reason: {decision['reason']}"
+        return self.refused(call, why, "PERMISSION_DENIED")
+
+    def _ruling(self, wish: Call, tainted: bool, standing: Grants) -> _Ruling:
+        user, offer = self._user, self._offers.get(wish["name"])
+        if offer is None:
+            return _Ruling("over", text="There is no such tool here.", reason="UNKNOWN_TOOL")
+        try:
+            arguments = canonical(checked(offer.tool, wish["arguments"]))
+        except ToolArgumentsError as error:
+            return _Ruling("over", text=str(error), reason="INVALID_ARGUMENT")
+        context = PolicyContext(user.overrides, user.operator, user.grants, standing, tainted)
+        match policy.verdict(offer.tool, context):
+            case Verdict.ALLOW:
+                return _Ruling("allowed", arguments)
+            case Verdict.ASK:
+                return _Ruling("asked", arguments)
+            case _:
+                return _Ruling("over", text="It may not be used here.", reason="PERMISSION_DENIED")
+
+    def _applied(self, wish: Call, ruling: _Ruling) -> Call:
+        if ruling.state == "over":
+            return self.refused(wish, ruling.text, ruling.reason)
+        checked_as = {"arguments": ruling.arguments.decode(), "digest": digest(ruling.arguments)}
+        question = {"permission_id": uuid4().hex} if ruling.state == "asked" else {}
+        return Call(**{**wish, "state": ruling.state, **checked_as, **question})
+
+    def _tool(self, call: Call) -> Tool:
+        offer = self._offers.get(call["name"])
+        # Switched off since the model wished for it: asked about with the greatest care, and then not called.
+        return offer.tool if offer else Tool(call["name"], "", {}, "external_api", destructive=True)

@@ -1,0 +1,60 @@
+"""What a run says of its tools, and of what it asks people, as chunks."""
+
+from datetime import timedelta
+
+import orjson
+from google.protobuf import json_format
+
+from agents.events import ToolAnswered, ToolCalled, ToolProgressed
+from orchestrator.events import ChunkHeader, PermissionAsked
+from protos import orchestrator_pb2 as pb
+
+_CODES = {
+    "INVALID_ARGUMENT": 3,
+    "DEADLINE_EXCEEDED": 4,
+    "NOT_FOUND": 5,
+    "PERMISSION_DENIED": 7,
+    "RESOURCE_EXHAUSTED": 8,
+    "FAILED_PRECONDITION": 9,
+    "UNIMPLEMENTED": 12,
+    "INTERNAL": 13,
+    "UNAVAILABLE": 14,
+}
+_UNKNOWN = 2
+ToolEvent = ToolCalled | ToolProgressed | ToolAnswered | PermissionAsked
+
+
+def fill(chunk: pb.ChatChunk, event: ToolEvent, header: ChunkHeader) -> None:
+    """Set the chunk's payload."""
+    match event:
+        case ToolCalled():
+            chunk.tool_call.tool_call_id = event.tool_call_id
+            chunk.tool_call.tool_name = event.tool_name
+            json_format.ParseDict(orjson.loads(event.arguments), chunk.tool_call.arguments)
+            chunk.tool_call.read_only = event.read_only
+        case ToolProgressed():
+            chunk.status.state = pb.TASK_STATE_RUNNING
+            chunk.status.text = f"{event.tool_name}: {event.text}"
+            if event.progress is not None:
+                chunk.status.progress = event.progress
+        case ToolAnswered():
+            _fill_result(chunk.tool_result, event)
+        case PermissionAsked():
+            _fill_permission(chunk.permission_requested.permission, event, header)
+
+
+def _fill_result(result: pb.ToolResult, event: ToolAnswered) -> None:
+    result.tool_call_id = event.tool_call_id
+    result.tool_name = event.tool_name
+    result.ok = event.ok
+    result.summary = event.summary
+    result.elapsed.FromTimedelta(timedelta(seconds=event.elapsed_seconds))
+    if not event.ok:
+        result.error.code = _CODES.get(event.reason, _UNKNOWN)
+        result.error.reason = event.reason
+        result.error.message = event.summary
+        result.error.retryable = event.retryable
+
+
+def _fill_permission(permission: pb.PendingPermission, event: PermissionAsked, header: ChunkHeader) -> None:
+    raise NotImplementedError

@@ -1,0 +1,145 @@
+"""What a run does: the tools are fetched, the agent answers with them, and what it used is accounted for."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agents.calls import ToolUser
+from agents.hands import Hands, Journal
+from agents.judge import Consent, Judge
+from agents.runner import AgentRunner, Means
+from agents.spec import AgentSpec
+from agents.turn import Emit, TurnResult, TurnSuspended
+from orchestrator.assignment import Assignment
+from providers.base import ChatModel
+from providers.pool.account import RunAccount
+from providers.pool.admission import Admitted
+from providers.pool.choice import ClassChoice
+from providers.pool.model import PooledModel
+from providers.pool.needs import Needs
+from providers.pool.pool import ModelPool
+from state.errors import CancelledRunError
+from state.models import Attempt, ConversationId, Owner, RunId, RunState
+from state.ports import BranchStore, RunStore
+from state.threads import RunThread, thread_id
+from state.usage import Usage
+from tools.base import Offer
+from tools.policy import Verdict
+
+
+class ToolSupplier(Protocol):
+    """Where tools come from."""
+
+    async def offered(
+        self, owner: Owner, wanted: Sequence[str], allowed: Sequence[str] = ()
+    ) -> Mapping[str, Offer]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """What every run is executed with. `operator` are the server's own rules for tools, by name."""
+
+    runner: AgentRunner
+    models: ModelPool
+    branches: BranchStore
+    runs: RunStore
+    tools: ToolSupplier
+    consent: Consent
+    journal: Journal
+    operator: Mapping[str, Verdict] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run. `spec` finds its agent; `again`: an earlier attempt may have come far.
+
+    `hurries`: the model is called before the run is committed. `texts_shown` as in `Means`.
+    """
+
+    assignment: Assignment
+    run_id: RunId
+    conversation: ConversationId
+    spec: Callable[[], AgentSpec]
+    again: bool = False
+    hurries: bool = True
+    texts_shown: int = 0
+
+
+class TurnWork:
+    """Executes a job once. `admitted` goes to its first model call."""
+
+    def __init__(self, bench: Workbench, job: Job, admitted: Admitted, account: RunAccount) -> None:
+        self._bench = bench
+        self._job = job
+        self._admitted = admitted
+        self._account = account
+
+    @property
+    def usage(self) -> Usage:
+        """What the run has used until now, in all its attempts."""
+        return self._account.usage
+
+    async def __call__(
+        self, emit: Emit, attempt: Callable[[], Awaitable[Attempt]]
+    ) -> TurnResult | TurnSuspended:
+        job, assignment = self._job, self._job.assignment
+        if not job.hurries:
+            # The same request may be beginning elsewhere: only one of them pays for a call.
+            await attempt()
+        thread = await self._thread(attempt)
+        spec = job.spec()
+        offers = await self._offers(spec)
+        user = ToolUser(
+            owner=assignment.owner,
+            run_id=job.run_id,
+            conversation_id=job.conversation,
+            attempt=attempt,
+            query=assignment.turn.question,
+            overrides=spec.permissions,
+            operator=self._bench.operator,
+            grants=assignment.grants,
+            deadline=assignment.turn.deadline,
+        )
+        means = Means(
+            model=self._model(spec, tools=bool(offers)),
+            judge=Judge(user, offers, self._bench.consent, emit),
+            hands=Hands(user, offers, self._bench.journal, emit, self._account.budget.tool_wanted),
+            usage=lambda: self._account.usage,
+            go_on=self._go_on,
+            texts_shown=job.texts_shown,
+        )
+        result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
+        self._account.remembered(result.usage)
+        return result
+
+    async def _thread(self, attempt: Callable[[], Awaitable[Attempt]]) -> RunThread:
+        """The conversation's, begun with a copy where the turn branches from another one's checkpoint."""
+        job, branches = self._job, self._bench.branches
+        owner, base = job.assignment.owner, job.assignment.base_checkpoint_id
+        own = thread_id(owner, job.conversation)
+        if base and (source := await branches.find(owner, base, own)) != own:
+            await branches.copy(await attempt(), source, base, own)
+        new = not job.assignment.conversation_id and not base and not job.again
+        return RunThread(owner, job.run_id, own, attempt, new=new, again=job.again, base=base)
+
+    async def _offers(self, spec: AgentSpec) -> Mapping[str, Offer]:
+        assignment = self._job.assignment
+        if not spec.tools:
+            return {}
+        return await self._bench.tools.offered(assignment.owner, spec.tools, assignment.allowed_tools)
+
+    def _model(self, spec: AgentSpec, *, tools: bool) -> ChatModel:
+        assignment = self._job.assignment
+        return PooledModel(
+            self._bench.models,
+            assignment.model or ClassChoice(spec.model_class),
+            admitted=self._admitted,
+            budget=self._account.budget,
+            needs=Needs(images=bool(assignment.turn.images), tools=tools),
+        )
+
+    async def _go_on(self) -> None:
+        """Return unless the run is to end between two steps."""
+        run = await self._bench.runs.get(self._job.assignment.owner, self._job.run_id)
+        if run.state is RunState.CANCELLING:
+            raise CancelledRunError("the run was cancelled")
