@@ -11,7 +11,7 @@ from agents.turn import Emit
 from state.models import ConversationId, Owner, RunId
 from state.permissions import Grants, PermissionState, Question
 from tools import policy
-from tools.arguments import ToolArgumentsError, canonical, checked, digest
+from tools.arguments import ArgumentError, canonical, checked, digest
 from tools.base import Offer, Tool
 from tools.policy import PolicyContext, Verdict
 
@@ -101,7 +101,7 @@ class Judge:
             return _Ruling("over", text="There is no such tool here.", reason="UNKNOWN_TOOL")
         try:
             arguments = canonical(checked(offer.tool, wish["arguments"]))
-        except ToolArgumentsError as error:
+        except ArgumentError as error:
             return _Ruling("over", text=str(error), reason="INVALID_ARGUMENT")
         context = PolicyContext(user.overrides, user.operator, user.grants, standing, tainted)
         match policy.verdict(offer.tool, context):

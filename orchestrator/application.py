@@ -30,6 +30,7 @@ from orchestrator.room import Room
 from orchestrator.supervisor import RunLimits, RunSupervisor
 from orchestrator.task import TaskTimes
 from orchestrator.task_service import TaskService
+from orchestrator.turn_work import ToolSupplier, Workbench
 from orchestrator.turns import Turns
 from orchestrator.usage import UsageService, UsageStore
 from orchestrator.workshop import Workshop
@@ -78,6 +79,12 @@ class Stores(Protocol):
     def retention(self) -> RetentionStore: ...
     @property
     def usage(self) -> UsedStore: ...
+    @property
+    def suspension(self) -> Suspension: ...
+    @property
+    def permissions(self) -> PermissionStore: ...
+    @property
+    def effects(self) -> EffectStore: ...
 
 
 class TaskSpool(outage.Spool, draining.Spool, Protocol):
@@ -106,6 +113,7 @@ class Limits:
     tasks: TaskTimes
     line: LineLimits
     drain: DrainTimes
+    tool_policy: Mapping[str, Verdict]
     tail_records: int
     outage_seconds: float
 
@@ -119,6 +127,7 @@ class Application:
         catalog: AgentCatalog,
         runner: AgentRunner,
         models: ModelPool,
+        tools: ToolSupplier,
         *,
         codec: Codec,
         limits: Limits,
@@ -129,10 +138,22 @@ class Application:
         self.log = EventLog(
             stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds
         )
-        self.supervisor = RunSupervisor(stores.runs, self.log, codec.encode, limits.runs, hurried=hurried)
+        self.supervisor = RunSupervisor(
+            stores.runs, self.log, codec.encode, limits.runs, suspension=stores.suspension, hurried=hurried
+        )
         self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
         self._turns = Turns(stores.runs, self.log, self._cancellation.cancel)
-        self._workshop = Workshop(catalog, runner, models, stores.branches, limits.caps)
+        bench = Workbench(
+            runner,
+            models,
+            stores.branches,
+            stores.runs,
+            tools,
+            consent=stores.permissions,
+            journal=stores.effects,
+            operator=limits.tool_policy,
+        )
+        self._workshop = Workshop(catalog, bench, limits.caps)
         self.line = self._line()
         self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
         self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)

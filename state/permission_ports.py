@@ -5,12 +5,24 @@ from datetime import datetime
 from typing import Protocol
 
 from state.effects import Effect, NewEffect
-from state.models import Attempt, ConversationId, Owner, Record, RequestKey, RunId
+from state.models import (
+    Attempt,
+    ConversationId,
+    Owner,
+    Record,
+    RequestKey,
+    RunId,
+    RunOutcome,
+    UnattendedRun,
+)
 from state.permissions import Answer, Grants, Permission, PermissionFilter, Question
 from state.usage import Usage
 
 Resolved = Callable[[Permission, str, int], Record]
 """Makes the record that tells a run's readers of a decision, from it, the agent's name and its sequence."""
+
+Ends = Callable[[UnattendedRun], tuple[RunOutcome, Record]]
+"""How a run ends that nobody executes."""
 
 
 class Suspension(Protocol):
@@ -26,9 +38,9 @@ class Suspension(Protocol):
     ) -> None:
         """Commit the questions, the last records of the attempt and WAITING_FOR_PERMISSION, all or nothing.
 
-        From then on the run survives its replica and its caller. Repeated by the same attempt it changes
-        nothing. Questions that are already written stay as they are; if none of them is pending any more, the
-        run goes back to the line instead.
+        From then on the run survives its replica and its caller, and this attempt does not count. Repeated
+        with the same records it changes nothing; there is at least one. Questions that are already written
+        stay as they are; if none of them is pending any more, the run goes back to the line instead.
 
         Raises:
             LostAttemptError: Another attempt owns the run, or it has ended.
@@ -66,6 +78,14 @@ class PermissionStore(Protocol):
         """
         ...
 
+    async def repeated(self, owner: Owner, key: RequestKey) -> Permission | None:
+        """What the same request decided before, as it stands; None = it is the first.
+
+        Raises:
+            RequestKeyReusedError: The key was used for another decision.
+        """
+        ...
+
     async def decide(
         self,
         owner: Owner,
@@ -74,23 +94,25 @@ class PermissionStore(Protocol):
         resolved: Resolved,
         key: RequestKey | None = None,
     ) -> tuple[Permission, bool]:
-        """Commit a decision, its audit row and the record of it; the run goes on when it was the last one.
+        """Commit a decision, its audit row and its record; the run goes on when it was the last one.
 
-        Returns the permission as it stands then, and whether the same had been decided before.
+        Returns the permission as it stands then, and whether the same had been decided before. A key that was
+        used for the same decision gives what that one decided. There is no record of what is taken back while
+        the run is executed, or after its end.
 
         Raises:
             NotFoundError: No such permission of this owner.
             WrongStateError: It was decided otherwise, has expired, its run has ended or a newer turn has
-                replaced it; the person has seen other arguments; the scope is not allowed; there is
-                nothing to revoke.
+                replaced it. The person has seen other arguments, the scope is not allowed, or nothing is
+                to be revoked.
             RequestKeyReusedError: The key was used for another decision.
         """
         ...
 
-    async def settle(self, resolved: Resolved) -> int:
-        """Let expire what is due, and its runs go on with a refusal; end chats that a newer turn has replaced.
+    async def settle(self, resolved: Resolved, end: Ends) -> int:
+        """Let expire what is due, and its runs go on; end the chats that a newer turn has replaced.
 
-        Returns how many permissions that were.
+        Returns how many permissions that were. Of very many chats that wait each call looks at some.
         """
         ...
 

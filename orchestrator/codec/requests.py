@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from dataclasses import replace
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message as ProtoMessage
 
 from agents.turn import Persona, Turn
@@ -36,12 +37,13 @@ _ON_SATURATED: dict[int, OnSaturated] = {
     pb.SATURATION_BEHAVIOR_START_TASK: OnSaturated.START_TASK,
 }
 
-# What the contract has and this release has not: refused, because a caller who asks for a limit or a key of
-# idempotency must not get an answer without it.
-_NOT_BUILT = (
-    "allowed_tools",
-    "run_options.permission_timeout",
-)
+_GRANTS = {
+    "web_search_permission": "web_search",
+    "web_crawl_permission": "web_crawl",
+    "file_write_permission": "file_write",
+    "external_api_permission": "external_api",
+}
+"""The classes of tools that a grant is named after."""
 
 
 def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCommand:
@@ -55,7 +57,7 @@ def chat_command(request: pb.ChatRequest, seconds_left: float | None) -> ChatCom
     _check_turn(check, request)
     _check_options(check, request)
     check.done()
-    _refuse_what_is_missing(request)
+    refuse_documents(request.attachments)
     continues = request.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE
     seconds_left = None if continues else seconds_left
     return ChatCommand(
@@ -80,7 +82,7 @@ def turn_assignment(request: pb.ChatRequest) -> Assignment:
     check = Violations()
     _check_turn(check, request)
     check.done()
-    _refuse_what_is_missing(request)
+    refuse_documents(request.attachments)
     return _assignment(request, None)
 
 
@@ -100,11 +102,6 @@ def digest(request: ProtoMessage) -> bytes:
     return hashlib.sha256(asked.SerializeToString(deterministic=True)).digest()
 
 
-def _refuse_what_is_missing(request: pb.ChatRequest) -> None:
-    refuse_not_built(request, _NOT_BUILT)
-    refuse_documents(request.attachments)
-
-
 def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
     _check_identity(check, request)
     check.characters("request_id", request.request_id, validation.REQUEST_ID_CHARACTERS)
@@ -115,6 +112,7 @@ def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
     _check_history(check, request)
     _check_persona(check, request.persona)
     _check_model(check, request.model)
+    _check_tools(check, request)
     check_limits(check, request.limits)
     check_attachments(check, request.attachments)
 
@@ -138,7 +136,16 @@ def _assignment(request: pb.ChatRequest, deadline: float | None) -> Assignment:
         window_seconds=seconds_of(request.stream_options.coalesce_window) or None,
         caps=caps_of(request.limits),
         currency=request.limits.currency,
+        allowed_tools=tuple(request.allowed_tools),
+        grants=_grants(request.permission_grants),
+        permission_seconds=seconds_of(request.run_options.permission_timeout) or None,
     )
+
+
+def _grants(grants: pb.PermissionGrants) -> frozenset[str]:
+    """The classes that the caller allows; one that is false is as one that is absent."""
+    named = {name for field, name in _GRANTS.items() if getattr(grants, field)}
+    return frozenset(named | {name for name, granted in grants.custom_permissions.items() if granted})
 
 
 def _loop_time(seconds_left: float) -> float:
@@ -181,6 +188,19 @@ def _check_model(check: Violations, model: pb.ModelOptions) -> None:
         check.between("model.temperature", model.temperature, 0, 2)
 
 
+def _check_tools(check: Violations, request: pb.ChatRequest) -> None:
+    if len(request.allowed_tools) > validation.TOOLS:
+        check.add("allowed_tools", f"may have at most {validation.TOOLS} entries")
+    for index, name in enumerate(request.allowed_tools):
+        check.required(f"allowed_tools[{index}]", name)
+        check.characters(f"allowed_tools[{index}]", name, validation.NAME_CHARACTERS)
+    granted = request.permission_grants.custom_permissions
+    if len(granted) > validation.TOOLS:
+        check.add("permission_grants.custom_permissions", f"may have at most {validation.TOOLS} entries")
+    for name in granted:
+        check.characters("permission_grants.custom_permissions", name, validation.NAME_CHARACTERS)
+
+
 def _check_identity(check: Violations, request: pb.ChatRequest) -> None:
     check_user(check, request.user_id)
     check.characters("conversation_id", request.conversation_id, validation.ID_CHARACTERS)
@@ -215,7 +235,13 @@ def _check_options(check: Violations, request: pb.ChatRequest) -> None:
         check.add("run_options.on_saturated", "is no known behaviour")
     if run.on_busy not in _ON_BUSY:
         check.add("run_options.on_busy", "is no known behaviour")
+    check_permission_timeout(check, "run_options.permission_timeout", run.permission_timeout)
     check.between("run_options.max_wait", seconds_of(run.max_wait), 0, validation.MAX_WAIT_SECONDS)
+
+
+def check_permission_timeout(check: Violations, field: str, timeout: Duration) -> None:
+    """How long a person may take."""
+    check.between(field, seconds_of(timeout), 0, validation.PERMISSION_SECONDS)
 
 
 def refuse_not_built(request: ProtoMessage, paths: tuple[str, ...]) -> None:

@@ -65,8 +65,8 @@ def start_command(request: pb.TaskRequest) -> TaskCommand:
     _check_labels(check, request.labels)
     queue_seconds = request.queue_timeout.ToNanoseconds() / 1e9
     check.between("queue_timeout", queue_seconds, 0, validation.QUEUE_SECONDS)
+    requests.check_permission_timeout(check, "permission_timeout", request.permission_timeout)
     check.done()
-    requests.refuse_not_built(request, ("permission_timeout",))
     assignment = requests.turn_assignment(_as_turn(request))
     return TaskCommand(
         assignment=assignment,
@@ -226,6 +226,9 @@ def _as_turn(request: pb.TaskRequest) -> pb.ChatRequest:
         limits=request.limits if request.HasField("limits") else None,
         model=request.model if request.HasField("model") else None,
         allowed_tools=request.allowed_tools,
+        run_options=pb.RunOptions(permission_timeout=request.permission_timeout)
+        if request.HasField("permission_timeout")
+        else None,
         base_checkpoint_id=request.base_checkpoint_id,
         persona=request.persona if request.HasField("persona") else None,
     )

@@ -27,8 +27,10 @@ WHERE owner = $1 AND method = $2 AND request_id = $3
     AND NOT EXISTS (SELECT FROM runs r WHERE r.run_id = k.run_id AND r.attempt = 0 AND r.end_time IS NOT NULL)
 """
 
+# A decision has a key as well, and begins no run.
 _ANY_HOLDER = """
-SELECT run_id FROM request_keys WHERE owner = $1 AND request_id = $2 ORDER BY create_time DESC LIMIT 1
+SELECT run_id FROM request_keys WHERE owner = $1 AND request_id = $2 AND method <> 'ApprovePermission'
+ORDER BY create_time DESC LIMIT 1
 """
 
 
@@ -39,15 +41,19 @@ async def take(connection: "Connection", run: NewRun) -> None:
         SameRequestError: Another run has it.
         RequestKeyReusedError: Another run has it that was asked for something else.
     """
-    key = run.key
-    if key is None:
-        return
-    values = (run.owner, key.method, key.request_id)
-    while not await connection.fetchval(_TAKE, *values, key.digest, UUID(run.run_id)):
-        await _check(connection, run.owner, key)  # returns when the key has become free between the two
+    if run.key is not None:
+        await take_for(connection, run.owner, run.key, run.run_id)
 
 
-async def _check(connection: "Connection", owner: Owner, key: RequestKey) -> None:
+async def take_for(connection: "Connection", owner: Owner, key: RequestKey, run_id: RunId) -> None:
+    """The same for a request that is about a run which is there already."""
+    values = (owner, key.method, key.request_id)
+    while not await connection.fetchval(_TAKE, *values, key.digest, UUID(run_id)):
+        await check(connection, owner, key)  # returns when the key has become free between the two
+
+
+async def check(connection: "Connection", owner: Owner, key: RequestKey) -> None:
+    """Return when nothing has this key; raises as `take`."""
     row = await connection.fetchrow(_HOLDER, owner, key.method, key.request_id)
     if row is None:
         return
@@ -66,7 +72,7 @@ class PostgresRequestKeys:
 
     async def check(self, owner: Owner, key: RequestKey) -> None:
         async with self._database.connection() as connection:
-            await _check(connection, owner, key)
+            await check(connection, owner, key)
 
     async def holder(self, owner: Owner, request_id: str) -> RunId:
         async with self._database.connection() as connection:

@@ -12,14 +12,17 @@ from state.postgres.checkpoints.patient import PatientSaver
 from state.postgres.conversations import PostgresConversations
 from state.postgres.database import Database
 from state.postgres.drain import PostgresDrain
+from state.postgres.effects import PostgresEffects
 from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
 from state.postgres.patience import Patience
+from state.postgres.permissions import PostgresPermissions
 from state.postgres.request_keys import PostgresRequestKeys
 from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
 from state.postgres.storage import PostgresStorage
+from state.postgres.suspension import PostgresSuspension
 from state.postgres.tasks import PostgresTasks
 from state.postgres.usage import PostgresUsage
 
@@ -72,6 +75,9 @@ class PostgresStores:
         self.keys = PostgresRequestKeys(self.database)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self.retention = PostgresRetention(retention)
+        self.suspension = PostgresSuspension(self.database, patience)
+        self.permissions = PostgresPermissions(self.database, reaps)
+        self.effects = PostgresEffects(self.database, patience)
         self.usage = PostgresUsage(self.database)
         self._opened = AsyncExitStack()
 
