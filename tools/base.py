@@ -18,7 +18,8 @@ class Tool:
     the permission class. `read_only`: it changes nothing. `idempotent`: the same call again changes nothing
     more. `destructive`: it deletes or overwrites. `open_world`: it reaches beyond the backend, and what it
     answers is untrusted. `spends`: it costs money. `asks`: a person is asked before every call, whatever else
-    is so. `sensitive` names arguments that are not shown to who reads along.
+    is so. `sensitive` names arguments that are not shown to who reads along, `urls` those that are
+    fetched and so must be public addresses.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Tool:
     timeout_seconds: float = 30.0
     max_result_bytes: int = 64 * 1024
     sensitive: frozenset[str] = frozenset()
+    urls: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
