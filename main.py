@@ -49,9 +49,8 @@ from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from orchestrator.supervisor import RunLimits
 from orchestrator.task import TaskTimes
 from providers.anthropic.model import ANTHROPIC_URL, AnthropicModel
-from providers.file.defaults import from_keys
-from providers.file.entries import DEFAULT_CLASS, ProviderConfiguration, Timeouts
-from providers.file.entries import Limits as ProviderLimits
+from providers.file.defaults import KeyedModel
+from providers.file.entries import DEFAULT_CLASS, ProviderConfiguration
 from providers.file.reading import ProviderFileError
 from providers.file.watching import ProviderFile, ProviderFileWatch
 from providers.gate.factory import gate_of
@@ -79,6 +78,7 @@ from state.postgres.stores import PostgresStores, storage_at
 from state.spool.errors import SpoolError
 from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
+from tools.registry import ToolRegistry
 
 VERSION = "0.1.0"
 CATALOG = Path(__file__).parent / "agents" / "catalog"
@@ -155,22 +155,18 @@ async def models_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ModelPo
 
 def default_models(settings: Settings) -> ProviderConfiguration:
     """What a provider file would say, had it been written from the other settings."""
-    provider, local = settings.provider, settings.local_model
-    names = {"connect_seconds", "first_token_seconds", "between_tokens_seconds", "total_seconds"}
-    timeouts = Timeouts(**provider.model_dump(include=names))
-    from_environment = from_keys(
-        openai_key=settings.openai_api_key is not None,
-        openai_base_url=settings.openai_base_url,
-        anthropic_key=settings.anthropic_api_key is not None,
-        anthropic_base_url=settings.anthropic_base_url,
-        model=provider.model,
-        context_tokens=provider.context_tokens,
-        images=provider.images,
-        limits=ProviderLimits(**provider.model_dump(include={"min_concurrency", "max_concurrency"})),
-        timeouts=timeouts,
-    )
-    tokens = local.model_dump(include={"context_tokens", "max_output_tokens"})
-    return from_environment or local_alone(timeouts=timeouts, **tokens)
+    keys = {"openai_key": settings.openai_api_key, "anthropic_key": settings.anthropic_api_key}
+    given = {name: key is not None for name, key in keys.items()}
+    keyed = picked(KeyedModel, settings.provider, settings, **given)
+    tokens = settings.local_model.model_dump(include={"context_tokens", "max_output_tokens"})
+    return keyed.configuration() or local_alone(timeouts=keyed.timeouts, **tokens)
+
+
+@asynccontextmanager
+async def tools_of(settings: Settings) -> AsyncIterator[ToolRegistry]:
+    """The tools that runs may be offered."""
+    del settings
+    yield ToolRegistry({})
 
 
 @asynccontextmanager
@@ -184,9 +180,10 @@ async def assembled(
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
-        runner, limits = AgentRunner(stores.checkpoints), limits_of(settings)
+        tools = await stack.enter_async_context(tools_of(settings))
+        runner, limits = AgentRunner(stores.checkpoints, stores.permissions), limits_of(settings)
         app = Application(
-            stores, catalog, runner, models, codec=codec, limits=limits, spool=spool, hurried=hurried
+            stores, catalog, runner, models, tools, codec=codec, limits=limits, spool=spool, hurried=hurried
         )
         hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel, QUEUED: app.line.wake}
         listener = await stack.enter_async_context(Listener(dsn, hear))
@@ -209,7 +206,14 @@ def limits_of(settings: Settings) -> Limits:
         Limits,
         stream,
         settings.database,
-        runs=picked(RunLimits, stream, settings.server, run, retries=picked(RetryPolicy, run)),
+        runs=picked(
+            RunLimits,
+            stream,
+            settings.server,
+            run,
+            permission_seconds=86400.0,
+            retries=picked(RetryPolicy, run),
+        ),
         caps=picked(RunCaps, run, max_seconds=run.max_duration_seconds, max_tool_calls=None),
         budget=picked(DailyBudget, settings.budget),
         leases=picked(LeaseTimes, run),
@@ -217,6 +221,7 @@ def limits_of(settings: Settings) -> Limits:
         chat=picked(ChatTimes, stream, run, queue_seconds=waits),
         tasks=picked(TaskTimes, run, queue_seconds=waits),
         line=picked(LineLimits, settings.queue),
+        tool_policy={},
         drain=picked(DrainTimes, settings.journal),
     )
 

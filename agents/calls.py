@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from state.models import Attempt, ConversationId, Owner, RunId
 from tools.policy import Verdict
@@ -11,9 +11,9 @@ from tools.policy import Verdict
 class Call(TypedDict):
     """A wish as a checkpoint keeps it. `id` is ours.
 
-    `arguments` is JSON in the form of RFC 8785 once it is checked, `digest` its SHA-256 in hex. `text` is what
-    the model is told in the end; `untrusted`: third parties have a part in that. `permission_id` names the
-    question about it, if there is one; `cut`: it was begun before, and nobody knows what came of it.
+    `arguments` is JSON in the form of RFC 8785 once it is checked, `digest` its SHA-256 in hex. `text` is
+    what the model is told in the end; `untrusted`: third parties have a part in that. `permission_id` names
+    the question about it, if there is one; `cut`: it was begun before, and nobody knows what came of it.
     """
 
     id: str
@@ -25,6 +25,11 @@ class Call(TypedDict):
     cut: NotRequired[bool]
     text: NotRequired[str]
     untrusted: NotRequired[bool]
+
+
+def changed(call: Call, **fields: Any) -> Call:  # noqa: ANN401 - a TypedDict's values
+    """The call with some of its fields as given."""
+    return cast(Call, {**call, **fields})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 import orjson
 
-from agents.calls import Call, ToolUser
+from agents.calls import Call, ToolUser, changed
 from agents.events import ToolAnswered, ToolCalled, ToolProgressed
 from agents.turn import Emit
 from providers.base import ToolSpec
@@ -27,7 +27,7 @@ class Journal(Protocol):
 
 
 class Hands:
-    """Makes the calls of one run. `wanted` is asked before each of them, and raises when it is one too many."""
+    """Makes the calls of one run. `wanted` is asked before each, and raises when it is one too many."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Hands:
         if known.state is EffectState.DONE:
             return self._over(call, ToolOutcome(**orjson.loads(known.outcome)), 0.0)
         if known.state is EffectState.CUT and not offer.tool.idempotent:
-            return {**call, "state": "asked", "permission_id": uuid4().hex, "cut": True}
+            return changed(call, state="asked", permission_id=uuid4().hex, cut=True)
         return await self._made(call, offer, attempt)
 
     async def _made(self, call: Call, offer: Offer, attempt: Attempt | None = None) -> Call:
@@ -112,8 +112,8 @@ class Hands:
                 retryable=outcome.retryable,
             )
         )
-        over: dict[str, Any] = {**call, "state": "over", "text": outcome.text}
-        return Call(**over, **({"untrusted": True} if outcome.untrusted else {}))
+        over = changed(call, state="over", text=outcome.text)
+        return changed(over, untrusted=True) if outcome.untrusted else over
 
     def _context(self, call: Call) -> ToolContext:
         user = self._user

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from agents.calls import Call, ToolUser
+from agents.calls import Call, ToolUser, changed
 from agents.events import ToolAnswered
 from agents.turn import Emit
 from state.models import ConversationId, Owner, RunId
@@ -32,7 +32,8 @@ class _Ruling:
     """`text` tells the model why not, `reason` the run's readers."""
 
     state: Literal["asked", "allowed", "over"]
-    arguments: bytes = b""
+    arguments: str = ""
+    digest: str = ""
     text: str = ""
     reason: str = ""
 
@@ -63,7 +64,7 @@ class Judge:
         """A call that is not made: the model is told why, and so is who reads the run."""
         name = call["name"][:_NAME_CHARACTERS]
         self._emit(ToolAnswered(call["id"], name, ok=False, summary="not called", reason=reason))
-        return {**call, "state": "over", "text": f"Not called. {text}"}
+        return changed(call, state="over", text=f"Not called. {text}")
 
     def question(self, call: Call, reasoning: str) -> dict[str, Any]:
         """What a person is asked: the values of a `Question`, plain."""
@@ -88,7 +89,7 @@ class Judge:
         """A call once a person, or the time, has decided: `state`, `reason`, `arguments`, `digest`."""
         if decision["state"] == PermissionState.APPROVED:
             told = {"arguments": decision["arguments"], "digest": decision["digest"]}
-            return Call(**{**call, "state": "allowed", **told})
+            return changed(call, state="allowed", **told)
         expired = decision["state"] == PermissionState.EXPIRED
         why = "Nobody allowed it in time." if expired else "The person said no."
         if decision["reason"]:
@@ -100,24 +101,23 @@ class Judge:
         if offer is None:
             return _Ruling("over", text="There is no such tool here.", reason="UNKNOWN_TOOL")
         try:
-            arguments = canonical(checked(offer.tool, wish["arguments"]))
+            arguments = checked(offer.tool, wish["arguments"])
         except ArgumentError as error:
             return _Ruling("over", text=str(error), reason="INVALID_ARGUMENT")
         context = PolicyContext(user.overrides, user.operator, user.grants, standing, tainted)
         match policy.verdict(offer.tool, context):
             case Verdict.ALLOW:
-                return _Ruling("allowed", arguments)
+                return _Ruling("allowed", canonical(arguments).decode(), digest(arguments))
             case Verdict.ASK:
-                return _Ruling("asked", arguments)
+                return _Ruling("asked", canonical(arguments).decode(), digest(arguments))
             case _:
                 return _Ruling("over", text="It may not be used here.", reason="PERMISSION_DENIED")
 
     def _applied(self, wish: Call, ruling: _Ruling) -> Call:
         if ruling.state == "over":
             return self.refused(wish, ruling.text, ruling.reason)
-        checked_as = {"arguments": ruling.arguments.decode(), "digest": digest(ruling.arguments)}
-        question = {"permission_id": uuid4().hex} if ruling.state == "asked" else {}
-        return Call(**{**wish, "state": ruling.state, **checked_as, **question})
+        ruled = changed(wish, state=ruling.state, arguments=ruling.arguments, digest=ruling.digest)
+        return changed(ruled, permission_id=uuid4().hex) if ruling.state == "asked" else ruled
 
     def _tool(self, call: Call) -> Tool:
         offer = self._offers.get(call["name"])

@@ -12,7 +12,7 @@ from langgraph.types import Command, Interrupt, StateSnapshot
 from agents.events import TextEmitted
 from agents.graphs import root
 from agents.graphs.react import shown_texts
-from agents.graphs.state import Answer, Context, State
+from agents.graphs.state import Answer, Context
 from agents.hands import Hands
 from agents.history import CheckpointView, history
 from agents.judge import Judge
@@ -40,8 +40,8 @@ class Decisions(Protocol):
 class Means:
     """What a turn is done with. `usage` tells what the run has used so far; it is kept with the answer.
 
-    `go_on` raises when the run is to end between two steps. `texts_shown`: so many of the run's messages stand
-    in its log already, from an earlier attempt.
+    `go_on` raises when the run is to end between two steps. `texts_shown`: so many of the model's messages
+    stand in the run's log already, from an earlier attempt.
     """
 
     model: ChatModel
@@ -62,7 +62,7 @@ class AgentRunner:
     async def run(
         self, spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: Means
     ) -> TurnResult | TurnSuspended:
-        """Answer a turn, or come as far as a person has to decide; text goes out through `emit` as it is written.
+        """Answer a turn, or come as far as a person has to decide. Text goes out through `emit` at once.
 
         When this returns a result the turn is part of the conversation; when it raises the messages of the
         conversation are as before. A turn that was suspended, or cut off, goes on where it stood.
@@ -83,7 +83,7 @@ class AgentRunner:
                 emit(text)
             questions = [one for task in left_off.tasks for one in task.interrupts]
             start = await self._decided(thread, questions) if questions else None
-            if start == _UNDECIDED:
+            if questions and start is None:
                 return TurnSuspended(_questions(questions), means.usage())
         final = await self._graph.ainvoke(
             start,
@@ -108,17 +108,14 @@ class AgentRunner:
         snapshot = await self._graph.aget_state(_config(thread))
         return snapshot if (snapshot.metadata or {}).get("run_id") == thread.run_id else None
 
-    async def _decided(self, thread: RunThread, questions: Sequence[Interrupt]) -> Any:
-        """What the interrupts are answered with; the marker when a decision is still missing."""
+    async def _decided(self, thread: RunThread, questions: Sequence[Interrupt]) -> Command[tuple[()]] | None:
+        """What the interrupts are answered with; None when a decision is still missing."""
         asked = {one.id: [question["permission_id"] for question in one.value] for one in questions}
         wanted = [permission_id for ids in asked.values() for permission_id in ids]
         decided = await self._decisions.decided(thread.owner, thread.run_id, wanted)
         if len(decided) < len(wanted):
-            return _UNDECIDED
+            return None
         return Command(resume={name: {id: _plain(decided[id]) for id in ids} for name, ids in asked.items()})
-
-
-_UNDECIDED = "undecided"
 
 
 def _plain(permission: Permission) -> dict[str, str]:
@@ -157,7 +154,7 @@ def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: 
     )
 
 
-def _repeated(values: State, thread: RunThread, emit: Emit) -> TurnResult:
+def _repeated(values: Mapping[str, Any], thread: RunThread, emit: Emit) -> TurnResult:
     """The turn that an earlier attempt completed, and died before it could say so."""
     result = _result(values, thread)
     emit(TextEmitted(result.text))

@@ -20,8 +20,8 @@ class AgentSpec(BaseModel):
     """Everything that distinguishes one agent from another: the front matter of its file, then its prompt.
 
     `tools` names what it may use; `permissions` says for some of them whether a person is asked before.
-    `max_steps` answers of the model, and `max_tool_calls`, end a run at the latest. `version` is a digest of the
-    file. A run keeps the version it began with.
+    `max_steps` answers of the model, or `max_tool_calls`, end a run. `version` is a digest of the file. A run
+    keeps the version it began with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -38,6 +38,7 @@ from providers.pool.pool import ModelPool
 from providers.pool.run_budget import RunCaps
 from state.event_log import EventLog
 from state.models import RunKind
+from state.permission_ports import EffectStore, PermissionStore, Suspension
 from state.ports import (
     BranchStore,
     ConversationStore,
@@ -48,6 +49,7 @@ from state.ports import (
     RunStore,
     TaskStore,
 )
+from tools.policy import Verdict
 
 
 class UsedStore(UsageStore, DayStore, Protocol):

@@ -101,7 +101,9 @@ class ChatService:
         """The turn that an earlier call with the same key has begun, from its start."""
         run = await self._runs.get(command.assignment.owner, run_id)
         idle = command.heartbeat_seconds or self._times.heartbeat_seconds
-        chat = Chat(run, partial(self._read_again, run.owner, run_id, idle), waits=partial(self._waits, run.owner))
+        chat = Chat(
+            run, partial(self._read_again, run.owner, run_id, idle), waits=partial(self._waits, run.owner)
+        )
         await chat.begin()
         return chat
 

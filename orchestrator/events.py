@@ -73,8 +73,8 @@ RunEvent = (
 class LeftOff:
     """How far a log without an end has come.
 
-    `unfinished` is the sequence of the first text of a message that has no end there; None when there is none.
-    `texts` counts the messages that do have one.
+    `unfinished` is the sequence of the first text of a message without an end; None when there is none.
+    `texts` counts the messages that have one.
     """
 
     unfinished: int | None = None

@@ -66,7 +66,9 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
             await introduce(chat.run, context)
             options = readers.reader_options(request.stream_options)
             chunk = pb.ChatChunk()
-            async with aclosing(chunks_of(chat.run, chat.read(), options, suspended=chat.suspended)) as stream:
+            async with aclosing(
+                chunks_of(chat.run, chat.read(), options, suspended=chat.suspended)
+            ) as stream:
                 async for chunk in stream:
                     yield chunk
             await end_as(chunk, context)

@@ -141,7 +141,15 @@ class RunSupervisor:
         """
         if self.draining:
             raise DrainingError("the server is stopping")
-        identity = RunIdentity(run.run_id, run.owner, run.agent_name, run.kind, run.survives, waits, self._patience(permission_seconds))
+        identity = RunIdentity(
+            run.run_id,
+            run.owner,
+            run.agent_name,
+            run.kind,
+            run.survives,
+            waits,
+            self._patience(permission_seconds),
+        )
         journal = self._journal(identity, window_seconds or self._limits.window_seconds, after=0)
 
         async def start(first: Sequence[Record]) -> Attempt:

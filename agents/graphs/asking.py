@@ -75,7 +75,7 @@ def _shown(
 
 
 async def say(context: Context, request: ModelRequest, *, index: int = 0, opening: str = "") -> Said:
-    """Call the model; its text goes out as it is written, as message `index`, after `opening` if there is any.
+    """Call the model. Its text goes out as it is written, as message `index`, after the `opening`.
 
     Raises:
         ProviderError: The model failed.

@@ -12,9 +12,9 @@ from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from agents.graphs.asking import asked, request_of, say
-from agents.events import TextEmitted
 from agents.calls import Call
+from agents.events import TextEmitted
+from agents.graphs.asking import asked, request_of, say
 from agents.graphs.state import Context, State, Work, answer_of
 from agents.images import StoredCall, StoredMessage
 from providers.base import ModelFinished

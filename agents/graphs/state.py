@@ -35,8 +35,8 @@ class Answer(TypedDict):
 class Work(TypedDict):
     """A turn that is under way, in a graph of several steps.
 
-    `seed` is what the caller brought to a new conversation. `messages` begins with the question; `texts` are the
-    model's, one for each of its answers; `calls` are those of the newest.
+    `seed` is what the caller brought to a new conversation. `messages` begins with the question; `texts` are
+    the model's, one for each of its answers; `calls` are those of the newest.
     """
 
     run_id: str
@@ -66,8 +66,8 @@ class State(TypedDict, total=False):
 class Context:
     """What the steps need and a checkpoint must never hold.
 
-    `complete` is called when the turn is whole; `usage` tells what the run has used until then. `go_on` raises
-    when the run is to end between two steps.
+    `complete` is called when the turn is whole; `usage` tells what the run has used until then. `go_on`
+    raises when the run is to end between two steps.
     """
 
     run_id: RunId

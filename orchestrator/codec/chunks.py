@@ -68,19 +68,10 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             chunk.content.message_index = event.message_index
             chunk.content.channel = _CHANNELS[event.channel]
             chunk.content.offset = event.offset
-        case StatusChanged():
-            chunk.status.state = STATES[event.state]
-            chunk.status.text = event.text
-        case AgentChosen():
-            chunk.agent_update.agent_name = event.agent_name
-            chunk.agent_update.agent_version = event.agent_version
-            chunk.agent_update.routing_reason = event.routing_reason
         case ToolCalled() | ToolProgressed() | ToolAnswered() | PermissionAsked():
             tools.fill(chunk, event, header)
-        case AttemptBegan():
-            chunk.reset.from_sequence = event.from_sequence
-            chunk.reset.reason = pb.RESET_REASON_NEW_ATTEMPT
-            chunk.reset.attempt = event.attempt
+        case StatusChanged() | AgentChosen() | AttemptBegan():
+            _fill_stage(chunk, event)
         case RunCompleted():
             chunk.complete.finish_reason = FINISH_REASONS[event.result.finish_reason]
             chunk.complete.final_text = event.result.text
@@ -93,6 +84,21 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
         case _:
             assert_never(event)
     return chunk.SerializeToString()
+
+
+def _fill_stage(chunk: pb.ChatChunk, event: StatusChanged | AgentChosen | AttemptBegan) -> None:
+    match event:
+        case StatusChanged():
+            chunk.status.state = STATES[event.state]
+            chunk.status.text = event.text
+        case AgentChosen():
+            chunk.agent_update.agent_name = event.agent_name
+            chunk.agent_update.agent_version = event.agent_version
+            chunk.agent_update.routing_reason = event.routing_reason
+        case AttemptBegan():
+            chunk.reset.from_sequence = event.from_sequence
+            chunk.reset.reason = pb.RESET_REASON_NEW_ATTEMPT
+            chunk.reset.attempt = event.attempt
 
 
 def decode(payload: bytes, options: ReaderOptions) -> pb.ChatChunk:

@@ -57,4 +57,20 @@ def _fill_result(result: pb.ToolResult, event: ToolAnswered) -> None:
 
 
 def _fill_permission(permission: pb.PendingPermission, event: PermissionAsked, header: ChunkHeader) -> None:
-    raise NotImplementedError
+    question = event.question
+    permission.permission_id = question.permission_id
+    permission.run_id = header.run_id
+    permission.tool_name = question.tool_name
+    permission.operation_type = question.operation_type
+    permission.query = question.query
+    permission.reasoning = question.reasoning
+    permission.safety_level = question.safety_level
+    permission.reversible = question.reversible
+    permission.arguments_digest = question.digest
+    json_format.ParseDict(orjson.loads(question.arguments), permission.arguments)
+    permission.state = pb.PERMISSION_STATE_PENDING
+    permission.create_time.FromDatetime(header.time)
+    permission.expire_time.FromDatetime(header.time + timedelta(seconds=event.seconds))
+    permission.allowed_scopes.extend(
+        pb.PermissionScope.Value(f"PERMISSION_SCOPE_{scope.name}") for scope in question.allowed_scopes
+    )

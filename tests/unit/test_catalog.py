@@ -80,7 +80,7 @@ def test_an_empty_persona_adds_nothing_to_the_prompt() -> None:
 
 def test_the_newest_messages_stay_when_not_all_fit() -> None:
     messages = [Message("user", f"{number} " + "x" * 300) for number in range(20)]
-    shown = fit("system", messages, 1000)
+    shown = fit("system", messages[:-1], messages[-1:], 1000)
     assert shown[0] == Message("system", "system")
     assert list(shown[1:]) == messages[-len(shown) + 1 :]
     assert 0 < len(shown) - 1 < 20
@@ -89,4 +89,4 @@ def test_the_newest_messages_stay_when_not_all_fit() -> None:
 
 def test_a_question_too_long_for_the_context_is_shown_all_the_same() -> None:
     question = Message("user", "x" * 100_000)
-    assert fit("system", [Message("user", "old"), question], 1000)[1:] == (question,)
+    assert fit("system", [Message("user", "old")], [question], 1000)[1:] == (question,)

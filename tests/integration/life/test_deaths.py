@@ -30,6 +30,7 @@ from tests.harness.process import orchestrator_process
 from tests.harness.service import scripted_models, settings_for_tests, text_of
 from tests.integration.life.callers import NOT_SERVING, SERVING, Watcher, begun
 from tests.integration.life.kin import child_of, children_of, is_model, lives, survivors
+from tools.registry import ToolRegistry
 
 POSTGRES_HAS_ENDED = "llm-orchestrator: the embedded Postgres has ended"
 HELD = Script(tokens=("one", " two"), hold_after=1)
@@ -100,9 +101,12 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
         stores_at(settings, dsn, ReplicaId("0" * 32), None) as stores,
         scripted_models(provider.base_url) as models,
     ):
-        runner, codec = AgentRunner(stores.checkpoints), Codec(encode, kept_assignment, left_off)
+        runner, codec = (
+            AgentRunner(stores.checkpoints, stores.permissions),
+            Codec(encode, kept_assignment, left_off),
+        )
         async with Application(
-            stores, catalog, runner, models, codec=codec, limits=limits_of(settings)
+            stores, catalog, runner, models, ToolRegistry({}), codec=codec, limits=limits_of(settings)
         ) as app:
             health = HealthService(
                 probe, PooledModel(models, ClassChoice("chat")), app.supervisor, fresh_seconds=0.0
