@@ -83,7 +83,8 @@ class Judge:
             reversible=policy.reversible(tool),
             allowed_scopes=policy.allowed_scopes(tool),
         )
-        return {**asdict(question), "arguments": call["arguments"]}
+        scopes = [scope.value for scope in question.allowed_scopes]
+        return {**asdict(question), "arguments": call["arguments"], "allowed_scopes": scopes}
 
     def decided(self, call: Call, decision: Mapping[str, str]) -> Call:
         """A call once a person, or the time, has decided: `state`, `reason`, `arguments`, `digest`."""

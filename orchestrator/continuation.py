@@ -39,8 +39,8 @@ class Continuation:
             admitted.abandon()
             raise
         left_off = self._left_off(record.payload for record in log)
-        again = attempt.number > 1
-        begins: RunEvent = StatusChanged(RunState.RUNNING, "Answering again" if again else "Answering")
+        text = "Going on" if attempt.number > 1 else "Answering"
+        begins: RunEvent = StatusChanged(RunState.RUNNING, text)
         if left_off.unfinished is not None:
             begins = AttemptBegan(claimed.tries, left_off.unfinished)
         work = self._workshop.work_again(assignment, claimed, admitted, left_off.texts)

@@ -57,6 +57,8 @@ def request_of(
     """What the model is asked: the messages of this turn, and as much of what was before as fits."""
     spec, info, wishes = context.spec, context.model.info, context.turn
     system = system_prompt(spec.prompt, wishes.persona, tools=bool(tools))
+    if not tools:
+        past = list(filter(None, map(_without_tools, past)))
     before, now = (_shown(messages, images, seen=info.images) for messages in (past, turn))
     return ModelRequest(
         messages=fit(system, before, now, info.context_tokens),
@@ -66,6 +68,13 @@ def request_of(
         deadline=wishes.deadline,
         tools=tools,
     )
+
+
+def _without_tools(message: StoredMessage) -> StoredMessage | None:
+    """As who is offered no tools may see it: some providers refuse a call of a tool that they do not know."""
+    if message["role"] == "tool" or ("tool_calls" in message and not message["content"]):
+        return None
+    return StoredMessage(role=message["role"], content=message["content"], images=message.get("images", []))
 
 
 def _shown(

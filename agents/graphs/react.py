@@ -138,19 +138,22 @@ def _result(call: Call) -> StoredMessage:
     return message
 
 
-def after_model(state: State) -> str:
-    """Whether the model wants tools."""
-    return "decide" if _work(state)["calls"] else END
+# LangGraph calls what is not async in a thread of its own.
+async def after_model(state: State) -> str:
+    """Whether the model wants tools; without work the turn is over."""
+    return "decide" if state.get("work") else END
 
 
-def after_act(state: State) -> str:
-    """Whether a person has to say what becomes of a call."""
-    return after_decide(state) if _work(state)["calls"] else "model"
-
-
-def after_decide(state: State) -> str:
+async def after_decide(state: State) -> str:
     """Whether a person is to be asked first."""
     return "ask" if any(call["state"] == "asked" for call in _work(state)["calls"]) else "act"
+
+
+async def after_act(state: State) -> str:
+    """Whether a person has to say what becomes of a call that was cut; without work the turn is over."""
+    if not (work := state.get("work")):
+        return END
+    return "ask" if work["calls"] else "model"
 
 
 def shown_texts(state: Mapping[str, Any], shown: int) -> list[TextEmitted]:

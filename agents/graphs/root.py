@@ -5,7 +5,7 @@ to all of them.
 """
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
@@ -30,13 +30,13 @@ def build(checkpointer: BaseCheckpointSaver[str]) -> Graph:
     graph.add_node("act", react.act)
     graph.add_conditional_edges(START, _by_shape, list(_FIRST_STEP.values()))
     graph.add_edge("open", "model")
-    graph.add_conditional_edges("model", react.after_model)
+    graph.add_conditional_edges("model", react.after_model, ["decide", END])
     graph.add_conditional_edges("decide", react.after_decide, ["ask", "act"])
     graph.add_edge("ask", "act")
-    graph.add_conditional_edges("act", react.after_act, ["ask", "model", "act"])
+    graph.add_conditional_edges("act", react.after_act, ["ask", "model", END])
     return graph.compile(checkpointer=checkpointer)
 
 
-def _by_shape(state: State, runtime: Runtime[Context]) -> str:
+async def _by_shape(state: State, runtime: Runtime[Context]) -> str:
     del state
     return _FIRST_STEP[runtime.context.spec.shape]
