@@ -48,27 +48,18 @@ class AgentRunner:
             LostAttemptError: Another attempt owns the run.
             DatabaseUnavailableError: The conversation cannot be read or written.
         """
-        final = await self._answered_before(thread)
-        if final is not None:
-            emit(TextEmitted(final["messages"][-1]["content"]))
-        else:
-            # LangGraph writes its last checkpoint also when a step has failed: a branch would move the head.
-            thread.complete = False
-            complete = partial(setattr, thread, "complete", True)
-            context = direct.Context(spec, turn, model, emit, complete, usage)
-            nothing_new: direct.State = {"messages": []}
-            config = _config(thread, thread.base)
-            final = await self._direct.ainvoke(nothing_new, config, context=context, durability="exit")
-        answer: direct.Answer = final["answer"]
-        return TurnResult(
-            text=final["messages"][-1]["content"],
-            finish_reason=FinishReason(answer["finish_reason"]),
-            usage=Usage.parsed(answer.get("usage")),
-            provider=answer["provider"],
-            model=answer["model"],
-            generation_id=answer["generation_id"],
-            checkpoint_id=thread.last_checkpoint_id,
-            limit=answer.get("limit", ""),
+        answered = await self._answered_before(thread)
+        if answered is not None:
+            emit(TextEmitted(answered["messages"][-1]["content"]))
+            return _result(answered, thread)
+        # LangGraph writes its last checkpoint also when a step has failed: a branch would move the head.
+        thread.complete = False
+        complete = partial(setattr, thread, "complete", True)
+        context = direct.Context(spec, turn, model, emit, complete, usage)
+        nothing_new: direct.State = {"messages": []}
+        config = _config(thread, thread.base)
+        return _result(
+            await self._direct.ainvoke(nothing_new, config, context=context, durability="exit"), thread
         )
 
     async def history(
@@ -84,6 +75,20 @@ class AgentRunner:
         snapshot = await self._direct.aget_state(_config(thread))
         metadata: Mapping[str, Any] = snapshot.metadata or {}
         return snapshot.values if metadata.get("run_id") == thread.run_id and not snapshot.next else None
+
+
+def _result(final: Mapping[str, Any], thread: RunThread) -> TurnResult:
+    answer: direct.Answer = final["answer"]
+    return TurnResult(
+        text=final["messages"][-1]["content"],
+        finish_reason=FinishReason(answer["finish_reason"]),
+        usage=Usage.parsed(answer.get("usage")),
+        provider=answer["provider"],
+        model=answer["model"],
+        generation_id=answer["generation_id"],
+        checkpoint_id=thread.last_checkpoint_id,
+        limit=answer.get("limit", ""),
+    )
 
 
 def _config(thread: RunThread, checkpoint_id: str = "") -> RunnableConfig:
