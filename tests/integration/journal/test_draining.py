@@ -2,9 +2,10 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -18,7 +19,7 @@ from tests.harness.journal import Outage, journalled
 from tests.harness.narrow import answering, narrow, said
 from tests.harness.runs import new_run, records
 from tests.harness.service import collect
-from tests.integration.tasks.asking import ended, start, status
+from tests.integration.tasks.asking import ended, refused, start, status
 
 SLOW = """
 CREATE FUNCTION orchestrator.slow() RETURNS trigger LANGUAGE plpgsql AS
@@ -166,14 +167,25 @@ async def test_the_time_in_the_journal_counts_as_waiting(outage: Outage) -> None
     assert (await ended(outage.service, other.task_id)).state == pb.TASK_STATE_SUCCEEDED
 
 
+async def test_what_was_left_of_its_time_is_left_after_the_journal(outage: Outage) -> None:
+    await outage.proxy.cut()
+    task = await outage.start(queue_timeout=Duration(seconds=60))
+    await outage.proxy.restore()
+    await ended(outage.service, task.task_id)
+    [row] = await outage.rows("SELECT wait_until - create_time AS wait FROM orchestrator.runs")
+    assert row["wait"] == timedelta(seconds=60)
+
+
 async def test_a_task_that_postgres_refuses_keeps_no_other_from_being_drained(outage: Outage) -> None:
     await outage.rows("ALTER TABLE orchestrator.runs ADD CONSTRAINT no_bob CHECK (owner <> 'bob') NOT VALID")
     await outage.proxy.cut()
-    refused = await outage.start(user_id="bob")
+    kept = await outage.start(user_id="bob")
     taken = await outage.start()
     await outage.proxy.restore()
     assert (await ended(outage.service, taken.task_id)).state == pb.TASK_STATE_SUCCEEDED
-    assert (await status(outage.service, refused.task_id, "bob")).metadata["spooled"] == "true"
+    assert (await status(outage.service, kept.task_id, "bob")).metadata["spooled"] == "true"
+    cancel = outage.service.stub.CancelTask(pb.CancelTaskRequest(user_id="bob", task_id=kept.task_id))
+    assert (await refused(cancel)).code() is grpc.StatusCode.UNAVAILABLE
     answer = await outage.health()
     assert (answer.status, answer.details["tasks_in_journal"]) == ("degraded", "1")
 
