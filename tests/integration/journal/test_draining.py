@@ -29,6 +29,7 @@ CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON orchestrator.runs
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orchestrator.slow();
 """
 ASLEEP = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+END_IT = ASLEEP.replace("SELECT", "SELECT pg_terminate_backend(pid)")
 RUNS = "SELECT run_id, state, create_time FROM orchestrator.runs ORDER BY create_time"
 
 
@@ -139,6 +140,16 @@ async def test_a_task_is_drained_again_whose_draining_was_cut_off(outage: Outage
         assert (await ended(outage.service, task.task_id)).state == pb.TASK_STATE_SUCCEEDED
     assert len(await outage.rows(RUNS)) == 3
     assert said(outage.service.provider) == ["0", "1", "2"]
+
+
+async def test_a_task_is_drained_again_whose_draining_was_undone(outage: Outage) -> None:
+    await outage.proxy.cut()
+    task = await outage.start()
+    await outage.rows(SLOW)
+    await outage.proxy.restore()
+    await _asleep(outage)
+    await outage.rows(END_IT)
+    assert (await ended(outage.service, task.task_id)).state == pb.TASK_STATE_SUCCEEDED
 
 
 @pytest.mark.parametrize("key", [None, RequestKey("StartTask", "r1", b"digest")])
