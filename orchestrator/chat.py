@@ -4,13 +4,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from orchestrator.assignment import Assignment
 from orchestrator.reading import Reading
 from orchestrator.turns import OnBusy
 from state.errors import ConversationBusyError, SameRequestError
-from state.models import ConversationId, Record, RequestKey, RunId
+from state.models import NewRun, Record, RequestKey, Run, RunId
 
 
 class OnSaturated(StrEnum):
@@ -47,23 +46,12 @@ class ChatCommand:
     heartbeat_seconds: float | None = None
 
 
-class ChatRun(Protocol):
-    """What a call must know of the run that it reads."""
-
-    @property
-    def run_id(self) -> RunId: ...
-    @property
-    def conversation_id(self) -> ConversationId: ...
-    @property
-    def agent_name(self) -> str: ...
-
-
 class Chat:
     """A user's turn that was accepted, seen from the call that brought it."""
 
     def __init__(
         self,
-        run: ChatRun,
+        run: NewRun | Run,
         begin: Callable[[], Awaitable[Began]],
         until_free: Callable[[ConversationBusyError], AsyncGenerator[None]] | None = None,
         attach: Callable[[RunId], Awaitable[Began]] | None = None,

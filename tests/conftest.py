@@ -62,6 +62,13 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
 
 
 @pytest.fixture
+async def second() -> AsyncIterator[ScriptedProvider]:
+    """One more, beside `provider`."""
+    async with ScriptedProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
 async def service(dsn: str, provider: ScriptedProvider) -> AsyncIterator[Service]:
     """The whole service with default settings."""
     async with running_service(dsn, provider) as service:

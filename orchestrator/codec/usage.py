@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestrator.codec import validation
-from orchestrator.codec.validation import Violations
+from orchestrator.codec.validation import Violations, check_user
 from orchestrator.usage import SLICE_SECONDS, Report
 from protos import orchestrator_pb2 as pb
 from state.models import Owner
@@ -22,8 +21,7 @@ def span(request: pb.GetUsageRequest) -> tuple[Owner, datetime | None, datetime 
         InvalidRequestError: With every field that breaks a rule.
     """
     check = Violations()
-    check.required("user_id", request.user_id)
-    check.characters("user_id", request.user_id, validation.ID_CHARACTERS)
+    check_user(check, request.user_id)
     start = _time(check, "start_time", request.start_time) if request.HasField("start_time") else None
     end = _time(check, "end_time", request.end_time) if request.HasField("end_time") else None
     if start and end and end < start:

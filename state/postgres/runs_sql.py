@@ -112,9 +112,7 @@ SELECT state, last_sequence, (
 SELECT_RUN = """
 SELECT run_id, owner, kind, conversation_id, agent_name, state, attempt, create_time, wants,
     coalesce(error_reason, '') AS error_reason,
-    greatest(
-        last_sequence, (SELECT coalesce(max(sequence), 0) FROM run_events e WHERE e.run_id = runs.run_id)
-    ) AS last_sequence
+    last_sequence(run_id) AS last_sequence
 FROM runs
 """
 GET = SELECT_RUN + " WHERE owner = $1 AND run_id = $2"

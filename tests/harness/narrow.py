@@ -6,12 +6,11 @@ from pathlib import Path
 
 import grpc
 
-from main import assembled, models_of
 from protos import orchestrator_pb2 as pb
-from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
-from tests.harness.service import Service, chat_request, settings_for_tests
+from tests.harness.configured import with_file
+from tests.harness.service import Service, chat_request
 
 FILE = """
 [providers.small]
@@ -39,13 +38,8 @@ async def narrow(
     file = folder / "providers.toml"
     file.write_text(FILE.format(url=provider.base_url, calls=calls))
     groups["run"] = {"reap_seconds": 0.1, "retry_seconds": 0.1, **groups.get("run", {})}
-    settings = settings_for_tests(provider={"file": file}, **groups)
-    async with (
-        models_of(settings, {}) as models,
-        assembled(settings, dsn, models) as (port, _),
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)
+    async with with_file(dsn, provider, file, **groups) as service:
+        yield service
 
 
 async def answering(service: Service, **fields: object) -> Call:

@@ -9,12 +9,11 @@ from uuid import UUID
 import grpc
 import orjson
 
-from main import assembled, models_of
 from protos import orchestrator_pb2 as pb
-from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.harness.configured import with_file
 from tests.harness.retention import connected
-from tests.harness.service import Service, settings_for_tests
+from tests.harness.service import Service
 
 PRICED = """
 currency = "EUR"
@@ -43,14 +42,8 @@ async def service_with_file(
     """A service with the models of a provider file, in which `{url}` is the provider's address."""
     file = folder / "providers.toml"
     file.write_text(text.format(url=provider.base_url))
-    provided = {"file": file, **groups.pop("provider", {})}
-    settings = settings_for_tests(provider=provided, **groups)
-    async with (
-        models_of(settings, {}) as models,
-        assembled(settings, dsn, models) as (port, _),
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)
+    async with with_file(dsn, provider, file, **groups) as service:
+        yield service
 
 
 async def stored_usage(dsn: str, run_id: str) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from state.errors import ConversationBusyError
 from state.models import (
-    ConversationId,
     Joining,
     NewRun,
     Owner,
@@ -25,8 +24,9 @@ from state.postgres.database import Database
 from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
 from state.postgres.runs import PostgresRunStore
+from tests.harness import runs
+from tests.harness.runs import REPLICA
 
-REPLICA = ReplicaId("0" * 32)
 USUAL = Joining(spacing_seconds=5.0, high=100_000, low=50_000)
 CHAT, FAST = "class:chat", "class:fast"
 
@@ -45,28 +45,18 @@ def line(database: Database) -> PostgresLine:
 def new_run(
     owner: str = "ann", conversation: str = "", wants: str = CHAT, wait_seconds: float = 60.0
 ) -> NewRun:
-    run_id = uuid4().hex
-    name = ConversationId(conversation or run_id)
-    return NewRun(
-        RunId(run_id),
-        Owner(owner),
-        RunKind.CHAT,
-        name,
-        "chat",
-        b"request",
-        wants=wants,
-        wait_seconds=wait_seconds,
-    )
+    run = runs.new_run(Owner(owner), conversation)
+    return replace(run, wants=wants, wait_seconds=wait_seconds)
 
 
 def anywhere(place: int) -> None:
     """Every place will do."""
 
 
-async def join(line: PostgresLine, *runs: NewRun, joining: Joining = USUAL) -> list[RunId]:
-    for run in runs:
+async def join(line: PostgresLine, *new: NewRun, joining: Joining = USUAL) -> list[RunId]:
+    for run in new:
         await line.join(run, joining, [Record(1, b"queued")], anywhere)
-    return [run.run_id for run in runs]
+    return [run.run_id for run in new]
 
 
 async def taken(line: PostgresLine, wants: str = CHAT) -> list[RunId]:
@@ -111,11 +101,11 @@ async def test_who_wants_something_else_is_not_in_the_way(line: PostgresLine) ->
 
 
 async def test_places_count_from_one_and_move_up(line: PostgresLine) -> None:
-    runs = await join(line, *(new_run(f"user-{number}") for number in range(4)))
+    joined = await join(line, *(new_run(f"user-{number}") for number in range(4)))
     await join(line, new_run("else", wants=FAST))
-    assert await line.places(runs) == dict(zip(runs, (1, 2, 3, 4), strict=True))
+    assert await line.places(joined) == dict(zip(joined, (1, 2, 3, 4), strict=True))
     await line.claim({CHAT})
-    assert await line.places(runs) == dict(zip(runs[1:], (1, 2, 3), strict=True))
+    assert await line.places(joined) == dict(zip(joined[1:], (1, 2, 3), strict=True))
 
 
 async def test_a_run_in_line_has_its_first_records_and_its_first_attempt_when_it_is_taken(

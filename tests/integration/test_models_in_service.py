@@ -1,70 +1,27 @@
 """The models behind a running service: its file, fallback, pinned models, limits, and what it tells."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 
-from main import assembled, models_of
 from protos import orchestrator_pb2 as pb
-from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
+from tests.harness.configured import two_models, with_file
 from tests.harness.process import run_main
-from tests.harness.service import Service, settings_for_tests, text_of
+from tests.harness.service import text_of
 from tests.harness.statuses import error_info, violations
 
 FAIL = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)
-FILE = """
-[providers.first]
-kind = "openai"
-base_url = "{first}"
-
-[providers.second]
-kind = "openai"
-base_url = "{second}"
-
-[models.big]
-provider = "first"
-context_tokens = 8192
-
-[models.small]
-provider = "second"
-context_tokens = 8192
-
-[classes]
-chat = ["big", "small"]
-fast = ["small"]
-"""
-
-
-@pytest.fixture
-async def second() -> AsyncIterator[ScriptedProvider]:
-    async with ScriptedProvider() as running:
-        yield running
 
 
 @pytest.fixture
 def file(tmp_path: Path, provider: ScriptedProvider, second: ScriptedProvider) -> Path:
     path = tmp_path / "providers.toml"
-    path.write_text(FILE.format(first=provider.base_url, second=second.base_url))
+    path.write_text(two_models(provider.base_url, second.base_url))
     return path
-
-
-@asynccontextmanager
-async def with_file(
-    dsn: str, provider: ScriptedProvider, file: Path, **more: object
-) -> AsyncIterator[Service]:
-    settings = settings_for_tests(provider={"file": file, **more})
-    async with (
-        models_of(settings, {}) as models,
-        assembled(settings, dsn, models) as (port, _),
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)
 
 
 async def test_the_next_model_of_the_class_answers_when_the_first_is_down(
@@ -83,7 +40,7 @@ async def test_no_call_is_made_again_where_the_setting_allows_none(
     dsn: str, provider: ScriptedProvider, second: ScriptedProvider, file: Path
 ) -> None:
     provider.default = Script(status=500)
-    async with with_file(dsn, provider, file, retry_share=0.0) as service:
+    async with with_file(dsn, provider, file, provider={"retry_share": 0.0}) as service:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await service.chat()
     assert (len(provider.ledger), len(second.ledger)) == (1, 0)
@@ -125,7 +82,7 @@ async def test_a_model_that_is_unknown_is_named(
 async def test_a_changed_file_is_in_force_without_a_restart(
     dsn: str, provider: ScriptedProvider, second: ScriptedProvider, file: Path
 ) -> None:
-    async with with_file(dsn, provider, file, reload_seconds=0.05) as service:
+    async with with_file(dsn, provider, file, provider={"reload_seconds": 0.05}) as service:
         assert (await service.chat())[-1].metadata["model"] == "big"
         changed = file.read_text().replace('chat = ["big", "small"]', 'chat = ["small"]')  # noqa: ASYNC240
         file.write_text(changed)  # noqa: ASYNC240
@@ -137,8 +94,8 @@ async def test_a_changed_file_is_in_force_without_a_restart(
 async def test_a_changed_file_is_looked_at_as_often_as_its_setting(
     dsn: str, provider: ScriptedProvider, file: Path
 ) -> None:
-    seldom = with_file(dsn, provider, file, reload_seconds=3600.0)
-    often = with_file(dsn, provider, file, reload_seconds=0.05)
+    seldom = with_file(dsn, provider, file, provider={"reload_seconds": 3600.0})
+    often = with_file(dsn, provider, file, provider={"reload_seconds": 0.05})
     async with seldom as unaware, often as service:
         file.write_text(file.read_text().replace('["big", "small"]', '["small"]'))  # noqa: ASYNC240
         async with asyncio.timeout(10):
@@ -189,14 +146,8 @@ async def test_an_answer_that_only_repeats_itself_is_ended_and_complete(
     dsn: str, provider: ScriptedProvider, file: Path
 ) -> None:
     provider.enqueue(Script(tokens=("again ",) * 1000))
-    settings = settings_for_tests(provider={"file": file}, run={"max_repeated_chunks": 20})
-    async with (
-        models_of(settings, {}) as models,
-        assembled(settings, dsn, models) as (port, _),
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        stub: rpc.OrchestratorServiceAsyncStub = rpc.OrchestratorServiceStub(channel)
-        chunks = [chunk async for chunk in stub.StreamChat(pb.ChatRequest(user_id="ann", query="x"))]
+    async with with_file(dsn, provider, file, run={"max_repeated_chunks": 20}) as service:
+        chunks = await service.chat()
     assert chunks[-1].complete.finish_reason == pb.FINISH_REASON_LIMIT
     assert text_of(chunks) == chunks[-1].complete.final_text == "again " * 19
 
@@ -211,9 +162,7 @@ async def test_a_file_that_cannot_be_used_is_a_line_and_no_start(tmp_path: Path)
 
 async def test_production_takes_no_scripted_provider(tmp_path: Path) -> None:
     path = tmp_path / "providers.toml"
-    path.write_text(
-        FILE.format(first="http://127.0.0.1:1", second="http://127.0.0.1:1").replace('"openai"', '"scripted"')
-    )
+    path.write_text(two_models("http://127.0.0.1:1", "http://127.0.0.1:1").replace('"openai"', '"scripted"'))
     environment = {"ORCHESTRATOR_PROVIDER__FILE": str(path), "ORCHESTRATOR_ENVIRONMENT": "production"}
     code, _, errors = await run_main(tmp_path, **environment)
     assert code == 1

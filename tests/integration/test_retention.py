@@ -3,7 +3,6 @@
 import operator
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypedDict
-from uuid import uuid4
 
 import pytest
 from langchain_core.runnables import RunnableConfig
@@ -12,16 +11,6 @@ from langgraph.graph import END, START, StateGraph
 from protos import orchestrator_pb2 as pb
 from state.models import (
     Attempt,
-    ConversationId,
-    FinishReason,
-    NewRun,
-    Owner,
-    Record,
-    ReplicaId,
-    RunId,
-    RunKind,
-    RunOutcome,
-    RunState,
 )
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
@@ -38,10 +27,9 @@ from tests.harness.retention import (
     settled_service,
     value,
 )
+from tests.harness.runs import ANN, REPLICA, SUCCEEDED, last, new_run
 from tests.harness.service import Service, chat_request
 
-REPLICA = ReplicaId("0" * 32)
-ANN = Owner("ann")
 CONTINUE = pb.RunOptions(on_disconnect=pb.DISCONNECT_BEHAVIOR_CONTINUE)
 
 
@@ -183,7 +171,7 @@ class State(TypedDict, total=False):
 async def finished_run(database: Database, conversation: str) -> RunThread:
     """Two steps and a subgraph of two, each with its checkpoint, by a run that has ended."""
     runs = PostgresRunStore(database, REPLICA)
-    run = NewRun(RunId(uuid4().hex), ANN, RunKind.CHAT, ConversationId(conversation), "chat", b"")
+    run = new_run(ANN, conversation)
     attempt = await runs.begin(run, [])
 
     async def right_to_write() -> Attempt:
@@ -204,8 +192,7 @@ async def finished_run(database: Database, conversation: str) -> RunThread:
         "configurable": {"thread_id": thread.thread_id, "run_id": run.run_id, RUN_THREAD_KEY: thread}
     }
     await graph.ainvoke({"said": ["begin"]}, config, durability="sync")
-    done = RunOutcome(RunState.SUCCEEDED, FinishReason.STOP)
-    await runs.finish(attempt, done, [Record(1, b"end", terminal=True)])
+    await runs.finish(attempt, SUCCEEDED, last(1))
     return thread
 
 

@@ -6,7 +6,6 @@ import operator
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
-from uuid import uuid4
 
 import asyncpg
 import ormsgpack
@@ -19,14 +18,11 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from state.errors import LostAttemptError
-from state.models import Attempt, ConversationId, NewRun, Owner, ReplicaId, RunId, RunKind
+from state.models import Attempt, ConversationId, Owner
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
-from state.postgres.runs import PostgresRunStore
-from state.threads import RUN_THREAD_KEY, RunThread, thread_id
-
-ANN, BOB = Owner("ann"), Owner("bob")
-REPLICA = ReplicaId("0" * 32)
+from state.threads import thread_id
+from tests.integration.checkpoints.running import BOB, begin, config
 
 
 class State(TypedDict, total=False):
@@ -42,34 +38,6 @@ class BrokenStepError(Exception):
 async def database(dsn: str) -> AsyncIterator[Database]:
     async with Database(dsn, schema="orchestrator", pool_size=4) as database:
         yield database
-
-
-async def begin(database: Database, owner: Owner = ANN, conversation: str = "c1") -> RunThread:
-    """A committed run and its hold on a conversation.
-
-    The run's own row is of another conversation: nothing but the saver keeps two runs of a thread apart here.
-    """
-    run = NewRun(
-        RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId(uuid4().hex), agent_name="chat", request=b""
-    )
-    attempt = await PostgresRunStore(database, REPLICA).begin(run, [])
-
-    async def right_to_write() -> Attempt:
-        return attempt
-
-    thread = thread_id(owner, ConversationId(conversation))
-    return RunThread(owner, run.run_id, thread, right_to_write)
-
-
-def config(run: RunThread, **more: str) -> RunnableConfig:
-    values = {
-        "thread_id": run.thread_id,
-        "checkpoint_ns": "",
-        "run_id": run.run_id,
-        RUN_THREAD_KEY: run,
-        **more,
-    }
-    return {"configurable": values}
 
 
 def graph(saver: PostgresSaver, *, failing: bool = False) -> CompiledStateGraph[State, None, State, State]:

@@ -5,29 +5,25 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from time import monotonic
-from uuid import uuid4
 
 import asyncpg
 import grpc
 import pytest
 
-from main import assembled, models_of
 from protos import orchestrator_pb2 as pb
-from protos import orchestrator_pb2_grpc as rpc
 from state.event_log import EventLog
-from state.models import Attempt, ConversationId, NewRun, Owner, Record, ReplicaId, RunId, RunKind
+from state.models import Attempt, Owner, Record, RunId
 from state.postgres.database import Database
 from state.postgres.events import PostgresEventStore
 from state.postgres.runs import PostgresRunStore
 from tests.fakes.scripted_provider.addresses import silent_address
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
+from tests.harness.configured import configured
 from tests.harness.retention import HOUR, age, counts, heard_passes
+from tests.harness.runs import ANN, REPLICA, new_run
 from tests.harness.service import Service, chat_request, collect, running_service, settings_for_tests
 from tests.harness.statuses import error_info
-
-OWNER = Owner("ann")
-REPLICA = ReplicaId("0" * 32)
 
 
 @asynccontextmanager
@@ -36,12 +32,8 @@ async def as_configured(
 ) -> AsyncIterator[Service]:
     """A service whose model, too, is made from the settings, as `python main.py` makes it."""
     settings = settings_for_tests(**groups).model_copy(update={"openai_base_url": provider.base_url})
-    async with (
-        models_of(settings, {}) as models,
-        assembled(settings, dsn, models) as (port, _),
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)
+    async with configured(settings, dsn, provider) as service:
+        yield service
 
 
 async def failure(service: Service) -> tuple[str, float]:
@@ -177,11 +169,11 @@ async def test_a_reader_behind_the_tail_reads_from_the_store(
     async with Database(dsn, schema="orchestrator", pool_size=2) as database:
         store = CountingStore(database)
         log = EventLog(store, tail_records=tail_records)
-        run = NewRun(RunId(uuid4().hex), OWNER, RunKind.CHAT, ConversationId("c"), "chat", b"")
+        run = new_run(ANN)
         log.open(run.run_id)
         attempt: Attempt = await PostgresRunStore(database, REPLICA).begin(run, [])
         await log.append(attempt, [Record(n, b"x", terminal=False) for n in range(1, 10)])
-        async with aclosing(log.read(OWNER, run.run_id)) as records:
+        async with aclosing(log.read(ANN, run.run_id)) as records:
             read = [await anext(records) for _ in range(9)]
             assert [record.sequence for record in read if record] == list(range(1, 10))
         assert (store.reads > 0) is from_the_store

@@ -68,18 +68,11 @@ class PostgresSaver(ReadingSaver):
         parent = get_checkpoint_id(config)
         stored, blobs = split_checkpoint(self.serde, checkpoint, new_versions)
         attempt = await run.attempt()
+        about = metadata_json(config, metadata)
         row = await self._place(
             attempt,
             run.branches.get((namespace, parent)),
-            (
-                run.thread_id,
-                namespace,
-                checkpoint["id"],
-                parent,
-                stored,
-                metadata_json(config, metadata),
-                *blobs,
-            ),
+            (run.thread_id, namespace, checkpoint["id"], parent, stored, about, *blobs),
             len(stored) + sum(map(len, blobs.blobs)),
         )
         if not row["owned"]:

@@ -2,19 +2,16 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
 
-from state.models import Attempt, ConversationId, NewRun, Owner, ReplicaId, RunId, RunKind, ThreadId
+from state.models import Attempt, ConversationId, Owner, ReplicaId, ThreadId
 from state.postgres.database import Database
 from state.postgres.runs import PostgresRunStore
 from state.threads import RUN_THREAD_KEY, RunThread, thread_id
+from tests.harness.runs import ANN, REPLICA, new_run
 
-ANN, BOB = Owner("ann"), Owner("bob")
-
-
-REPLICA = ReplicaId("0" * 32)
+BOB = Owner("bob")
 
 
 async def begin(
@@ -33,9 +30,7 @@ def run_to_be(
 
     The run's own row is of another conversation: nothing but the saver keeps two runs of a thread apart here.
     """
-    run = NewRun(
-        RunId(uuid4().hex), owner, RunKind.CHAT, ConversationId(uuid4().hex), agent_name="chat", request=b""
-    )
+    run = new_run(owner)
     begun: list[asyncio.Task[Attempt]] = []
 
     async def right_to_write() -> Attempt:

@@ -23,7 +23,8 @@ from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.checkpoints.unfenced import UnfencedPostgresSaver
 from state.postgres.database import Database
 from state.threads import RUN_THREAD_KEY, RunThread, StaleThreadError
-from tests.integration.checkpoints.running import ANN, run_to_be
+from tests.harness.runs import ANN
+from tests.integration.checkpoints.running import run_to_be
 
 TESTS = {
     "put": 17,

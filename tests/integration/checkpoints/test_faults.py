@@ -15,9 +15,9 @@ from state.models import Record, ReplicaId, RunId, RunOutcome, RunState, Unatten
 from state.postgres.database import Database
 from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
+from tests.harness.runs import REPLICA
 from tests.harness.scale import scaled
 from tests.integration.checkpoints.replica import DONE, OURS, STOCK, Replica, replica
-from tests.integration.checkpoints.running import REPLICA
 from tests.integration.checkpoints.turns import (
     Conversation,
     Opened,

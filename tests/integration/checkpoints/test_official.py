@@ -18,8 +18,9 @@ from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.checkpoints.unfenced import UnfencedPostgresSaver
 from state.postgres.database import Database
 from state.threads import RUN_THREAD_KEY
+from tests.harness.runs import ANN
 from tests.integration.checkpoints.garden import build
-from tests.integration.checkpoints.running import ANN, bare, begin, config, rows
+from tests.integration.checkpoints.running import bare, begin, config, rows
 
 OURS, THEIRS = "ours", "theirs"
 BOTH_WAYS = pytest.mark.parametrize("order", [(OURS, THEIRS), (THEIRS, OURS)], ids="->".join)

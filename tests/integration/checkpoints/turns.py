@@ -18,7 +18,8 @@ from psycopg_pool import AsyncConnectionPool
 from state.models import ReplicaId
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
-from tests.integration.checkpoints.running import REPLICA, begin, config
+from tests.harness.runs import REPLICA
+from tests.integration.checkpoints.running import begin, config
 
 STOCK_SCHEMA = "stock"
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -18,7 +19,7 @@ from tests.harness.journal import Outage, journalled
 from tests.harness.narrow import answering, narrow, said
 from tests.harness.runs import new_run, records
 from tests.harness.service import collect
-from tests.integration.tasks.asking import ended, start, status
+from tests.integration.tasks.asking import ended, refused, start, status
 
 SLOW = """
 CREATE FUNCTION orchestrator.slow() RETURNS trigger LANGUAGE plpgsql AS
@@ -28,6 +29,7 @@ CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON orchestrator.runs
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orchestrator.slow();
 """
 ASLEEP = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+END_IT = ASLEEP.replace("SELECT", "SELECT pg_terminate_backend(pid)")
 RUNS = "SELECT run_id, state, create_time FROM orchestrator.runs ORDER BY create_time"
 
 
@@ -140,6 +142,16 @@ async def test_a_task_is_drained_again_whose_draining_was_cut_off(outage: Outage
     assert said(outage.service.provider) == ["0", "1", "2"]
 
 
+async def test_a_task_is_drained_again_whose_draining_was_undone(outage: Outage) -> None:
+    await outage.proxy.cut()
+    task = await outage.start()
+    await outage.rows(SLOW)
+    await outage.proxy.restore()
+    await _asleep(outage)
+    await outage.rows(END_IT)
+    assert (await ended(outage.service, task.task_id)).state == pb.TASK_STATE_SUCCEEDED
+
+
 @pytest.mark.parametrize("key", [None, RequestKey("StartTask", "r1", b"digest")])
 async def test_what_is_drained_many_times_is_one_run(dsn: str, key: RequestKey | None) -> None:
     run = replace(new_run(), kind=RunKind.TASK, survives=True, key=key)
@@ -166,14 +178,25 @@ async def test_the_time_in_the_journal_counts_as_waiting(outage: Outage) -> None
     assert (await ended(outage.service, other.task_id)).state == pb.TASK_STATE_SUCCEEDED
 
 
+async def test_what_was_left_of_its_time_is_left_after_the_journal(outage: Outage) -> None:
+    await outage.proxy.cut()
+    task = await outage.start(queue_timeout=Duration(seconds=60))
+    await outage.proxy.restore()
+    await ended(outage.service, task.task_id)
+    [row] = await outage.rows("SELECT wait_until - create_time AS wait FROM orchestrator.runs")
+    assert row["wait"] == timedelta(seconds=60)
+
+
 async def test_a_task_that_postgres_refuses_keeps_no_other_from_being_drained(outage: Outage) -> None:
     await outage.rows("ALTER TABLE orchestrator.runs ADD CONSTRAINT no_bob CHECK (owner <> 'bob') NOT VALID")
     await outage.proxy.cut()
-    refused = await outage.start(user_id="bob")
+    kept = await outage.start(user_id="bob")
     taken = await outage.start()
     await outage.proxy.restore()
     assert (await ended(outage.service, taken.task_id)).state == pb.TASK_STATE_SUCCEEDED
-    assert (await status(outage.service, refused.task_id, "bob")).metadata["spooled"] == "true"
+    assert (await status(outage.service, kept.task_id, "bob")).metadata["spooled"] == "true"
+    cancel = outage.service.stub.CancelTask(pb.CancelTaskRequest(user_id="bob", task_id=kept.task_id))
+    assert (await refused(cancel)).code() is grpc.StatusCode.UNAVAILABLE
     answer = await outage.health()
     assert (answer.status, answer.details["tasks_in_journal"]) == ("degraded", "1")
 

@@ -21,12 +21,6 @@ async def first() -> AsyncIterator[ScriptedProvider]:
 
 
 @pytest.fixture
-async def second() -> AsyncIterator[ScriptedProvider]:
-    async with ScriptedProvider() as running:
-        yield running
-
-
-@pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with open_session() as opened:
         yield opened

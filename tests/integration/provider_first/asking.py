@@ -8,12 +8,11 @@ from pathlib import Path
 
 import grpc
 
-from main import assembled, models_of
 from protos import orchestrator_pb2 as pb
-from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.ledger import Call, CallReport
 from tests.fakes.scripted_provider.provider import ScriptedProvider
-from tests.harness.service import Service, chat_request, settings_for_tests
+from tests.harness.configured import with_file
+from tests.harness.service import Service, chat_request
 from tests.harness.statuses import error_info, retry_delay
 
 WAIT = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_WAIT)
@@ -43,14 +42,8 @@ async def service_with(
 ) -> AsyncIterator[Service]:
     """A service whose models are made as `python main.py` makes them, from `text`, written to `file`."""
     file.write_text(text)  # noqa: ASYNC240
-    own = {"file": file, **groups.pop("provider", {})}
-    settings = settings_for_tests(provider=own, **{"run": {"reap_seconds": 0.1}, **groups})
-    async with (
-        models_of(settings, {}) as models,
-        assembled(settings, dsn, models) as (port, _),
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)
+    async with with_file(dsn, provider, file, **{"run": {"reap_seconds": 0.1}, **groups}) as service:
+        yield service
 
 
 @dataclass

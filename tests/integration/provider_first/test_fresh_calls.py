@@ -9,39 +9,18 @@ import pytest
 from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
+from tests.harness.configured import two_models
 from tests.harness.service import Service
 from tests.integration.provider_first.asking import ask, service_with
 
 TIMES = 20
-FILE = """
-[providers.first]
-kind = "openai"
-base_url = "{first}"
-[providers.second]
-kind = "openai"
-base_url = "{second}"
-[models.big]
-provider = "first"
-context_tokens = 8192
-[models.small]
-provider = "second"
-context_tokens = 8192
-[classes]
-chat = ["big", "small"]
-"""
-
-
-@pytest.fixture
-async def second() -> AsyncIterator[ScriptedProvider]:
-    async with ScriptedProvider() as running:
-        yield running
 
 
 @pytest.fixture
 async def service(
     dsn: str, provider: ScriptedProvider, second: ScriptedProvider, tmp_path: Path
 ) -> AsyncIterator[Service]:
-    text = FILE.format(first=provider.base_url, second=second.base_url)
+    text = two_models(provider.base_url, second.base_url)
     async with service_with(dsn, provider, tmp_path / "p.toml", text) as service:
         yield service
 

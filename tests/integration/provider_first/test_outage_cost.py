@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
+from tests.harness.configured import two_models
 from tests.harness.scale import report
 from tests.integration.provider_first.asking import FAIL, ask, service_with
 from tests.integration.provider_first.states import DOWN
-from tests.integration.provider_first.test_fresh_calls import FILE
 
 REQUESTS = 200
 ROOMY = 'kind = "openai"\nlimits = { max_concurrency = 500 }\ntimeouts = { first_token_seconds = 2.0 }'
@@ -22,7 +22,7 @@ async def test_requests_in_an_outage_cost_at_most_a_tenth_more_calls_than_there_
 ) -> None:
     async with ScriptedProvider(default=HANGS) as second:
         provider.default = HANGS
-        text = FILE.format(first=provider.base_url, second=second.base_url).replace('kind = "openai"', ROOMY)
+        text = two_models(provider.base_url, second.base_url).replace('kind = "openai"', ROOMY)
         limits = {"max_streams": 2 * REQUESTS}
         async with service_with(dsn, provider, tmp_path / "p.toml", text, server=limits) as service:
             burst = await asyncio.gather(*(ask(service, f"burst {n}", FAIL) for n in range(REQUESTS)))

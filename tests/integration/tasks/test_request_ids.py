@@ -10,6 +10,7 @@ from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.narrow import answering, narrow, said
+from tests.harness.retention import age
 from tests.harness.service import Service, chat_request, collect, text_of
 from tests.harness.statuses import error_info
 from tests.integration.tasks.asking import ended, refused, start, status
@@ -53,6 +54,17 @@ async def test_a_task_that_never_began_gives_its_key_back(small: Service) -> Non
     assert (again.task_id != first.task_id, again.deduplicated) == (True, False)
     small.provider.release()
     await collect(held, [])
+
+
+async def test_a_key_is_free_again_after_a_day(roomy: Service) -> None:
+    """Also while retention has not deleted it yet."""
+    task = await start(roomy, request_id="r-1")
+    await ended(roomy, task.task_id)
+    await age(roomy.dsn, hours=23)
+    assert (await start(roomy, request_id="r-1")).deduplicated
+    await age(roomy.dsn, hours=2)
+    again = await start(roomy, request_id="r-1")
+    assert (again.task_id != task.task_id, again.deduplicated) == (True, False)
 
 
 async def test_a_task_that_failed_is_replayed_with_its_error(roomy: Service) -> None:

@@ -227,6 +227,16 @@ async def test_tasks_of_one_conversation_are_done_one_after_the_other(roomy: Ser
     assert asked == ["task 0", "task 1", "task 2"]
 
 
+async def test_no_priority_puts_a_task_before_an_earlier_one_of_its_conversation(small: Service) -> None:
+    first = await answering(small)
+    await start(small, "earlier", conversation_id="c1")
+    later = await start(small, "later", conversation_id="c1", priority="high")
+    small.provider.release()
+    await collect(first, [])
+    await ended(small, later.task_id)
+    assert said(small.provider) == ["held", "earlier", "later"]
+
+
 async def test_the_line_is_full_at_its_high_mark_and_open_again_below_the_low_one(
     dsn: str, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
