@@ -11,8 +11,8 @@ from langgraph.types import Command, Interrupt, StateSnapshot
 
 from agents.events import TextEmitted
 from agents.graphs import root
-from agents.graphs.react import shown_texts
-from agents.graphs.state import Answer, Context
+from agents.graphs.react import shown_texts, taken_over
+from agents.graphs.state import Answer, Context, Work
 from agents.hands import Hands
 from agents.history import CheckpointView, history
 from agents.judge import Judge
@@ -78,6 +78,10 @@ class AgentRunner:
         if left_off is not None and not left_off.next:
             return _repeated(left_off.values, thread, emit)
         start: Any = {"messages": []}
+        if left_off is None and (taken_over := await self._taken_over(thread)):
+            start["work"] = taken_over
+            for text in shown_texts(start, 0):
+                emit(text)
         if left_off is not None:
             for text in shown_texts(left_off.values, means.texts_shown):
                 emit(text)
@@ -107,6 +111,15 @@ class AgentRunner:
             return None
         snapshot = await self._graph.aget_state(_config(thread))
         return snapshot if (snapshot.metadata or {}).get("run_id") == thread.run_id else None
+
+    async def _taken_over(self, thread: RunThread) -> Work | None:
+        """The turn that another run has left unfinished, as work of this one."""
+        if thread.goes_on_from is None:
+            return None
+        snapshot = await self._graph.aget_state(_config(thread))
+        is_its = (snapshot.metadata or {}).get("run_id") == thread.goes_on_from
+        work = snapshot.values.get("work") if is_its and snapshot.next else None
+        return taken_over(work, thread.run_id) if work else None
 
     async def _decided(self, thread: RunThread, questions: Sequence[Interrupt]) -> Command[tuple[()]] | None:
         """What the interrupts are answered with; None when a decision is still missing."""

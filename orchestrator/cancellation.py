@@ -15,6 +15,7 @@ class Executor(Protocol):
     """What executes runs in this process."""
 
     def cancel(self, run_ids: Collection[RunId]) -> None: ...
+    def abandon(self, run_id: RunId) -> bool: ...
 
 
 class Cancellation:
@@ -36,6 +37,15 @@ class Cancellation:
         await self._runs.cancel(owner, run_id, self._end, after_step=after_step)
         if not after_step:
             self._executor.cancel([run_id])
+
+    async def abandon(self, owner: Owner, run_id: RunId) -> None:
+        """Cancel a run whose caller has left, unless it goes on without one.
+
+        Raises:
+            NotFoundError: No such run of this owner.
+        """
+        await self._runs.cancel(owner, run_id, self._end, left=True)
+        self._executor.abandon(run_id)
 
 
 def _cancelled(run: UnattendedRun, *, encode: ChunkEncoder) -> Ended:

@@ -136,7 +136,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
         del context
-        view = await self._tasks.retry(*tasks.retry(request))
+        view = await self._tasks.retry(*tasks.retry(request), from_start=request.from_start)
         return pb.RetryTaskResponse(task=tasks.status(view))
 
     async def ListCheckpoints(

@@ -19,6 +19,7 @@ class TaskCommand:
     queue_seconds: float | None = None
     labels: dict[str, str] | None = None
     retry_of: RunId | None = None
+    from_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)

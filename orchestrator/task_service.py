@@ -36,7 +36,7 @@ from state.models import (
     RunKind,
     RunState,
 )
-from state.ports import RequestKeyStore, TaskStore
+from state.ports import RequestKeyStore, RunStore, TaskStore
 from state.tasks import TaskFilter, TaskRow
 
 
@@ -52,6 +52,7 @@ class TaskService:
         supervisor: RunSupervisor,
         log: EventLog,
         *,
+        runs: RunStore,
         tasks: TaskStore,
         keys: RequestKeyStore,
         line: Line,
@@ -64,6 +65,7 @@ class TaskService:
         self._workshop = workshop
         self._supervisor = supervisor
         self._log = log
+        self._runs = runs
         self._tasks = tasks
         self._keys = keys
         self._line = line
@@ -143,12 +145,14 @@ class TaskService:
                 await self._ended(owner, run_id)
         return await self.get(owner, run_id)
 
-    async def retry(self, owner: Owner, run_id: RunId, key: RequestKey | None) -> TaskView:
-        """Begin a new task that does again what this one did not.
+    async def retry(
+        self, owner: Owner, run_id: RunId, key: RequestKey | None, *, from_start: bool
+    ) -> TaskView:
+        """Begin a new task that does again what this one did not: from where it stood, or `from_start`.
 
         Raises:
             NotFoundError: No such run of this owner.
-            WrongStateError: It has not ended, or it has succeeded.
+            WrongStateError: It has not ended, or it has succeeded; or its conversation has gone on without it.
             As `start`.
         """
         await self.refuse_spooled(owner, run_id)
@@ -157,6 +161,8 @@ class TaskService:
         if not state.is_terminal or state is RunState.SUCCEEDED:
             must = PreconditionViolation("TASK", run_id, "must have failed, expired or been cancelled")
             raise WrongStateError(f"the task is {state}", must, metadata={"state": state})
+        if not from_start:
+            await self._check_is_newest(row)
         assignment = self._decode(row.run.kind, await self._tasks.request(owner, run_id))
         return await self.start(
             TaskCommand(
@@ -165,8 +171,15 @@ class TaskService:
                 row.priority,
                 labels=dict(row.labels),
                 retry_of=run_id,
+                from_start=from_start,
             )
         )
+
+    async def _check_is_newest(self, row: TaskRow) -> None:
+        newest = await self._runs.latest(row.run.owner, row.run.conversation_id)
+        if newest.run_id != row.run.run_id:
+            must = PreconditionViolation("CONVERSATION", row.run.run_id, "must not have gone on since")
+            raise WrongStateError("the conversation has gone on: retry from the start", must)
 
     async def _check_key(self, owner: Owner, key: RequestKey) -> None:
         if self._journal is None:
@@ -222,6 +235,7 @@ class TaskService:
             not_before=command.not_before,
             labels=command.labels or {},
             retry_of=command.retry_of,
+            from_start=command.from_start,
             key=command.key,
         )
 

@@ -53,7 +53,7 @@ class Workbench:
 class Job:
     """One run. `spec` finds its agent; `again`: an earlier attempt may have come far.
 
-    `hurries`: the model is called before the run is committed. `texts_shown` as in `Means`.
+    `goes_on_from`: the run whose unfinished turn it takes over. `hurries`: the model is called before the run is committed. `texts_shown` as in `Means`.
     """
 
     assignment: Assignment
@@ -61,6 +61,7 @@ class Job:
     conversation: ConversationId
     spec: Callable[[], AgentSpec]
     again: bool = False
+    goes_on_from: RunId | None = None
     hurries: bool = True
     texts_shown: int = 0
 
@@ -120,7 +121,16 @@ class TurnWork:
         if base and (source := await branches.find(owner, base, own)) != own:
             await branches.copy(await attempt(), source, base, own)
         new = not job.assignment.conversation_id and not base and not job.again
-        return RunThread(owner, job.run_id, own, attempt, new=new, again=job.again, base=base)
+        return RunThread(
+            owner,
+            job.run_id,
+            own,
+            attempt,
+            new=new,
+            again=job.again,
+            base=base,
+            goes_on_from=job.goes_on_from,
+        )
 
     async def _offers(self, spec: AgentSpec) -> Mapping[str, Offer]:
         assignment = self._job.assignment

@@ -120,6 +120,7 @@ class Workshop:
             run.conversation_id,
             spec=lambda: plan.spec,
             hurries=run.key is None,
+            goes_on_from=None if run.from_start else run.retry_of,
         )
         return TurnWork(self._bench, job, admitted, self._account(plan.assignment, plan.spec))
 
@@ -146,6 +147,7 @@ class Workshop:
             spec=its_agent,
             again=claimed.attempt.number > 1,
             texts_shown=texts_shown,
+            goes_on_from=claimed.goes_on_from,
         )
         account = self._account(assignment, spec, claimed.usage, claimed.running_seconds)
         return TurnWork(self._bench, job, admitted, account)

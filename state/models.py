@@ -138,7 +138,8 @@ class NewRun:
     `request` is the accepted request, encoded, opaque to the store. `survives`: it goes back to the line when
     its replica dies. `wants` is what a permit must serve: see `providers`. `wait_seconds`: how long it waits
     for its first model call at most; None = for ever. `not_before`: when it may begin at the earliest.
-    `lead_seconds` as in `Joining`, should it begin at once and go back to the line.
+    `lead_seconds` as in `Joining`, should it begin at once and go back to the line. `retry_of`: what it does
+    again, `from_start` or from where that one has left its turn.
     """
 
     run_id: RunId
@@ -155,6 +156,7 @@ class NewRun:
     not_before: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     retry_of: RunId | None = None
+    from_start: bool = False
     key: RequestKey | None = None
 
 
@@ -199,7 +201,8 @@ class ClaimedRun:
     """A run taken from the line, and the right to write for it.
 
     `tries`: the attempts that count, this one among them. `losses`: how many processes died that executed it.
-    `usage` and `running_seconds` are what its earlier attempts took.
+    `usage` and `running_seconds` are what its earlier attempts took. `goes_on_from`: the run whose unfinished
+    turn it takes over.
     """
 
     attempt: Attempt
@@ -215,6 +218,7 @@ class ClaimedRun:
     losses: int = 0
     usage: Usage = NOTHING_USED
     running_seconds: float = 0.0
+    goes_on_from: RunId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,12 @@ class RunStore(Protocol):
         end: Callable[[UnattendedRun], tuple[RunOutcome, Record]],
         *,
         after_step: bool = False,
+        left: bool = False,
     ) -> None:
         """Ask who executes the run to end it, or end it as `end` says when nobody does.
 
-        `after_step`: what is being done may be done first.
+        `after_step`: what is being done may be done first. `left`: its caller has; a run that goes on without
+        one is not touched.
 
         Raises:
             NotFoundError: No such run of this owner.

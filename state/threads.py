@@ -37,7 +37,8 @@ class RunThread:
 
     `attempt` gives the right to write once the run is committed: the model is called before that. `new`: the
     conversation's name was made up for this run, so there is nothing to read. `again`: an earlier attempt of
-    the run may have come far. `base` is the checkpoint to go on from, if not the newest. While the turn is
+    the run may have come far. `goes_on_from`: the run whose unfinished turn is to be taken over, should it
+    still be the newest. `base` is the checkpoint to go on from, if not the newest. While the turn is
     not `complete` nothing is written, so that it is kept whole or not at all. `branches` holds what was read
     by its id, by (namespace, checkpoint id): the position of the namespace's newest checkpoint at that
     moment. The run may go on from there as long as that one is still the newest.
@@ -50,6 +51,7 @@ class RunThread:
     new: bool = False
     again: bool = False
     base: str = ""
+    goes_on_from: RunId | None = None
     complete: bool = True
     last_checkpoint_id: str = ""
     branches: dict[tuple[str, str | None], int] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from agents.graphs.state import Context, State, Work, answer_of
 from agents.images import StoredCall, StoredMessage
 from providers.base import ModelFinished
 from providers.pool.run_budget import LimitReachedError
-from state.models import FinishReason
+from state.models import FinishReason, RunId
 
 _BETWEEN = "\n\n"
 _MOST_CALLS = 16
@@ -154,6 +154,14 @@ async def after_act(state: State) -> str:
     if not (work := state.get("work")):
         return END
     return "ask" if work["calls"] else "model"
+
+
+def taken_over(work: Work, run_id: RunId) -> Work:
+    """The work of another run as that of this one; wishes that have no answer yet are forgotten."""
+    messages, texts = list(work["messages"]), list(work["texts"])
+    if messages[-1].get("tool_calls"):
+        del messages[-1], texts[-1]
+    return {**work, "run_id": run_id, "messages": messages, "texts": texts, "calls": []}
 
 
 def shown_texts(state: Mapping[str, Any], shown: int) -> list[TextEmitted]:

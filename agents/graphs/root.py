@@ -28,7 +28,7 @@ def build(checkpointer: BaseCheckpointSaver[str]) -> Graph:
     graph.add_node("decide", react.decide)
     graph.add_node("ask", react.ask)
     graph.add_node("act", react.act)
-    graph.add_conditional_edges(START, _by_shape, list(_FIRST_STEP.values()))
+    graph.add_conditional_edges(START, _by_shape, [*_FIRST_STEP.values(), "model"])
     graph.add_edge("open", "model")
     graph.add_conditional_edges("model", react.after_model, ["decide", END])
     graph.add_conditional_edges("decide", react.after_decide, ["ask", "act"])
@@ -38,5 +38,7 @@ def build(checkpointer: BaseCheckpointSaver[str]) -> Graph:
 
 
 async def _by_shape(state: State, runtime: Runtime[Context]) -> str:
-    del state
-    return _FIRST_STEP[runtime.context.spec.shape]
+    context, work = runtime.context, state.get("work")
+    if work and work["run_id"] == context.run_id and context.spec.shape is Shape.REACT:
+        return "model"  # taken over from a run before
+    return _FIRST_STEP[context.spec.shape]

@@ -97,13 +97,11 @@ def retry(request: pb.RetryTaskRequest) -> tuple[Owner, RunId, RequestKey | None
 
     Raises:
         InvalidRequestError: With every field that breaks a rule.
-        UnimplementedError: It asks for a start from before the task's own checkpoints: it has none so far.
     """
     check = Violations()
     check.characters("request_id", request.request_id, validation.REQUEST_ID_CHARACTERS)
     check.done()
     owner, run_id = task_id(request)
-    requests.refuse_not_built(request, ("from_start",))
     return owner, run_id, requests.request_key("RetryTask", request)
 
 

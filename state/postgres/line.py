@@ -143,6 +143,7 @@ async def write_queued(
         run.not_before,
         orjson.dumps(run.labels).decode(),
         run.retry_of and UUID(run.retry_of),
+        run.from_start,
     ):
         holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
         if holder is not None:  # else it has ended between the two
@@ -174,4 +175,5 @@ def _claimed(row: asyncpg.Record) -> ClaimedRun:
         losses=row["losses"],
         usage=unattended.usage_of(row),
         running_seconds=row["running_seconds"],
+        goes_on_from=row["goes_on_from"] and RunId(row["goes_on_from"].hex),
     )

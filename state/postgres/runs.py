@@ -80,6 +80,7 @@ class PostgresRunStore:
             orjson.dumps(run.labels).decode(),
             run.retry_of and UUID(run.retry_of),
             run.lead_seconds,
+            run.from_start,
         )
         return head
 
@@ -132,12 +133,15 @@ class PostgresRunStore:
         end: Callable[[UnattendedRun], tuple[RunOutcome, Record]],
         *,
         after_step: bool = False,
+        left: bool = False,
     ) -> None:
         async with self._database.connection() as connection, connection.transaction():
             row = await connection.fetchrow(sql.LOCK, owner, parse_run_id(run_id))
             if row is None:
                 raise NotFoundError("no such run", Resource("run", run_id))
             run = unattended.unattended(row)
+            if left and run.survives:
+                return
             if run.state is RunState.RUNNING:
                 await connection.fetchval(sql.ASK_TO_END, row["run_id"], after_step)
             elif run.state is RunState.CANCELLING and not after_step:

@@ -16,11 +16,12 @@ BEGIN = f"""
 WITH run AS (
     INSERT INTO runs (
         run_id, owner, kind, conversation_id, agent_name, state, attempt, request, start_time,
-        replica_id, survives, wants, wait_until, tries, priority, labels, retry_of, rank
+        replica_id, survives, wants, wait_until, tries, priority, labels, retry_of, rank,
+        from_start
     )
     VALUES (
         $1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10, $11, now() + make_interval(secs => $13), 1,
-        $14, $15::jsonb, $16, now() - make_interval(secs => $17)
+        $14, $15::jsonb, $16, now() - make_interval(secs => $17), $18
     )
     ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
     RETURNING run_id, owner

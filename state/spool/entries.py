@@ -30,6 +30,7 @@ def row_of(task: SpooledTask) -> Row:
         "not_before": run.not_before and run.not_before.isoformat(),
         "labels": dict(run.labels),
         "retry_of": run.retry_of,
+        "from_start": run.from_start,
         "accept_time": task.accept_time.isoformat(),
     }
     return (
@@ -63,6 +64,7 @@ def task_of(row: sqlite3.Row) -> SpooledTask:
         not_before=fields["not_before"] and datetime.fromisoformat(fields["not_before"]),
         labels=fields["labels"],
         retry_of=fields["retry_of"] and RunId(fields["retry_of"]),
+        from_start=fields.get("from_start", False),
         key=key,
     )
     accept_time = datetime.fromisoformat(fields["accept_time"])
