@@ -8,7 +8,8 @@ from typing import Protocol, Self
 from agents.events import AgentEvent
 from agents.turn import TurnResult
 from state.errors import OrchestratorError
-from state.models import RunId, RunState
+from state.models import ConversationId, RunId, RunState
+from state.permissions import Permission, Question
 from state.usage import NOTHING_USED, Usage
 
 
@@ -46,7 +47,31 @@ class RunFailed:
     usage: Usage = NOTHING_USED
 
 
-RunEvent = AgentEvent | StatusChanged | AttemptBegan | RunCompleted | RunFailed
+@dataclass(frozen=True, slots=True)
+class PermissionAsked:
+    """The run stops for a person, who has so many seconds from now on."""
+
+    question: Question
+    conversation_id: ConversationId
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionResolved:
+    """What the run has asked is decided, or is to be asked no more."""
+
+    permission: Permission
+
+
+RunEvent = (
+    AgentEvent
+    | StatusChanged
+    | AttemptBegan
+    | PermissionAsked
+    | PermissionResolved
+    | RunCompleted
+    | RunFailed
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,24 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from agents.events import Channel, TextEmitted
+from orchestrator.codec import permissions
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
 from orchestrator.codec.usage import usage
-from orchestrator.events import AttemptBegan, ChunkHeader, RunCompleted, RunEvent, RunFailed, StatusChanged
+from orchestrator.events import (
+    AttemptBegan,
+    ChunkHeader,
+    PermissionAsked,
+    PermissionResolved,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    StatusChanged,
+)
 from orchestrator.places import Place
 from orchestrator.reading import BecameTask
 from protos import orchestrator_pb2 as pb
@@ -64,6 +74,8 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             chunk.reset.from_sequence = event.from_sequence
             chunk.reset.reason = pb.RESET_REASON_NEW_ATTEMPT
             chunk.reset.attempt = event.attempt
+        case PermissionAsked() | PermissionResolved():
+            _put_permission(chunk, event, header)
         case RunCompleted():
             chunk.complete.finish_reason = FINISH_REASONS[event.result.finish_reason]
             chunk.complete.final_text = event.result.text
@@ -139,6 +151,20 @@ def _unlogged(chunk: pb.ChatChunk, options: ReaderOptions) -> pb.ChatChunk:
 def usage_of(stored: Mapping[str, Any]) -> pb.Usage:
     """The usage of a run that has ended, as it was stored."""
     return usage(Usage.parsed(stored))
+
+
+def _put_permission(
+    chunk: pb.ChatChunk, event: PermissionAsked | PermissionResolved, header: ChunkHeader
+) -> None:
+    if isinstance(event, PermissionResolved):
+        chunk.permission_resolved.CopyFrom(permissions.resolved(event.permission))
+        return
+    # As it will stand in the table, but for what lies between this clock and the database's.
+    expires = header.time + timedelta(seconds=event.timeout_seconds)
+    asked = permissions.asked(event.question, header.time, expires)
+    asked.run_id = header.run_id
+    asked.conversation_id = event.conversation_id
+    chunk.permission_requested.permission.CopyFrom(asked)
 
 
 def _metadata(event: RunEvent) -> dict[str, str]:
