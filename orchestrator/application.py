@@ -21,8 +21,10 @@ from orchestrator.events import ChunkEncoder, LeftOff
 from orchestrator.line import Line
 from orchestrator.line_limits import LineLimits
 from orchestrator.outage import OutageJournal
+from orchestrator.permissions import ArgumentCheck, PermissionService
 from orchestrator.quarantine import Quarantine, QuarantineTimes
 from orchestrator.reading import RunReader
+from orchestrator.repeated import Repeated
 from orchestrator.replica import LeaseTimes, Replica
 from orchestrator.resume import ResumeService
 from orchestrator.retention import Retention, RetentionStore, RetentionTimes
@@ -73,6 +75,8 @@ class Stores(Protocol):
     def drain(self) -> DrainStore: ...
     @property
     def keys(self) -> RequestKeyStore: ...
+    @property
+    def permissions(self) -> PermissionStore: ...
     @property
     def branches(self) -> BranchStore: ...
     @property
@@ -134,6 +138,7 @@ class Application:
         codec: Codec,
         limits: Limits,
         spool: TaskSpool | None = None,
+        check: ArgumentCheck | None = None,
         hurried: asyncio.Event | None = None,
     ) -> None:
         self._models, self._stores, self._limits, self._codec = models, stores, limits, codec
@@ -159,6 +164,7 @@ class Application:
         self.line = self._line()
         self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
         self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
+        self.permissions = PermissionService(stores.permissions, codec.encode, check)
         reader, times = RunReader(self.log, self.line), limits.chat
         self.chat = self._chat(reader)
         journal = OutageJournal(spool, codec.encode, limits.line) if spool else None
@@ -173,6 +179,9 @@ class Application:
             delete_seconds=times.max_wait_seconds,
         )
         self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases, self._counted)
+        self._settling = Repeated(
+            "settling of permissions", limits.leases.reap_seconds, self.permissions.settle
+        )
         self._retention = Retention(stores.retention, limits.retention)
         self._parts = AsyncExitStack()
 
@@ -200,6 +209,7 @@ class Application:
             line=self.line,
             cancellation=self._cancellation,
             budgets=self.budgets,
+            permissions=self.permissions,
             decode=self._codec.assignment,
             times=self._limits.tasks,
             journal=journal,
@@ -250,7 +260,14 @@ class Application:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            for part in (self._replica, self._retention, self.supervisor, self.line, self._drain):
+            for part in (
+                self._replica,
+                self._settling,
+                self._retention,
+                self.supervisor,
+                self.line,
+                self._drain,
+            ):
                 if part is not None:
                     await stack.enter_async_context(part)
             self._parts = stack.pop_all()
@@ -266,6 +283,7 @@ class Application:
         """What must not end by itself, by name: each completes, or raises, when it has."""
         deaths: dict[str, Callable[[], Awaitable[object]]] = {
             **self._replica.deaths,
+            "the settling of permissions": self._settling.died,
             "retention": self._retention.died,
             "the line": self.line.died,
         }

@@ -8,8 +8,8 @@ from typing import Protocol, Self
 from agents.events import AgentEvent
 from agents.turn import TurnResult
 from state.errors import OrchestratorError
-from state.models import RunId, RunState
-from state.permissions import Question
+from state.models import ConversationId, RunId, RunState
+from state.permissions import Permission, Question
 from state.usage import NOTHING_USED, Usage
 
 
@@ -40,14 +40,6 @@ class AgentChosen:
 
 
 @dataclass(frozen=True, slots=True)
-class PermissionAsked:
-    """The run stops for a person, who has so many seconds to decide."""
-
-    question: Question
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class RunCompleted:
     """The terminal event of a run that succeeded. `usage`: of all its attempts."""
 
@@ -64,8 +56,31 @@ class RunFailed:
     usage: Usage = NOTHING_USED
 
 
+@dataclass(frozen=True, slots=True)
+class PermissionAsked:
+    """The run stops for a person, who has so many seconds from now on."""
+
+    question: Question
+    conversation_id: ConversationId
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionResolved:
+    """What the run has asked is decided, or is to be asked no more."""
+
+    permission: Permission
+
+
 RunEvent = (
-    AgentEvent | AgentChosen | StatusChanged | AttemptBegan | PermissionAsked | RunCompleted | RunFailed
+    AgentEvent
+    | AgentChosen
+    | StatusChanged
+    | AttemptBegan
+    | PermissionAsked
+    | PermissionResolved
+    | RunCompleted
+    | RunFailed
 )
 
 

@@ -22,7 +22,7 @@ from state.errors import (
     Reason,
 )
 from state.event_log import EventLog
-from state.models import Attempt, Owner, Record, RunId, RunKind, RunOutcome, RunState
+from state.models import Attempt, ConversationId, Owner, Record, RunId, RunKind, RunOutcome, RunState
 from state.permission_ports import Suspension
 from state.ports import RunStore
 from state.usage import Usage
@@ -54,6 +54,7 @@ class RunIdentity:
     run_id: RunId
     owner: Owner
     agent_name: str
+    conversation_id: ConversationId
     kind: RunKind
     survives: bool
     waits: bool
@@ -177,7 +178,7 @@ class RunExecution:
     async def _suspend(self, attempt: Attempt, suspended: TurnSuspended) -> None:
         """Wait for a person, without holding anything."""
         seconds = self.run.permission_seconds
-        events = [PermissionAsked(question, seconds) for question in suspended.questions]
+        events = [PermissionAsked(question, self.run.conversation_id, seconds) for question in suspended.questions]
         waits = StatusChanged(RunState.WAITING_FOR_PERMISSION, "Waiting for a permission")
         last = self._journal.take(*events, waits)
         try:

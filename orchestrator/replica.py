@@ -1,6 +1,5 @@
 """This process among the others: it beats, and it takes over what the dead left."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
@@ -10,8 +9,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from orchestrator.events import ChunkEncoder
+from orchestrator.repeated import Repeated
 from orchestrator.unattended import Ended, ended
-from state.background import BackgroundTask
 from state.errors import CancelledRunError, DatabaseUnavailableError, LostAttemptError, OrchestratorError
 from state.models import LOSSES_BEFORE_QUARANTINE, RunId, RunState, UnattendedRun
 from state.ports import LeaseStore
@@ -64,9 +63,9 @@ class Replica:
         self._alive = 1
         self._looked_for: dict[RunId, float] = {}
         self._steps = (
-            _Repeated("beat of the replica", times.beat_seconds, self._beat),
-            _Repeated("reaper", times.reap_seconds, self._reap),
-            _Repeated("canceller", times.reap_seconds, self._cancel),
+            Repeated("beat of the replica", times.beat_seconds, self._beat),
+            Repeated("reaper", times.reap_seconds, self._reap),
+            Repeated("canceller", times.reap_seconds, self._cancel),
         )
         self._running = AsyncExitStack()
 
@@ -129,20 +128,3 @@ class Replica:
             return None  # it is in line, or goes back there
         died = LostAttemptError("the process that answered has died")
         return ended(run, RunState.FAILED, died, self._encode)
-
-
-class _Repeated(BackgroundTask):
-    """Takes a step again and again. A database that is away is no reason to stop."""
-
-    def __init__(self, name: str, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(name)
-        self._seconds = seconds
-        self._step = step
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._step()
-            except OrchestratorError as error:
-                logger.warning("step failed", extra={"step": self.name, "reason": error.reason})
-            await asyncio.sleep(self._seconds)

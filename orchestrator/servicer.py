@@ -5,7 +5,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from orchestrator.application import Application
-from orchestrator.codec import checkpoints, chunks, pages, providers, readers, requests, tasks, usage
+from orchestrator.codec import (
+    approvals,
+    checkpoints,
+    chunks,
+    pages,
+    providers,
+    readers,
+    requests,
+    tasks,
+    usage,
+)
 from orchestrator.health import Health, HealthService
 from orchestrator.streams import Context, chunks_of, end_as, introduce
 from protos import orchestrator_pb2 as pb
@@ -54,6 +64,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         self._line = app.line
         self._chat = app.chat
         self._tasks = app.tasks
+        self._permissions = app.permissions
         self._resume = app.resume
         self._conversations = app.conversations
         self._usage = app.usage
@@ -139,6 +150,20 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         view = await self._tasks.retry(*tasks.retry(request), from_start=request.from_start)
         return pb.RetryTaskResponse(task=tasks.status(view))
 
+    async def ApprovePermission(
+        self, request: pb.PermissionApproval, context: Context
+    ) -> pb.ApprovalResponse:
+        del context
+        return approvals.approved(await self._permissions.approve(approvals.approval_command(request)))
+
+    async def GetPendingPermissions(
+        self, request: pb.PermissionRequest, context: Context
+    ) -> pb.PermissionList:
+        del context
+        owner, wanted, after, size = approvals.listing(request)
+        found = await self._permissions.list(owner, wanted, after=after, limit=size + 1)
+        return approvals.listed(request, list(found[:size]), more=len(found) > size)
+
     async def ListCheckpoints(
         self, request: pb.ListCheckpointsRequest, context: Context
     ) -> pb.ListCheckpointsResponse:
@@ -201,12 +226,19 @@ def _health(health: Health, version: str) -> pb.HealthCheckResponse:
     return response
 
 
-async def _not_built(self: OrchestratorServicer, request: object, context: Context) -> None:
+async def _not_built(self: rpc.OrchestratorServiceServicer, request: object, context: Context) -> None:
     del self, request, context
     raise UnimplementedError("this RPC is not supported by this release")
 
 
-# The generated base class would answer with synchronous methods, each in a thread, and name itself.
-for _method in SERVICE.methods:
-    if _method.name not in vars(OrchestratorServicer):
-        setattr(OrchestratorServicer, _method.name, _not_built)
+def refuse_the_rest(servicer: type[rpc.OrchestratorServiceServicer]) -> None:
+    """Let what a class has no method for answer UNIMPLEMENTED.
+
+    The generated base class would answer with synchronous methods, each in a thread, and name itself.
+    """
+    for method in SERVICE.methods:
+        if method.name not in vars(servicer):
+            setattr(servicer, method.name, _not_built)
+
+
+refuse_the_rest(OrchestratorServicer)

@@ -1,10 +1,12 @@
 """A task as its callers give it, and as they see it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.assignment import Assignment
 from state.models import Priority, RequestKey, RunId
+from state.permissions import Permission
 from state.tasks import TaskRow
 
 
@@ -27,12 +29,14 @@ class TaskView:
     """How a task stands. `wait_seconds` is measured, None when unknown.
 
     `deduplicated`: an earlier call has begun it. `spooled`: it is in the outage journal and nowhere else yet.
+    `pending`: what it waits for a person to decide; lists of tasks leave that out.
     """
 
     row: TaskRow
     wait_seconds: float | None
     deduplicated: bool = False
     spooled: bool = False
+    pending: Sequence[Permission] = ()
 
 
 @dataclass(frozen=True, slots=True)

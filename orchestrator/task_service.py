@@ -13,6 +13,7 @@ from orchestrator.cancellation import Cancellation
 from orchestrator.events import StatusChanged
 from orchestrator.line import Line
 from orchestrator.outage import OutageJournal
+from orchestrator.permissions import PermissionService
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.task import TaskCommand, TaskTimes, TaskView
 from orchestrator.workshop import Plan, Workshop
@@ -58,6 +59,7 @@ class TaskService:
         line: Line,
         cancellation: Cancellation,
         budgets: Budgets,
+        permissions: PermissionService,
         decode: Callable[[RunKind, bytes], Assignment],
         times: TaskTimes,
         journal: OutageJournal | None = None,
@@ -71,6 +73,7 @@ class TaskService:
         self._line = line
         self._cancellation = cancellation
         self._budgets = budgets
+        self._permissions = permissions
         self._decode = decode
         self._times = times
         self._journal = journal
@@ -102,10 +105,10 @@ class TaskService:
         """
         spooled = self._journal and await self._journal.row(owner, run_id)
         if not spooled or not self._journal:
-            return self._view(await self._tasks.get(owner, run_id))
+            return await self._stored(owner, run_id)
         if not self._journal.away:
             with suppress(NotFoundError, DatabaseUnavailableError):
-                return self._view(await self._tasks.get(owner, run_id))  # drained, and not yet removed
+                return await self._stored(owner, run_id)  # drained, and not yet removed
         return TaskView(spooled, None, spooled=True)
 
     async def refuse_spooled(self, owner: Owner, run_id: RunId) -> None:
@@ -266,6 +269,12 @@ class TaskService:
             async for record in records:
                 if record is not None and record.terminal:
                     return
+
+    async def _stored(self, owner: Owner, run_id: RunId) -> TaskView:
+        view = self._view(await self._tasks.get(owner, run_id))
+        if view.row.run.state is not RunState.WAITING_FOR_PERMISSION:
+            return view
+        return replace(view, pending=await self._permissions.pending(owner, run_id))
 
     def _view(self, row: TaskRow) -> TaskView:
         place = self._line.places.at(row.run.wants, row.place) if row.place else None

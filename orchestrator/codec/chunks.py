@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from agents.events import Channel, TextEmitted, ToolAnswered, ToolCalled, ToolProgressed
-from orchestrator.codec import tools
+from orchestrator.codec import permissions, tools
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
 from orchestrator.codec.usage import usage
@@ -16,6 +16,7 @@ from orchestrator.events import (
     ChunkHeader,
     LeftOff,
     PermissionAsked,
+    PermissionResolved,
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -68,10 +69,12 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             chunk.content.message_index = event.message_index
             chunk.content.channel = _CHANNELS[event.channel]
             chunk.content.offset = event.offset
-        case ToolCalled() | ToolProgressed() | ToolAnswered() | PermissionAsked():
-            tools.fill(chunk, event, header)
+        case ToolCalled() | ToolProgressed() | ToolAnswered():
+            tools.fill(chunk, event)
         case StatusChanged() | AgentChosen() | AttemptBegan():
             _fill_stage(chunk, event)
+        case PermissionAsked() | PermissionResolved():
+            _put_permission(chunk, event, header)
         case RunCompleted():
             chunk.complete.finish_reason = FINISH_REASONS[event.result.finish_reason]
             chunk.complete.final_text = event.result.text
@@ -185,6 +188,20 @@ def _unlogged(chunk: pb.ChatChunk, options: ReaderOptions) -> pb.ChatChunk:
 def usage_of(stored: Mapping[str, Any]) -> pb.Usage:
     """The usage of a run that has ended, as it was stored."""
     return usage(Usage.parsed(stored))
+
+
+def _put_permission(
+    chunk: pb.ChatChunk, event: PermissionAsked | PermissionResolved, header: ChunkHeader
+) -> None:
+    if isinstance(event, PermissionResolved):
+        chunk.permission_resolved.CopyFrom(permissions.resolved(event.permission))
+        return
+    # As it will stand in the table, but for what lies between this clock and the database's.
+    expires = header.time + timedelta(seconds=event.timeout_seconds)
+    asked = permissions.asked(event.question, header.time, expires)
+    asked.run_id = header.run_id
+    asked.conversation_id = event.conversation_id
+    chunk.permission_requested.permission.CopyFrom(asked)
 
 
 def _metadata(event: RunEvent) -> dict[str, str]:

@@ -3,6 +3,8 @@
 import base64
 import binascii
 import json
+from datetime import datetime
+from uuid import UUID
 
 from state.errors import FieldViolation, InvalidRequestError
 
@@ -33,6 +35,17 @@ def page_position(scope: str, token: str) -> str:
     if of != scope or not isinstance(position, str) or "\0" in position:
         raise invalid()
     return position
+
+
+def moment_and_id(position: str) -> tuple[datetime, str] | None:
+    """The position of a list by time; the id is a UUID, 32 hex digits."""
+    if not position:
+        return None
+    time, _, name = position.partition(" ")
+    try:
+        return datetime.fromisoformat(time), UUID(name).hex
+    except ValueError as error:
+        raise invalid() from error
 
 
 def page_size(size: int) -> int:

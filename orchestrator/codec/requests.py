@@ -87,10 +87,19 @@ def turn_assignment(request: pb.ChatRequest) -> Assignment:
 
 
 def request_key(
-    method: str, request: pb.ChatRequest | pb.TaskRequest | pb.RetryTaskRequest
+    method: str,
+    request: pb.ChatRequest | pb.TaskRequest | pb.RetryTaskRequest | pb.PermissionApproval,
 ) -> RequestKey | None:
     """What the request says to be one and the same by; None when it does not."""
     return RequestKey(method, request.request_id, digest(request)) if request.request_id else None
+
+
+def list_scope(request: pb.ListTasksRequest | pb.PermissionRequest) -> str:
+    """A page token is of one list: the same filters by the same user."""
+    filters = type(request).FromString(request.SerializeToString())
+    filters.ClearField("page_token")
+    filters.ClearField("page_size")
+    return digest(filters).hex()[:32]
 
 
 def digest(request: ProtoMessage) -> bytes:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestrator.codec import pages, requests, validation
+from orchestrator.codec import pages, permissions, requests, validation
 from orchestrator.codec.chunks import FINISH_REASONS, STATES, usage_of
 from orchestrator.codec.validation import Violations
 from orchestrator.task import TaskCommand, TaskView
@@ -45,7 +45,11 @@ _ENDED_AS = {
 }
 _HELD = "Held on disk until the database is back"
 _SPOOLED = {"spooled": "true"}
-_TOLD = {RunState.QUEUED: "Waiting for a provider", RunState.RUNNING: "Running"}
+_TOLD = {
+    RunState.QUEUED: "Waiting for a provider",
+    RunState.RUNNING: "Running",
+    RunState.WAITING_FOR_PERMISSION: "Waiting for a permission",
+}
 
 
 def start_command(request: pb.TaskRequest) -> TaskCommand:
@@ -145,8 +149,14 @@ def listing(request: pb.ListTasksRequest) -> tuple[Owner, TaskFilter, tuple[date
         request.created_after.ToDatetime(UTC) if request.HasField("created_after") else None,
         dict(request.labels),
     )
-    position = pages.page_position(_scope(request), request.page_token)
-    return Owner(request.user_id), wanted, _after(position), pages.page_size(request.page_size)
+    position = pages.page_position(requests.list_scope(request), request.page_token)
+    after = pages.moment_and_id(position)
+    return (
+        Owner(request.user_id),
+        wanted,
+        after and (after[0], RunId(after[1])),
+        pages.page_size(request.page_size),
+    )
 
 
 def listed(request: pb.ListTasksRequest, views: list[TaskView], *, more: bool) -> pb.ListTasksResponse:
@@ -156,7 +166,8 @@ def listed(request: pb.ListTasksRequest, views: list[TaskView], *, more: bool) -
         last = views[-1].row.run
         position = f"{last.create_time.isoformat()} {last.run_id}"
     return pb.ListTasksResponse(
-        tasks=[status(view) for view in views], next_page_token=pages.page_token(_scope(request), position)
+        tasks=[status(view) for view in views],
+        next_page_token=pages.page_token(requests.list_scope(request), position),
     )
 
 
@@ -204,6 +215,7 @@ def status(view: TaskView) -> pb.TaskStatusResponse:
         update_time=_timestamp(row.update_time),
         end_time=_timestamp(row.end_time),
     )
+    response.pending_permissions.extend(map(permissions.pending, view.pending))
     if end.HasField("error"):
         response.error.CopyFrom(end.error)
     if view.wait_seconds is not None:
@@ -239,25 +251,6 @@ def _check_labels(check: Violations, labels: Mapping[str, str]) -> None:
         check.required("labels", name)
         check.characters("labels", name, validation.NAME_CHARACTERS)
         check.characters("labels", value, validation.LABEL_CHARACTERS)
-
-
-def _scope(request: pb.ListTasksRequest) -> str:
-    """A page token is of one list: the same filters by the same user."""
-    filters = pb.ListTasksRequest()
-    filters.CopyFrom(request)
-    filters.ClearField("page_token")
-    filters.ClearField("page_size")
-    return requests.digest(filters).hex()[:32]
-
-
-def _after(position: str) -> tuple[datetime, RunId] | None:
-    if not position:
-        return None
-    time, _, run_id = position.partition(" ")
-    try:
-        return datetime.fromisoformat(time), RunId(run_id)
-    except ValueError as error:
-        raise pages.invalid() from error
 
 
 def _finish_reason(state: RunState, reason: FinishReason | None) -> "pb.FinishReason.ValueType":

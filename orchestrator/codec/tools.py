@@ -1,4 +1,4 @@
-"""What a run says of its tools, and of what it asks people, as chunks."""
+"""What a run says of its tools, as chunks."""
 
 from datetime import timedelta
 
@@ -6,7 +6,6 @@ import orjson
 from google.protobuf import json_format
 
 from agents.events import ToolAnswered, ToolCalled, ToolProgressed
-from orchestrator.events import ChunkHeader, PermissionAsked
 from protos import orchestrator_pb2 as pb
 
 _CODES = {
@@ -21,10 +20,10 @@ _CODES = {
     "UNAVAILABLE": 14,
 }
 _UNKNOWN = 2
-ToolEvent = ToolCalled | ToolProgressed | ToolAnswered | PermissionAsked
+ToolEvent = ToolCalled | ToolProgressed | ToolAnswered
 
 
-def fill(chunk: pb.ChatChunk, event: ToolEvent, header: ChunkHeader) -> None:
+def fill(chunk: pb.ChatChunk, event: ToolEvent) -> None:
     """Set the chunk's payload."""
     match event:
         case ToolCalled():
@@ -39,8 +38,6 @@ def fill(chunk: pb.ChatChunk, event: ToolEvent, header: ChunkHeader) -> None:
                 chunk.status.progress = event.progress
         case ToolAnswered():
             _fill_result(chunk.tool_result, event)
-        case PermissionAsked():
-            _fill_permission(chunk.permission_requested.permission, event, header)
 
 
 def _fill_result(result: pb.ToolResult, event: ToolAnswered) -> None:
@@ -54,23 +51,3 @@ def _fill_result(result: pb.ToolResult, event: ToolAnswered) -> None:
         result.error.reason = event.reason
         result.error.message = event.summary
         result.error.retryable = event.retryable
-
-
-def _fill_permission(permission: pb.PendingPermission, event: PermissionAsked, header: ChunkHeader) -> None:
-    question = event.question
-    permission.permission_id = question.permission_id
-    permission.run_id = header.run_id
-    permission.tool_name = question.tool_name
-    permission.operation_type = question.operation_type
-    permission.query = question.query
-    permission.reasoning = question.reasoning
-    permission.safety_level = question.safety_level
-    permission.reversible = question.reversible
-    permission.arguments_digest = question.digest
-    json_format.ParseDict(orjson.loads(question.arguments), permission.arguments)
-    permission.state = pb.PERMISSION_STATE_PENDING
-    permission.create_time.FromDatetime(header.time)
-    permission.expire_time.FromDatetime(header.time + timedelta(seconds=event.seconds))
-    permission.allowed_scopes.extend(
-        pb.PermissionScope.Value(f"PERMISSION_SCOPE_{scope.name}") for scope in question.allowed_scopes
-    )

@@ -6,6 +6,7 @@ from hashlib import sha256
 from uuid import UUID, uuid4
 
 from orchestrator.unattended import Ended
+from state.effects import NewEffect
 from state.models import (
     Attempt,
     ConversationId,
@@ -29,6 +30,8 @@ from tests.harness.runs import ANN, REPLICA, new_run, records
 
 ALL_SCOPES = tuple(PermissionScope)
 HOUR = 3600.0
+NOBODYS = "class:desk"
+"""What no provider serves: who drives the stores takes from the line, and no service beside him."""
 APPROVED = Answer(Decision.APPROVED, "ann")
 DENIED = Answer(Decision.DENIED, "ann")
 REVOKED = Answer(Decision.REVOKED, "ann")
@@ -96,7 +99,7 @@ class Desk:
         self, kind: RunKind = RunKind.CHAT, *, owner: Owner = ANN, conversation: str = ""
     ) -> tuple[NewRun, Attempt]:
         """A run in its first attempt, with one record."""
-        run = replace(new_run(owner, conversation), kind=kind, wants="class:chat")
+        run = replace(new_run(owner, conversation), kind=kind, wants=NOBODYS)
         return run, await self.runs.begin(run, records(1))
 
     async def waiting(
@@ -124,13 +127,17 @@ class Desk:
 
     async def claimed(self) -> Attempt:
         """The next run of the line, in a new attempt."""
-        claimed = await self.line.claim({"class:chat"})
+        claimed = await self.line.claim({NOBODYS})
         assert claimed is not None
         return claimed.attempt
 
     async def log(self, attempt: Attempt) -> list[tuple[int, bytes, bool]]:
         read = await self.events.read(attempt.owner, attempt.run_id, 0, 100)
         return [(r.sequence, r.payload, r.terminal) for r in read]
+
+    def call(self, asked: Question, digest: str = "") -> NewEffect:
+        """The effect of what was asked about."""
+        return NewEffect(asked.tool_call_id, asked.tool_name, digest or asked.digest, asked.permission_id)
 
     async def execute(self, statement: str, *arguments: object) -> None:
         async with self.database.connection() as connection:
@@ -142,8 +149,10 @@ class Desk:
 
     async def let_expire(self, asked: Question) -> None:
         """Its time is over; nobody has written that down yet."""
-        statement = "UPDATE permissions SET expire_time = now() WHERE permission_id = $1"
-        await self.execute(statement, UUID(asked.permission_id))
+        await self.execute(
+            "UPDATE permissions SET expire_time = now() WHERE permission_id = $1 AND state = 'pending'",
+            UUID(asked.permission_id),
+        )
 
 
 def conversation_of(attempt: Attempt) -> ConversationId:

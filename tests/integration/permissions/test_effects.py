@@ -20,10 +20,6 @@ def unasked() -> NewEffect:
     return NewEffect(uuid4().hex, "write_file", digest_of(b"{}"))
 
 
-def effect_of(asked: Question) -> NewEffect:
-    return NewEffect(asked.tool_call_id, asked.tool_name, asked.digest, asked.permission_id)
-
-
 async def resumed(desk: Desk, asked: Question, answer: Answer = APPROVED) -> Attempt:
     """A run in its second attempt, with this answer."""
     await desk.waiting(asked)
@@ -52,19 +48,19 @@ async def test_a_call_is_begun_once_and_its_outcome_kept(desk: Desk) -> None:
 async def test_a_call_that_was_cut_is_begun_again_by_a_further_permission_alone(desk: Desk) -> None:
     first = question()
     attempt = await resumed(desk, first)
-    assert await desk.effects.begin(attempt, effect_of(first)) == BEGUN
+    assert await desk.effects.begin(attempt, desk.call(first)) == BEGUN
     attempt = await again(desk, attempt)
-    assert await desk.effects.begin(attempt, effect_of(first)) == CUT
+    assert await desk.effects.begin(attempt, desk.call(first)) == CUT
     second = replace(first, permission_id=uuid4().hex)
     await desk.suspension.suspend(attempt, [second], HOUR, records(5))
     await desk.decide(second)
     attempt = await desk.claimed()
-    assert await desk.effects.begin(attempt, effect_of(first)) == CUT
-    assert await desk.effects.begin(attempt, effect_of(second)) == BEGUN
+    assert await desk.effects.begin(attempt, desk.call(first)) == CUT
+    assert await desk.effects.begin(attempt, desk.call(second)) == BEGUN
     for used in (first, second):
-        assert await desk.effects.begin(attempt, effect_of(used)) == CUT
+        assert await desk.effects.begin(attempt, desk.call(used)) == CUT
     await desk.effects.finish(attempt, first.tool_call_id, b"done")
-    assert await desk.effects.begin(attempt, effect_of(second)) == Effect(EffectState.DONE, b"done")
+    assert await desk.effects.begin(attempt, desk.call(second)) == Effect(EffectState.DONE, b"done")
 
 
 @pytest.mark.parametrize(
@@ -80,8 +76,8 @@ async def test_a_call_that_is_not_what_was_approved_is_not_begun(desk: Desk, wro
     asked = question()
     attempt = await resumed(desk, asked)
     with pytest.raises(NotPermittedError):
-        await desk.effects.begin(attempt, replace(effect_of(asked), **wrong))
-    assert await desk.effects.begin(attempt, effect_of(asked)) == BEGUN
+        await desk.effects.begin(attempt, replace(desk.call(asked), **wrong))
+    assert await desk.effects.begin(attempt, desk.call(asked)) == BEGUN
 
 
 async def test_edited_arguments_are_the_only_ones_that_may_be_executed(desk: Desk) -> None:
@@ -89,8 +85,8 @@ async def test_edited_arguments_are_the_only_ones_that_may_be_executed(desk: Des
     answer = replace(APPROVED, edited=edited, edited_digest=digest_of(edited))
     attempt = await resumed(desk, asked, answer)
     with pytest.raises(NotPermittedError):
-        await desk.effects.begin(attempt, effect_of(asked))
-    effect = replace(effect_of(asked), digest=answer.edited_digest)
+        await desk.effects.begin(attempt, desk.call(asked))
+    effect = replace(desk.call(asked), digest=answer.edited_digest)
     assert await desk.effects.begin(attempt, effect) == BEGUN
 
 
@@ -105,7 +101,7 @@ async def test_what_was_denied_has_expired_or_was_taken_back_is_not_begun(desk: 
     attempt = await desk.claimed()
     for asked in (denied, expired, revoked):
         with pytest.raises(NotPermittedError):
-            await desk.effects.begin(attempt, effect_of(asked))
+            await desk.effects.begin(attempt, desk.call(asked))
 
 
 async def test_only_the_attempt_that_owns_the_run_begins_and_finishes(desk: Desk) -> None:

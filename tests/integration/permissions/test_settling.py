@@ -98,7 +98,7 @@ async def test_who_begins_while_a_decision_is_committed_does_so_after_or_instead
         )
         deciding = asyncio.create_task(desk.decide(asked, APPROVED))
         async with asyncio.timeout(5):
-            while not await connection.fetchval(
+            while not await connection.fetchval(  # noqa: ASYNC110 - Postgres tells nobody
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND wait_event_type = 'Lock'"
             ):
