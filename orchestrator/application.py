@@ -17,11 +17,12 @@ from orchestrator.chat_service import ChatService, ChatTimes
 from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
 from orchestrator.draining import Drain, DrainStore, DrainTimes
+from orchestrator.edited import EditedArguments
 from orchestrator.events import ChunkEncoder, LeftOff
 from orchestrator.line import Line
 from orchestrator.line_limits import LineLimits
 from orchestrator.outage import OutageJournal
-from orchestrator.permissions import ArgumentCheck, PermissionService
+from orchestrator.permissions import PermissionService
 from orchestrator.quarantine import Quarantine, QuarantineTimes
 from orchestrator.reading import RunReader
 from orchestrator.repeated import Repeated
@@ -88,8 +89,6 @@ class Stores(Protocol):
     @property
     def suspension(self) -> Suspension: ...
     @property
-    def permissions(self) -> PermissionStore: ...
-    @property
     def effects(self) -> EffectStore: ...
 
 
@@ -138,7 +137,6 @@ class Application:
         codec: Codec,
         limits: Limits,
         spool: TaskSpool | None = None,
-        check: ArgumentCheck | None = None,
         hurried: asyncio.Event | None = None,
     ) -> None:
         self._models, self._stores, self._limits, self._codec = models, stores, limits, codec
@@ -164,7 +162,7 @@ class Application:
         self.line = self._line()
         self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
         self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
-        self.permissions = PermissionService(stores.permissions, codec.encode, check)
+        self.permissions = PermissionService(stores.permissions, codec.encode, EditedArguments(tools))
         reader, times = RunReader(self.log, self.line), limits.chat
         self.chat = self._chat(reader)
         journal = OutageJournal(spool, codec.encode, limits.line) if spool else None

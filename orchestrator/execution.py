@@ -178,7 +178,9 @@ class RunExecution:
     async def _suspend(self, attempt: Attempt, suspended: TurnSuspended) -> None:
         """Wait for a person, without holding anything."""
         seconds = self.run.permission_seconds
-        events = [PermissionAsked(question, self.run.conversation_id, seconds) for question in suspended.questions]
+        events = [
+            PermissionAsked(question, self.run.conversation_id, seconds) for question in suspended.questions
+        ]
         waits = StatusChanged(RunState.WAITING_FOR_PERMISSION, "Waiting for a permission")
         last = self._journal.take(*events, waits)
         try:

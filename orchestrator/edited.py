@@ -1,0 +1,29 @@
+"""Arguments that a person wants instead of those that were shown: checked again, as the model's were."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.turn_work import ToolSupplier
+from state.errors import FieldViolation, InvalidRequestError
+from state.models import Owner
+from tools.arguments import ArgumentError, canonical, digest, fitting
+
+_FIELD = "edited_arguments"
+
+
+class EditedArguments:
+    """Knows the tools that a user may be offered now."""
+
+    def __init__(self, tools: ToolSupplier) -> None:
+        self._tools = tools
+
+    async def __call__(self, owner: Owner, tool_name: str, arguments: Mapping[str, Any]) -> tuple[bytes, str]:
+        """As `orchestrator.permissions.ArgumentCheck`."""
+        offer = (await self._tools.offered(owner, [tool_name])).get(tool_name)
+        if offer is None:
+            raise InvalidRequestError(FieldViolation(_FIELD, "the tool is off at present"))
+        try:
+            fitting(offer.tool, arguments)
+        except ArgumentError as error:
+            raise InvalidRequestError(FieldViolation(_FIELD, str(error))) from error
+        return canonical(arguments), digest(arguments)
