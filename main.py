@@ -78,6 +78,8 @@ from state.postgres.stores import PostgresStores, storage_at
 from state.spool.errors import SpoolError
 from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
+from tools.gateway.channel import ChannelOptions
+from tools.gateway.gateway import GatewayOptions, ToolGateway
 from tools.registry import ToolRegistry
 
 VERSION = "0.1.0"
@@ -165,8 +167,9 @@ def default_models(settings: Settings) -> ProviderConfiguration:
 @asynccontextmanager
 async def tools_of(settings: Settings) -> AsyncIterator[ToolRegistry]:
     """The tools that runs may be offered."""
-    del settings
-    yield ToolRegistry({})
+    channel = ChannelOptions(address=settings.tools.address)
+    async with ToolGateway(GatewayOptions(settings.tools.enabled, channel)) as gateway:
+        yield ToolRegistry({"backend": gateway})
 
 
 @asynccontextmanager
@@ -211,7 +214,7 @@ def limits_of(settings: Settings) -> Limits:
             stream,
             settings.server,
             run,
-            permission_seconds=86400.0,
+            permission_seconds=settings.tools.permission_seconds,
             retries=picked(RetryPolicy, run),
         ),
         caps=picked(RunCaps, run, max_seconds=run.max_duration_seconds, max_tool_calls=None),

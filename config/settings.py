@@ -14,6 +14,7 @@ from config.journal import JournalSettings
 from config.provider import LocalModelSettings, ProviderSettings
 from config.queue import QueueSettings
 from config.retention import RetentionSettings
+from config.tools import ToolSettings
 
 PREFIX = "ORCHESTRATOR_"
 DELIMITER = "__"
@@ -255,6 +256,7 @@ class Settings(BaseSettings):
     journal: JournalSettings = JournalSettings()
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
+    tools: ToolSettings = ToolSettings()
 
     @field_validator("database_url")
     @classmethod

@@ -155,7 +155,7 @@ class TaskService:
 
         Raises:
             NotFoundError: No such run of this owner.
-            WrongStateError: It has not ended, or it has succeeded; or its conversation has gone on without it.
+            WrongStateError: It has not ended, it has succeeded, or its conversation has gone on without it.
             As `start`.
         """
         await self.refuse_spooled(owner, run_id)

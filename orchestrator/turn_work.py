@@ -53,7 +53,8 @@ class Workbench:
 class Job:
     """One run. `spec` finds its agent; `again`: an earlier attempt may have come far.
 
-    `goes_on_from`: the run whose unfinished turn it takes over. `hurries`: the model is called before the run is committed. `texts_shown` as in `Means`.
+    `goes_on_from`: the run whose unfinished turn it takes over. `hurries`: the model is called before the run
+    is committed. `texts_shown` as in `Means`.
     """
 
     assignment: Assignment
