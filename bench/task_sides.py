@@ -42,7 +42,6 @@ class Peer:
 
 PEERS = (
     Peer("pgqueuer", PGQUEUER),
-    Peer("pgqueuer, tuned", PGQUEUER, ("--tuned",)),
     Peer("DBOS, queue", DBOS, ("--polling-seconds", "1")),
     Peer("DBOS, queue polled every 10 ms", DBOS, ("--polling-seconds", "0.01")),
     Peer("DBOS, started directly", DBOS, ("--direct",)),

@@ -15,11 +15,9 @@ from time import monotonic
 import asyncpg
 import uvloop
 from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, Job, PgQueuer, Queries
-from pgqueuer.ports.driver import Driver
 
 from bench.peers.pace import Load, measure, write
 
-_LARGE_BATCH = 100
 _CONNECTIONS = 10
 
 
@@ -45,16 +43,15 @@ class PgQueuerSide:
         return self._begun
 
 
-async def run(dsn: str, load: Load, results: Path, *, tuned: bool) -> None:
-    """Measure. Tuned: the worker has a pool too, and takes ten times as many jobs at once."""
-    async with (
-        asyncpg.create_pool(dsn, min_size=_CONNECTIONS, max_size=_CONNECTIONS) as pool,
-        _pooled(dsn) if tuned else _single(dsn) as driver,
-    ):
+async def run(dsn: str, load: Load, results: Path) -> None:
+    """Measure, and write what was measured."""
+    pool = asyncpg.create_pool(dsn, min_size=_CONNECTIONS, max_size=_CONNECTIONS)
+    async with _connected(dsn) as connection, pool:
+        driver = AsyncpgDriver(connection)
         await Queries(driver).install()
         worker, side = PgQueuer(driver), PgQueuerSide(pool)
         worker.entrypoint("nothing")(side.work)
-        working = asyncio.create_task(worker.run(batch_size=_LARGE_BATCH) if tuned else worker.run())
+        working = asyncio.create_task(worker.run())
         measured = await measure(side, load)
         worker.shutdown.set()
         await working
@@ -62,16 +59,10 @@ async def run(dsn: str, load: Load, results: Path, *, tuned: bool) -> None:
 
 
 @asynccontextmanager
-async def _pooled(dsn: str) -> AsyncIterator[Driver]:
-    async with asyncpg.create_pool(dsn, min_size=_CONNECTIONS, max_size=_CONNECTIONS) as pool:
-        yield AsyncpgPoolDriver(pool)
-
-
-@asynccontextmanager
-async def _single(dsn: str) -> AsyncIterator[Driver]:
+async def _connected(dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     connection = await asyncpg.connect(dsn)
     try:
-        yield AsyncpgDriver(connection)
+        yield connection
     finally:
         await connection.close()
 
@@ -80,11 +71,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.peers.pgqueuer_runs", description=__doc__)
     parser.add_argument("--calls", type=int, required=True)
     parser.add_argument("--burst", type=int, required=True)
-    parser.add_argument("--tuned", action="store_true")
     parser.add_argument("results", type=Path)
     arguments = parser.parse_args()
     load = Load(arguments.calls, arguments.burst)
-    uvloop.run(run(os.environ["DATABASE_URL"], load, arguments.results, tuned=arguments.tuned))
+    uvloop.run(run(os.environ["DATABASE_URL"], load, arguments.results))
 
 
 if __name__ == "__main__":
