@@ -14,7 +14,7 @@ DEV := .venv/.dev
 MODEL := .venv/.model
 PROTOS := .venv-protos/.stamp
 SPIN := .venv/.spin
-PEERS := .venv-peers/litellm/.stamp .venv-peers/afternoon/.stamp
+PEERS := $(patsubst %,.venv-peers/%/.stamp,litellm afternoon pgqueuer dbos)
 
 ifdef UV
   venv = uv venv -q --clear --python $(PYTHON) $(1)
@@ -89,9 +89,9 @@ mutants: $(DEV) $(MODEL) ## Break each trap's guard on purpose and see its test 
 model-check: $(DEV) $(SPIN) ## Check the model of a run's protocol in all its interleavings, and that its mutants fail
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal tests/protocol
 
-peers: $(PEERS) ## Install what bench.relay measures us beside, in environments of their own (1 GB)
+peers: $(PEERS) ## Install what make bench measures us beside, in environments of their own (1 GB)
 
-bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver; tasks (about 5 minutes)
+bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver; tasks beside pgqueuer and DBOS (about 8 minutes)
 	$(BIN)/python -m bench.relay
 	$(BIN)/python -m bench.first_token
 	$(BIN)/python -m bench.startup

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from orchestrator.events import ChunkEncoder, ChunkHeader, StatusChanged
 from orchestrator.line_limits import LineLimits
 from state.errors import DatabaseUnavailableError, QueueFullError
-from state.models import NewRun, Owner, Record, RequestKey, Run, RunId, RunState
+from state.models import NewRun, Owner, Record, RequestKey, RunId, RunState
 from state.tasks import LineLoad, SpooledTask, TaskRow
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class OutageJournal:
     async def row(self, owner: Owner, run_id: RunId) -> TaskRow | None:
         """A task as it stands here; None when it is not here."""
         task = await self._spool.get(owner, run_id)
-        return None if task is None else _row(task)
+        return None if task is None else TaskRow.of_new(task.run, RunState.QUEUED, task.accept_time)
 
     async def holder(self, owner: Owner, request_id: str) -> RunId | None:
         """The task here that a request with this id began."""
@@ -120,34 +120,3 @@ class OutageJournal:
         except QueueFullError as error:
             raise QueueFullError(error.message, metadata={"high": str(joining.high)}) from error
         self.woken.set()
-
-
-def _row(task: SpooledTask) -> TaskRow:
-    run, time = task.run, task.accept_time
-    return TaskRow(
-        run=Run(
-            run_id=run.run_id,
-            owner=run.owner,
-            kind=run.kind,
-            conversation_id=run.conversation_id,
-            agent_name=run.agent_name,
-            state=RunState.QUEUED,
-            attempt=0,
-            last_sequence=0,
-            error_reason="",
-            create_time=time,
-            wants=run.wants,
-        ),
-        result="",
-        finish_reason=None,
-        usage={},
-        update_time=time,
-        start_time=None,
-        end_time=None,
-        priority=run.priority,
-        labels=run.labels,
-        deferrals=0,
-        retry_of=run.retry_of,
-        place=0,
-        end=None,
-    )

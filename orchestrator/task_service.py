@@ -212,17 +212,14 @@ class TaskService:
         return view or await self.get(run.owner, run.run_id)
 
     async def _commit(self, plan: Plan, run: NewRun) -> TaskView:
-        await self._begin_or_join(plan, run)
-        return self._view(await self._tasks.get(run.owner, run.run_id))
-
-    async def _begin_or_join(self, plan: Plan, run: NewRun) -> None:
         for_room = False
         if run.not_before is None:
             admitted = self._line.admit(run.wants)
-            if isinstance(admitted, Admitted) and await self._begun_now(plan, run, admitted):
-                return
+            if isinstance(admitted, Admitted) and (begun := await self._begun_now(plan, run, admitted)):
+                return TaskView(begun, None)
             for_room = not isinstance(admitted, Admitted)
         await self._line.join(run, _status(run, plan, RunState.QUEUED, "Waiting"), for_room=for_room)
+        return self._view(await self._tasks.get(run.owner, run.run_id))
 
     def _run(self, command: TaskCommand, plan: Plan) -> NewRun:
         run = self._workshop.run_of(
@@ -242,8 +239,8 @@ class TaskService:
             key=command.key,
         )
 
-    async def _begun_now(self, plan: Plan, run: NewRun, admitted: Admitted) -> bool:
-        """Whether it has begun: not while another run has its conversation."""
+    async def _begun_now(self, plan: Plan, run: NewRun, admitted: Admitted) -> TaskRow | None:
+        """It as begun; None while another run has its conversation."""
         execution = self._supervisor.begin(
             run,
             [_status(run, plan, RunState.RUNNING, "Answering"), plan.chosen],
@@ -253,14 +250,15 @@ class TaskService:
             ended=admitted.abandon,
         )
         try:
-            await execution.attempt()
+            attempt = await execution.attempt()
         except ConversationBusyError:
-            return False
+            return None
         except DatabaseUnavailableError:
             if self._journal is not None:
                 self._supervisor.spare(run.run_id)
             raise
-        return True
+        assert attempt.create_time is not None
+        return TaskRow.of_new(run, RunState.RUNNING, attempt.create_time)
 
     async def _ended(self, owner: Owner, run_id: RunId) -> None:
         row = await self._tasks.get(owner, run_id)

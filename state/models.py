@@ -93,13 +93,14 @@ class Attempt:
     """The right to write for a run: every write of a run carries it.
 
     `thread_head`: where the conversation's thread stood when the run began; None when whoever reads it now
-    reads it after that.
+    reads it after that. `create_time`: of a run that was created with this attempt, else None.
     """
 
     owner: Owner
     run_id: RunId
     number: int
     thread_head: int | None = field(default=None, compare=False)
+    create_time: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

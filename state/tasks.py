@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from state.models import ConversationId, FinishReason, NewRun, Priority, Record, Run, RunId, RunState
 
@@ -37,6 +37,38 @@ class TaskRow:
     retry_of: RunId | None
     place: int
     end: bytes | None
+
+    @classmethod
+    def of_new(cls, run: NewRun, state: RunState, time: datetime) -> Self:
+        """A run as it stands when it is accepted: RUNNING in its first attempt, or not begun."""
+        begun = state is RunState.RUNNING
+        return cls(
+            run=Run(
+                run_id=run.run_id,
+                owner=run.owner,
+                kind=run.kind,
+                conversation_id=run.conversation_id,
+                agent_name=run.agent_name,
+                state=state,
+                attempt=int(begun),
+                last_sequence=int(begun),
+                error_reason="",
+                create_time=time,
+                wants=run.wants,
+            ),
+            result="",
+            finish_reason=None,
+            usage={},
+            update_time=time,
+            start_time=time if begun else None,
+            end_time=None,
+            priority=run.priority,
+            labels=run.labels,
+            deferrals=0,
+            retry_of=run.retry_of,
+            place=0,
+            end=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,16 @@ import aiohttp
 import grpc
 
 from bench.askers import CALL_SECONDS, DirectAsker, ServiceAsker
+from bench.peers import environments
 from bench.processes import peer_process, service_process
 from bench.series import Ask
 from protos import orchestrator_pb2_grpc as rpc
 from state.embedded.launch import free_port
 from state.embedded.server import EmbeddedPostgres
 from tests.fakes.embedded_postgres import passable_folder
-from tests.harness.process import ROOT
 
 DIRECT, LITELLM, AFTERNOON, OURS = "direct", "LiteLLM proxy", "afternoon server", "ours"
-PEERS_FOLDER = ROOT / ".venv-peers"
-_ENVIRONMENTS = {LITELLM: PEERS_FOLDER / "litellm", AFTERNOON: PEERS_FOLDER / "afternoon"}
+_ENVIRONMENTS = {LITELLM: "litellm", AFTERNOON: "afternoon"}
 _START_SECONDS = 90.0
 _LISTENS = re.compile(r"^listening on (\S+)\n", re.MULTILINE)
 _KEY = "sk-bench"
@@ -49,11 +48,11 @@ Started = Callable[[str], AbstractAsyncContextManager[Side]]
 
 def installed(name: str) -> bool:
     """Whether a side can be started; `make bench` installs what is missing."""
-    return name not in _ENVIRONMENTS or _python(name).exists()
+    return name not in _ENVIRONMENTS or environments.installed(_ENVIRONMENTS[name])
 
 
 def _python(name: str) -> Path:
-    return _ENVIRONMENTS[name] / "bin" / "python"
+    return environments.python_of(_ENVIRONMENTS[name])
 
 
 @asynccontextmanager

@@ -53,15 +53,18 @@ class PostgresRunStore:
     async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
         async with self._database.connection() as connection, _written_at_once(connection, run):
             await request_keys.take(connection, run)
-            while (head := await self._begun(connection, run, first)) is None:
+            while (begun := await self._begun(connection, run, first)) is None:
                 holder = await connection.fetchval(sql.HOLDER, run.owner, run.conversation_id)
                 if holder is not None:  # else it has ended between the two
                     raise ConversationBusyError(RunId(holder.hex))
-        return Attempt(run.owner, run.run_id, 1, head)
+        return Attempt(run.owner, run.run_id, 1, begun["thread_head"], begun["create_time"])
 
-    async def _begun(self, connection: "Connection", run: NewRun, first: Sequence[Record]) -> int | None:
-        """Where the run's thread stands; None when somebody else holds the conversation."""
-        head: int | None = await connection.fetchval(
+    async def _begun(
+        self, connection: "Connection", run: NewRun, first: Sequence[Record]
+    ) -> asyncpg.Record | None:
+        """Where the run's thread stands, and since when there is the run; None when somebody else holds the
+        conversation."""
+        return await connection.fetchrow(
             sql.BEGIN,
             UUID(run.run_id),
             run.owner,
@@ -82,7 +85,6 @@ class PostgresRunStore:
             run.lead_seconds,
             run.from_start,
         )
-        return head
 
     async def requeue(self, attempt: Attempt, usage: Usage | None = None) -> None:
         async with self._database.connection() as connection:

@@ -24,13 +24,13 @@ WITH run AS (
         $14, $15::jsonb, $16, now() - make_interval(secs => $17), $18
     )
     ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
-    RETURNING run_id, owner
+    RETURNING run_id, owner, create_time
 ), events AS (
     INSERT INTO run_events (run_id, sequence, owner, payload)
     SELECT run.run_id, e.sequence, run.owner, e.payload
     FROM run, unnest($7::bigint[], $8::bytea[]) AS e (sequence, payload)
 )
-SELECT thread_head($12) FROM run
+SELECT thread_head($12), create_time FROM run
 """  # noqa: S608 - a constant
 
 HOLDER = f"SELECT run_id FROM runs WHERE owner = $1 AND conversation_id = $2 AND {HOLDS}"  # noqa: S608

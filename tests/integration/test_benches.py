@@ -82,11 +82,15 @@ async def test_relay_shows_what_a_token_costs_us(tmp_path: Path) -> None:
     assert all(one["cpu"] == 0 for one in results["all_then_each_round"]["direct"])
 
 
-async def test_tasks_shows_how_soon_they_are_accepted_and_taken_up(tmp_path: Path) -> None:
+async def test_tasks_shows_ours_and_its_goals(tmp_path: Path) -> None:
     wanted = tmp_path / "results.json"
-    output = await bench("tasks", "--tasks", "10", "--json", str(wanted))
-    assert all(f"\n  {name}  " in output for name in ("accepted", "taken up"))
+    small = ("--calls", "5", "--burst", "20", "--rounds", "1")
+    output = await bench("tasks", "--sides", "ours", *small, "--json", str(wanted))
+    assert "round 1 of 1: ours" in output
     assert "load average" in output
     results = json.loads(wanted.read_bytes())
-    assert (len(results["accepted_seconds"]), len(results["taken_seconds"])) == (10, 9)
-    assert results["tasks_per_second"] > 0
+    assert results["ratios_of_all_then_each_round"] == {}  # no peer, nothing to be ahead of
+    assert len(results["queued_seconds"]) == 4
+    assert set(results["goals"].values()) <= {"pass", "MISSED"}
+    for one in results["all_then_each_round"]["ours"]:
+        assert min(one.values()) > 0

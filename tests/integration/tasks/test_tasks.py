@@ -28,6 +28,7 @@ async def test_a_task_for_which_there_is_room_is_running_when_its_id_is_returned
     assert done.finish_reason == pb.FINISH_REASON_STOP
     assert done.metadata["generation_id"]
     assert (done.attempt, done.deferrals, dict(done.labels)) == (1, 0, {"team": "blue"})
+    assert (task.create_time, task.conversation_id) == (done.create_time, done.conversation_id)
     assert done.usage.model_calls == 1
     times = [done.create_time, done.start_time, done.end_time]
     assert times == sorted(times, key=lambda t: t.ToNanoseconds())
