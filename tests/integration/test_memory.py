@@ -74,10 +74,10 @@ async def test_a_failed_turn_leaves_the_conversation_as_it_was(service: Service,
 async def test_a_cancelled_turn_leaves_the_conversation_as_it_was(service: Service) -> None:
     service.provider.enqueue(Script(tokens=("half", " of it"), hold_after=1))
     stream = aiter(call := service.stub.StreamChat(chat_request("cancelled", conversation_id="c1")))
-    first = await anext(stream)
-    await anext(stream)
+    while not (chunk := await anext(stream)).content.text:
+        pass
     call.cancel()
-    assert await service.run_ended(first.run_id) == "cancelled"
+    assert await service.run_ended(chunk.run_id) == "cancelled"
     await service.chat("next", conversation_id="c1")
     assert said(service.provider.ledger[1].body) == [("user", "next")]
 

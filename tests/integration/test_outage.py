@@ -186,12 +186,12 @@ async def test_an_append_that_fails_leaves_no_gap_and_keeps_the_partial_answer(
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await collect(service.stub.StreamChat(chat_request()), chunks)
     assert error_info(raised.value).reason == "DATABASE_UNAVAILABLE"
-    assert [chunk.sequence for chunk in chunks] == [1, 2, 3, 4]
+    assert [chunk.sequence for chunk in chunks] == [1, 2, 3, 4, 5]
     assert text_of(chunks) == "one two"
     assert chunks[-1].metadata["partial"] == "true"
     connection = await asyncpg.connect(dsn)
     sequences = await connection.fetch("SELECT sequence FROM orchestrator.run_events ORDER BY sequence")
-    assert [row["sequence"] for row in sequences] == [1, 2, 3, 4]
+    assert [row["sequence"] for row in sequences] == [1, 2, 3, 4, 5]
     assert await connection.fetchval("SELECT result FROM orchestrator.runs") == "one two"
     await connection.close()
 

@@ -89,7 +89,7 @@ async def test_a_chat_whose_process_was_killed_ends_as_worker_lost(
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
     assert error_info(raised.value).reason == chunks[-1].error.reason == "WORKER_LOST"
     assert retry_delay(raised.value) is not None
-    assert [chunk.sequence for chunk in chunks] == [1, 2, 3]
+    assert [chunk.sequence for chunk in chunks] == [1, 2, 3, 4]
     assert (await row(dsn, run_id))["state"] == "failed"
 
 
@@ -132,7 +132,7 @@ async def test_a_process_that_was_paused_past_its_lease_can_change_nothing(
         chunks: list[pb.ChatChunk] = []
         with pytest.raises(grpc.aio.AioRpcError):
             await collect(resume(survivor, run_id), chunks)
-        assert [chunk.HasField("error") for chunk in chunks] == [False, False, True]
+        assert [chunk.HasField("error") for chunk in chunks] == [False, False, False, True]
         await survivor.chat("next", conversation_id="c1")
     assert [m["content"] for m in provider.ledger[-1].body["messages"][1:]] == ["next"]
 

@@ -62,6 +62,7 @@ async def test_the_first_token_leaves_before_the_second_exists(service: Service)
     call = service.stub.StreamChat(chat_request())
     stream = aiter(call)
     assert (await anext(stream)).HasField("status")
+    assert (await anext(stream)).HasField("agent_update")
     assert (await anext(stream)).content.text == "first"
     service.provider.release()
     rest = [chunk async for chunk in stream]
@@ -95,8 +96,10 @@ async def test_offsets_count_the_bytes_before_each_text(service: Service) -> Non
 
 async def test_string_fields_repeat_the_payload_for_callers_who_know_no_payloads(service: Service) -> None:
     chunks = await service.chat()
-    assert [chunk.type for chunk in (chunks[0], chunks[1], chunks[-1])] == ["status", "content", "complete"]
-    assert chunks[1].message == chunks[1].content.text
+    types = [chunk.type for chunk in (*chunks[:3], chunks[-1])]
+    assert types == ["status", "agent_update", "content", "complete"]
+    assert chunks[1].message == chunks[1].agent_update.agent_name == "chat"
+    assert chunks[2].message == chunks[2].content.text
     assert chunks[-1].message == chunks[-1].complete.final_text
     assert all(chunk.timestamp.endswith("Z") for chunk in chunks)
 

@@ -241,7 +241,10 @@ async def test_a_run_whose_database_is_cut_off_says_so_in_its_status_and_in_no_c
 
 @pytest.mark.parametrize(
     ("fields", "code"),
-    [({"query": ""}, Code.INVALID_ARGUMENT), ({"allowed_tools": ["none"]}, Code.UNIMPLEMENTED)],
+    [
+        ({"query": ""}, Code.INVALID_ARGUMENT),
+        ({"attachments": [pb.Attachment(document_id="d1")]}, Code.UNIMPLEMENTED),
+    ],
 )
 async def test_what_is_refused_before_it_begins_has_a_status_and_neither_chunk_nor_run(
     service: Service, fields: dict[str, object], code: grpc.StatusCode

@@ -41,6 +41,7 @@ class Place:
         self.changing = asyncio.Lock()
         self._replacing: asyncio.Task[None] | None = None
         self.process: OrchestratorProcess
+        self.channel: grpc.aio.Channel
         self.stub: rpc.OrchestratorServiceAsyncStub
         self.name = ""
 
@@ -53,7 +54,8 @@ class Place:
             process = await stack.enter_async_context(orchestrator_process(self._folder, **environment))
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(process.address))
             self._opened.append(stack.pop_all())
-        self.process, self.stub, self.name = process, rpc.OrchestratorServiceStub(channel), name
+        self.process, self.channel, self.name = process, channel, name
+        self.stub = rpc.OrchestratorServiceStub(channel)
         self.past.append(process)
 
     async def kill(self) -> None:

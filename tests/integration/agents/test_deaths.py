@@ -1,0 +1,121 @@
+"""A process dies in a turn with tools: what was done is not done again, and what nobody knows is asked."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from protos import orchestrator_pb2 as pb
+from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.fakes.scripted_provider.script import Script
+from tests.fakes.tool_service.script import Script as Answer
+from tests.fakes.tool_service.service import FakeToolService
+from tests.harness.service import Service
+from tests.harness.tooled import ADDS_MILK, DONE, decide, kinds, pending, rest, wish, wishing
+from tests.integration.tasks.asking import start
+from tests.integration.tasks.workers import SHORT_LEASES, Place, workers
+
+FEED = {"feed_id": "f1"}
+WITHIN = 20.0
+
+
+@pytest.fixture
+async def place(
+    dsn: str, tmp_path: Path, provider: ScriptedProvider, backend: FakeToolService
+) -> AsyncIterator[Place]:
+    environment = {
+        "OPENAI_BASE_URL": provider.base_url,
+        "ORCHESTRATOR_TOOLS__ENABLED": "true",
+        "ORCHESTRATOR_TOOLS__ADDRESS": backend.address,
+        **SHORT_LEASES,
+    }
+    async with workers(tmp_path, dsn, 1, environment) as [place]:
+        yield place
+
+
+class Worker:
+    """The process of a place, whichever it is by now, as a service."""
+
+    def __init__(self, place: Place, dsn: str, provider: ScriptedProvider) -> None:
+        self._place = place
+        self._dsn = dsn
+        self._provider = provider
+
+    @property
+    def service(self) -> Service:
+        return Service(self._place.stub, self._place.channel, 0, self._dsn, self._provider)
+
+    async def dies(self) -> None:
+        await self._place.kill()
+        await self._place.there()
+
+    async def is_allowed(self, run_id: str) -> pb.PendingPermission:
+        """Allow what the run waits for."""
+        await self.service.run_is(run_id, "waiting_for_permission", within=WITHIN)
+        [permission] = await pending(self.service)
+        await decide(self.service, permission)
+        return permission
+
+
+@pytest.fixture
+def worker(place: Place, dsn: str, provider: ScriptedProvider) -> Worker:
+    return Worker(place, dsn, provider)
+
+
+async def test_a_call_that_was_cut_is_asked_about_again_and_is_done_once(
+    worker: Worker, backend: FakeToolService, provider: ScriptedProvider
+) -> None:
+    backend.script("AddOrgInboxItem", Answer(hold=True))
+    provider.enqueue(ADDS_MILK, DONE)
+    task = await start(worker.service, "add milk", agent_type="org_inbox")
+    first = await worker.is_allowed(task.task_id)
+    await backend.ledger.changes.until(lambda: backend.ledger.in_flight == 1, "the call is there", WITHIN)
+    await worker.dies()
+    again = await worker.is_allowed(task.task_id)
+    assert again.permission_id != first.permission_id
+    assert again.arguments_digest == first.arguments_digest
+    assert "nobody knows whether it was done" in again.reasoning
+    assert await worker.service.run_ended(task.task_id, within=WITHIN) == "succeeded"
+    assert len(backend.ledger.calls) == 2
+    assert len({call.metadata["x-tool-call-id"] for call in backend.ledger.calls}) == 1
+    assert len(backend.ledger.done) == 1
+
+
+async def test_a_call_that_was_cut_and_may_be_repeated_is_made_again_unasked(
+    worker: Worker, backend: FakeToolService, provider: ScriptedProvider
+) -> None:
+    backend.script("RefreshRSSFeed", Answer(hold=True))
+    provider.enqueue(wishing(wish("refresh_rss_feed", FEED)), DONE)
+    task = await start(worker.service, "what is new?", agent_type="rss")
+    await worker.is_allowed(task.task_id)
+    await backend.ledger.changes.until(lambda: backend.ledger.in_flight == 1, "the call is there", WITHIN)
+    await worker.dies()
+    assert await worker.service.run_ended(task.task_id, within=WITHIN) == "succeeded"
+    assert len({call.metadata["x-tool-call-id"] for call in backend.ledger.calls}) == 1
+
+
+async def test_what_was_done_and_what_was_said_before_a_death_stays(
+    worker: Worker, backend: FakeToolService, provider: ScriptedProvider
+) -> None:
+    provider.enqueue(ADDS_MILK, Script(tokens=("It ", "is"), hold_after=1))
+    task = await start(worker.service, "add milk", agent_type="org_inbox")
+    await worker.is_allowed(task.task_id)
+    await (await provider.call(2, within=WITHIN)).sent(1)
+    await worker.dies()
+    provider.enqueue(DONE)
+    assert await worker.service.run_ended(task.task_id, within=WITHIN) == "succeeded"
+    assert len(backend.ledger.calls) == 1
+    log = await rest(worker.service, task.task_id)
+    assert log[-1].complete.final_text == "I add it.\n\nDone."
+    assert standing(log) == "I add it.\n\nDone."
+    assert kinds(log).count("tool_call") == 1
+
+
+def standing(log: list[pb.ChatChunk]) -> str:
+    """The text that readers have in the end, who discard what they are told to."""
+    text: dict[int, str] = {}
+    for chunk in log:
+        if chunk.HasField("reset"):
+            text = {at: said for at, said in text.items() if at < chunk.reset.from_sequence}
+        text[chunk.sequence] = chunk.content.text
+    return "".join(text.values())
