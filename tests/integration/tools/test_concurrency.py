@@ -36,9 +36,9 @@ async def test_a_run_that_waits_for_its_own_takes_nobody_elses_place(backend: Fa
         await backend.ledger.arrived(1)
         assert (await call(gateway, "get_entity")).ok
         for number in range(1, 6):
-            await backend.ledger.arrived(number)
+            await backend.ledger.arrived(number + (number > 1))
             backend.release()
-        await asyncio.gather(*greedy)
+        assert all(outcome.ok for outcome in await asyncio.gather(*greedy))
 
 
 async def test_who_finds_no_place_in_time_is_told_so(backend: FakeToolService) -> None:
