@@ -1,6 +1,6 @@
 """What tests of described tools script."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from state.models import Owner
@@ -10,7 +10,7 @@ from tools.base import Tool, ToolOutcome
 from tools.gateway.described import Described
 from tools.gateway.specs import SpecLimits
 
-Count = Callable[..., Awaitable[ToolOutcome]]
+Count = Callable[..., Coroutine[Any, Any, ToolOutcome]]
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 DATA_SCHEMA = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
 LIMITS = SpecLimits(seconds=5.0, max_result_bytes=2000)
