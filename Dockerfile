@@ -40,6 +40,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 COPY main.py ./
 COPY config ./config
 COPY telemetry ./telemetry
+COPY wiring ./wiring
 COPY state ./state
 COPY providers ./providers
 COPY tools ./tools

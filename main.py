@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -28,46 +28,20 @@ import uvloop
 from agents.loader import CatalogError, load_catalog
 from agents.runner import AgentRunner
 from config.command_line import complain, parse, say, storage_report
-from config.load import SettingsError, environment, load, picked
-from config.settings import ServerSettings, Settings
-from orchestrator.admission import Admission, AdmissionLimits
-from orchestrator.again import RetryPolicy
-from orchestrator.application import Application, Codec, Limits
-from orchestrator.budgets import DailyBudget
-from orchestrator.chat_service import ChatTimes
+from config.load import SettingsError, load, picked
+from config.settings import Settings
+from orchestrator.application import Application, Codec
 from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
-from orchestrator.draining import DrainTimes
 from orchestrator.health import HealthService
-from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
-from orchestrator.line_limits import LineLimits
-from orchestrator.replica import LeaseTimes
-from orchestrator.retention import RetentionTimes
-from orchestrator.server import AddressInUseError, ServerOptions, listening
+from orchestrator.server import AddressInUseError, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
-from orchestrator.supervisor import RunLimits
-from orchestrator.task import TaskTimes
-from providers.anthropic.model import ANTHROPIC_URL, AnthropicModel
-from providers.file.defaults import KeyedModel
-from providers.file.entries import DEFAULT_CLASS, ProviderConfiguration
+from providers.file.entries import DEFAULT_CLASS
 from providers.file.reading import ProviderFileError
-from providers.file.watching import ProviderFile, ProviderFileWatch
-from providers.gate.factory import gate_of
-from providers.gemini.model import GEMINI_URL, GeminiModel
-from providers.http.factory import HTTPAdapterFactory
-from providers.http.session import open_session
-from providers.langchain.factory import langchain_model
-from providers.local.alone import local_alone
-from providers.local.factory import LocalModelFactory
-from providers.local.server import LocalModelServer
-from providers.openai_compatible.model import OPENAI_URL, OpenAICompatibleModel
-from providers.pool.assembly import AdapterFactory, Assembly
 from providers.pool.choice import ClassChoice
 from providers.pool.model import PooledModel
 from providers.pool.pool import ModelPool
-from providers.pool.retry_budget import RetryBudget
-from providers.pool.run_budget import RunCaps
 from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
@@ -78,15 +52,13 @@ from state.postgres.stores import PostgresStores, storage_at
 from state.spool.errors import SpoolError
 from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
-from tools.gateway.channel import ChannelOptions
-from tools.gateway.gateway import GatewayOptions, ToolGateway
-from tools.registry import ToolRegistry
+from wiring.deaths import Deaths
+from wiring.limits import edge_of, limits_of
+from wiring.models import models_of
+from wiring.tools import tools_of
 
 VERSION = "0.1.0"
 CATALOG = Path(__file__).parent / "agents" / "catalog"
-
-Deaths = dict[str, Callable[[], Awaitable[object]]]
-"""What ends the process when it ends, by name; filled as the parts start."""
 
 EXPECTED = (
     AddressInUseError,
@@ -120,59 +92,6 @@ async def bring_up_to_date(settings: Settings, dsn: str) -> int:
 
 
 @asynccontextmanager
-async def models_of(settings: Settings, deaths: Deaths) -> AsyncIterator[ModelPool]:
-    """The models of the provider file, else the one that the keys in the environment name, else our own."""
-    provider, production = settings.provider, settings.environment == "production"
-    known = environment(settings)
-    file = ProviderFile(provider.file, known, production=production) if provider.file else None
-    configuration = file.read() if file else default_models(settings)
-    async with AsyncExitStack() as stack:
-        # A call that had to wait for a connection would look like a slow provider.
-        session = await stack.enter_async_context(open_session(connections=2 * settings.server.max_streams))
-        openai = HTTPAdapterFactory(OpenAICompatibleModel, session, OPENAI_URL)
-        adapters: dict[str, AdapterFactory] = {
-            "openai": openai,
-            "scripted": openai,
-            "anthropic": HTTPAdapterFactory(AnthropicModel, session, ANTHROPIC_URL),
-            "gemini": HTTPAdapterFactory(GeminiModel, session, GEMINI_URL),
-            "langchain": langchain_model,
-        }
-        if any(entry.kind == "local" for entry in configuration.providers.values()):
-            say("model: loading SmolLM2-135M")
-            local = settings.local_model
-            shape = local.model_dump(include={"threads", "slots", "context_tokens", "start_seconds"})
-            server = await stack.enter_async_context(LocalModelServer(settings.embedded.folder, **shape))
-            deaths["the local model"] = server.died
-            adapters["local"] = LocalModelFactory(server, openai, ready_seconds=local.start_seconds)
-        budget = RetryBudget(share=provider.retry_share)
-        assembly = Assembly(adapters, gate_of, known, production)
-        pool = await stack.enter_async_context(ModelPool(assembly, configuration, retry_budget=budget))
-        deaths["a background probe"] = pool.died
-        if file:
-            watch = ProviderFileWatch(file, pool.exchange, reload_seconds=provider.reload_seconds)
-            await stack.enter_async_context(watch)
-            deaths["the provider file"] = watch.died
-        yield pool
-
-
-def default_models(settings: Settings) -> ProviderConfiguration:
-    """What a provider file would say, had it been written from the other settings."""
-    keys = {"openai_key": settings.openai_api_key, "anthropic_key": settings.anthropic_api_key}
-    given = {name: key is not None for name, key in keys.items()}
-    keyed = picked(KeyedModel, settings.provider, settings, **given)
-    tokens = settings.local_model.model_dump(include={"context_tokens", "max_output_tokens"})
-    return keyed.configuration() or local_alone(timeouts=keyed.timeouts, **tokens)
-
-
-@asynccontextmanager
-async def tools_of(settings: Settings) -> AsyncIterator[ToolRegistry]:
-    """The tools that runs may be offered."""
-    channel = ChannelOptions(address=settings.tools.address)
-    async with ToolGateway(GatewayOptions(settings.tools.enabled, channel)) as gateway:
-        yield ToolRegistry({"backend": gateway})
-
-
-@asynccontextmanager
 async def assembled(
     settings: Settings, dsn: str, models: ModelPool, *, hurried: asyncio.Event | None = None
 ) -> AsyncIterator[tuple[int, Deaths]]:
@@ -202,33 +121,6 @@ async def assembled(
         yield served.port, {"readiness": served.died, "the listener": listener.died, **app.deaths}
 
 
-def limits_of(settings: Settings) -> Limits:
-    """What the settings say of runs, their readers and what is left of them."""
-    run, stream, waits = settings.run, settings.stream, settings.queue.timeout_seconds
-    return picked(
-        Limits,
-        stream,
-        settings.database,
-        runs=picked(
-            RunLimits,
-            stream,
-            settings.server,
-            run,
-            permission_seconds=settings.tools.permission_seconds,
-            retries=picked(RetryPolicy, run),
-        ),
-        caps=picked(RunCaps, run, max_seconds=run.max_duration_seconds, max_tool_calls=None),
-        budget=picked(DailyBudget, settings.budget),
-        leases=picked(LeaseTimes, run),
-        retention=picked(RetentionTimes, settings.retention),
-        chat=picked(ChatTimes, stream, run, queue_seconds=waits),
-        tasks=picked(TaskTimes, run, queue_seconds=waits),
-        line=picked(LineLimits, settings.queue),
-        tool_policy={},
-        drain=picked(DrainTimes, settings.journal),
-    )
-
-
 def stores_at(
     settings: Settings, dsn: str, replica_id: ReplicaId, hurried: asyncio.Event | None
 ) -> PostgresStores:
@@ -236,13 +128,6 @@ def stores_at(
     schema, limits = settings.database.schema_name, settings.database.model_dump()
     del limits["schema_name"], limits["connect_seconds"]
     return PostgresStores(dsn, replica_id, version=VERSION, schema=schema, hurried=hurried, **limits)
-
-
-def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:
-    """What the settings say of the transport and its limits."""
-    admission = Admission(picked(AdmissionLimits, server))
-    options = picked(ServerOptions, server, connection_grace_seconds=server.stream_seconds)
-    return GuardInterceptor(admission, picked(EdgeLimits, server)), options
 
 
 async def serve(settings: Settings) -> None:

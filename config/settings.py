@@ -1,12 +1,12 @@
 """Everything the process reads from its environment: types, units, defaults. Instantiated in main.py only."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from config.address import is_loopback
 from config.budget import BudgetSettings
 from config.caps import CapSettings
 from config.group import MAX_BYTES, MAX_SECONDS, Group
@@ -18,18 +18,6 @@ from config.tools import ToolSettings
 
 PREFIX = "ORCHESTRATOR_"
 DELIMITER = "__"
-
-
-def _is_loopback(address: str) -> bool:
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class ServerSettings(Group):
@@ -91,7 +79,7 @@ class ServerSettings(Group):
 
     @model_validator(mode="after")
     def _plaintext_only_on_loopback(self) -> Self:
-        if not self.allow_plaintext and not _is_loopback(self.address):
+        if not self.allow_plaintext and not is_loopback(self.address):
             raise ValueError(
                 f"{self.address} is not loopback and TLS is not configured: listen on 127.0.0.1, or set "
                 f"{PREFIX}SERVER{DELIMITER}ALLOW_PLAINTEXT=true behind something that encrypts"
@@ -244,6 +232,11 @@ class Settings(BaseSettings):
         default=None,
         validation_alias=AliasChoices("ANTHROPIC_BASE_URL"),
         description="its base URL; empty = https://api.anthropic.com/v1",
+    )
+    use_grpc_tool_service: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("USE_GRPC_TOOL_SERVICE"),
+        description="whether agents may use the tools that the backend serves",
     )
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()

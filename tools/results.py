@@ -25,7 +25,7 @@ def answered(
         True,
         shown,
         summary or f"{len(text)} characters",
-        untrusted=untrusted or tool.open_world,
+        untrusted=untrusted,
         truncated=cut or truncated,
     )
 

@@ -24,12 +24,13 @@ import grpc
 import uvloop
 from pydantic import TypeAdapter
 
-from main import assembled, edge_of
+from main import assembled
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from providers.file.entries import Timeouts
 from telemetry import logs
 from tests.harness.service import scripted_models, settings_for_tests
+from wiring.limits import edge_of
 
 Kind: TypeAlias = Literal["service", "empty", "swallowing"]
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"

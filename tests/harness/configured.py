@@ -7,10 +7,11 @@ from pathlib import Path
 import grpc
 
 from config.settings import Settings
-from main import assembled, models_of
+from main import assembled
 from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.service import Service, settings_for_tests
+from wiring.models import models_of
 
 _TWO = """
 [providers.first]

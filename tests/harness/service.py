@@ -94,14 +94,15 @@ def text_of(chunks: Sequence[pb.ChatChunk]) -> str:
     return "".join(c.content.text for c in chunks if c.content.channel == pb.CONTENT_CHANNEL_ANSWER)
 
 
-def settings_for_tests(**groups: Mapping[str, object]) -> Settings:
+def settings_for_tests(**groups: Mapping[str, object] | bool) -> Settings:
     """Default settings but for `groups`, on a free port. `tests/conftest.py` keeps the environment out."""
     values: dict[str, object] = {
         "server": {"address": "127.0.0.1:0", "drain_seconds": 1.0},
         "run": {"max_repeated_chunks": 1_000_000},  # many a script repeats itself
     }
     for name, group in groups.items():
-        values[name] = {**values.get(name, {}), **group}  # type: ignore[dict-item]
+        is_group = isinstance(group, Mapping)
+        values[name] = {**values.get(name, {}), **group} if is_group else group  # type: ignore[dict-item]
     return Settings(_env_file=None, **values)  # type: ignore[call-arg, arg-type]
 
 

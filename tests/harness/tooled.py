@@ -19,7 +19,7 @@ MILK = {"text": "buy milk", "kind": "todo"}
 
 def tools_at(backend: FakeToolService, **changed: object) -> Mapping[str, object]:
     """The settings that make the backend's tools a service's."""
-    return {"enabled": True, "address": backend.address, **changed}
+    return {"address": backend.address, **changed}
 
 
 @asynccontextmanager
@@ -28,6 +28,7 @@ async def tooled(
 ) -> AsyncIterator[Service]:
     """`groups` change settings, as in `running_service`."""
     groups["tools"] = tools_at(backend, **groups.get("tools", {}))
+    groups.setdefault("use_grpc_tool_service", True)
     groups["run"] = {**SHORT, **groups.get("run", {})}
     async with running_service(dsn, provider, **groups) as service:
         yield service

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from config.load import picked
+from config.settings import Settings
 from providers.breaker import BreakerSettings
 from state.models import ConversationId, Owner, RunId
 from tools.base import Tool, ToolContext, ToolOutcome
@@ -48,6 +50,22 @@ def options(address: str, *, enabled: bool = True, **fields: Any) -> GatewayOpti
     own = {name: value for name, value in fields.items() if name not in {**calls, **channel}}
     return GatewayOptions(
         enabled, channel=ChannelOptions(address, **channel), calls=CallOptions(**calls), **own
+    )
+
+
+def options_of(settings: Settings) -> GatewayOptions:
+    """What the settings say of the gateway."""
+    tools = settings.tools
+    token = tools.token.get_secret_value() if tools.token else ""
+    breaker = BreakerSettings(
+        consecutive_failures=tools.breaker_failures, reset_seconds=tools.breaker_seconds
+    )
+    return picked(
+        GatewayOptions,
+        tools,
+        enabled=settings.use_grpc_tool_service,
+        channel=picked(ChannelOptions, tools, token=token),
+        calls=picked(CallOptions, tools, breaker=breaker),
     )
 
 

@@ -26,6 +26,7 @@ RUN = NewRun(
     not_before=NOW + timedelta(hours=1),
     labels={"team": "bl\u00fce"},
     retry_of=RunId("2" * 32),
+    from_start=True,
     key=RequestKey("StartTask", "r1", b"\xffdigest"),
 )
 

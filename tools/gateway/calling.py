@@ -207,10 +207,11 @@ def metadata_of(context: ToolContext) -> tuple[tuple[str, str], ...]:
         "x-tool-call-id": context.tool_call_id,
         "x-user-id": str(context.owner),
     }
-    return tuple((name, _printable(value)) for name, value in values.items() if value)
+    return tuple((name, printable(value)) for name, value in values.items() if value)
 
 
-def _printable(value: str) -> str:
+def printable(value: str) -> str:
+    """A text as metadata can hold it: percent-encoded if it is not plain ASCII."""
     # HTTP/2 headers hold no other characters; the same as for x-conversation-id in answers.
     return value if value.isascii() and value.isprintable() else quote(value)
 

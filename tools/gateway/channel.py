@@ -36,7 +36,7 @@ class ChannelOptions:
             ("grpc.keepalive_timeout_ms", timeout),
             ("grpc.http2.ping_timeout_ms", timeout),  # without it a silent peer is given a minute more
             ("grpc.enable_retries", 0),  # only we know what may be called again
-            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 5000),  # how long connecting may take
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 5000),  # a backend that is back is not waited for two minutes
         ]

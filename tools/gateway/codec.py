@@ -55,14 +55,14 @@ class RowCodec:
         """What the model is told."""
         fields = MessageToDict(response, preserving_proto_field_name=True)
         if self._says_success and not fields.get("success"):
-            return self._refusal(tool, str(fields.get("error") or fields.get("message") or ""))
+            return self._refusal(str(fields.get("error") or fields.get("message") or ""))
         shown = {k: v for k, v in fields.items() if k not in self._row.hidden | _OF_THE_CALL}
         text = orjson.dumps(shown).decode() if shown else "Nothing was found." if tool.read_only else "Done."
-        return answered(tool, text, summary=_summary(shown), untrusted=self._row.untrusted)
+        return answered(tool, text, summary=_summary(shown), untrusted=self._row.gives_untrusted)
 
-    def _refusal(self, tool: Tool, error: str) -> ToolOutcome:
+    def _refusal(self, error: str) -> ToolOutcome:
         text, _ = capped(error or "The tool refused, without saying why.", _LONGEST_ERROR)
-        return failed("TOOL_REFUSED", text, untrusted=self._row.untrusted or tool.open_world)
+        return failed("TOOL_REFUSED", text, untrusted=self._row.gives_untrusted)
 
 
 def decoded(message: M, data: bytes) -> M:

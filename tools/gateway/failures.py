@@ -95,7 +95,7 @@ def of_status(error: grpc.aio.AioRpcError) -> CallFailedError:
 
 
 def outcome(tool: Tool, error: CallFailedError, *, untrusted: bool = False) -> ToolOutcome:
-    """A failed call as the model is told of it."""
+    """A failed call as the model is told of it. `untrusted`: the backend repeats what strangers wrote."""
     failure = error.failure
     text, _ = capped(error.text or failure.sentence, min(_LONGEST_MESSAGE, tool.max_result_bytes))
     unsure = failure.unsure and not tool.read_only
@@ -103,5 +103,4 @@ def outcome(tool: Tool, error: CallFailedError, *, untrusted: bool = False) -> T
         text += " It is not known whether it has done what it was called for."
     # What nobody knows the end of is made again only when that changes nothing more.
     retryable = failure.retryable and (not unsure or tool.idempotent)
-    theirs = bool(error.text) and (untrusted or tool.open_world)
-    return failed(failure.reason, text, retryable=retryable, untrusted=theirs)
+    return failed(failure.reason, text, retryable=retryable, untrusted=untrusted and bool(error.text))

@@ -86,7 +86,7 @@ class ToolGateway:
         try:
             response = await self.calls.unary(request, served.codec.response)
         except CallFailedError as error:
-            return outcome(served.tool, error, untrusted=served.row.untrusted)
+            return outcome(served.tool, error, untrusted=served.row.gives_untrusted)
         return served.codec.outcome(served.tool, response)
 
     def _is_on(self, served: _Served) -> bool:

@@ -52,6 +52,10 @@ class Row:
         """The tool's name, as the model knows it."""
         return snake_case(self.rpc)
 
+    @property
+    def gives_untrusted(self) -> bool:
+        return self.untrusted or self.open_world
+
 
 HITS = {"limit": 100}
 LINE = {"line_index": 2**31 - 1}

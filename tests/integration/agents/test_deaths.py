@@ -25,7 +25,7 @@ async def place(
 ) -> AsyncIterator[Place]:
     environment = {
         "OPENAI_BASE_URL": provider.base_url,
-        "ORCHESTRATOR_TOOLS__ENABLED": "true",
+        "USE_GRPC_TOOL_SERVICE": "true",
         "ORCHESTRATOR_TOOLS__ADDRESS": backend.address,
         **SHORT_LEASES,
     }

@@ -13,7 +13,7 @@ import pytest
 
 from agents.loader import load_catalog
 from agents.runner import AgentRunner
-from main import CATALOG, edge_of, limits_of, stores_at
+from main import CATALOG, stores_at
 from orchestrator.application import Application, Codec
 from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
@@ -31,6 +31,7 @@ from tests.harness.service import scripted_models, settings_for_tests, text_of
 from tests.integration.life.callers import NOT_SERVING, SERVING, Watcher, begun
 from tests.integration.life.kin import child_of, children_of, is_model, lives, survivors
 from tools.registry import ToolRegistry
+from wiring.limits import edge_of, limits_of
 
 POSTGRES_HAS_ENDED = "llm-orchestrator: the embedded Postgres has ended"
 HELD = Script(tokens=("one", " two"), hold_after=1)

@@ -4,8 +4,8 @@ import grpc
 import pytest
 from pydantic import ValidationError
 
-from main import edge_of
 from tests.harness.service import settings_for_tests
+from wiring.limits import edge_of
 
 TIMES = (
     "keepalive_seconds",

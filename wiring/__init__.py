@@ -1,0 +1,1 @@
+"""How the parts are put together. Beside main.py the only place that names concrete classes."""
