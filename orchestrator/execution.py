@@ -196,8 +196,10 @@ class RunExecution:
         if not isinstance(error, OrchestratorError):
             return None
         run = self.run
+        # What a caller wants to be refused is the wait before the first answer; a run in its middle waits.
+        waits = run.waits or self._usage().total.model_calls > 0
         return self._retries.again(
-            error, kind=run.kind, waits=run.waits, tries=run.tries, deferrals=run.deferrals
+            error, kind=run.kind, waits=waits, tries=run.tries, deferrals=run.deferrals
         )
 
     async def _put_back(self, attempt: Attempt, again: Again) -> None:
