@@ -35,6 +35,7 @@ class Meter:
         self._last = ""
         self._written_bytes = 0
         self._repeated = 0
+        self._most_repeated = budget.max_repeated_chunks
         self._accepted = False
         self._left = False
 
@@ -64,7 +65,7 @@ class Meter:
         if isinstance(delta, _TEXTS):  # nearly all of them
             self._repeated = self._repeated + 1 if delta.text == self._last else 1
             self._note(delta.text)
-            if self._repeated >= self._budget.max_repeated_chunks:
+            if self._repeated >= self._most_repeated:
                 raise LimitReachedError(Limit.REPEATED_CHUNKS)
         elif isinstance(delta, CallAccepted):
             self._accepted = True

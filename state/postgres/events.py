@@ -1,6 +1,6 @@
 """The stored log of every run: one writer for all runs of this process, and reading from any position."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from state.errors import DatabaseUnavailableError
 from state.group_commit import Group
@@ -13,7 +13,7 @@ from state.postgres.patience import Patience
 # each other. What is there stays: a batch may be written again when nobody knows whether it was committed.
 _APPEND = """
 WITH writers AS (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[])
+    SELECT * FROM unnest(string_to_array($1, ',')::uuid[], $2::text[], string_to_array($3, ',')::integer[])
         WITH ORDINALITY AS w (run_id, owner, attempt, writer)
 ), fence AS (
     SELECT writer, runs.run_id, runs.owner FROM runs JOIN writers USING (run_id, owner, attempt)
@@ -22,7 +22,8 @@ WITH writers AS (
 ), written AS (
     INSERT INTO run_events (run_id, sequence, owner, payload)
     SELECT fence.run_id, e.sequence, fence.owner, e.payload
-    FROM unnest($4::bigint[], $5::bigint[], $6::bytea[]) AS e (writer, sequence, payload)
+    FROM unnest(string_to_array($4, ',')::bigint[], string_to_array($5, ',')::bigint[], $6::bytea[])
+        AS e (writer, sequence, payload)
     JOIN fence USING (writer)
     ON CONFLICT (run_id, sequence) DO NOTHING
 ), told AS (
@@ -71,15 +72,19 @@ class PostgresEventStore:
     async def _write(self, batch: Sequence[Append]) -> Sequence[Exception | None]:
         attempts = [attempt for attempt, _ in batch]
         events = [(writer, record) for writer, (_, records) in enumerate(batch, 1) for record in records]
-        # asyncpg takes the ids as they are, five times as fast as it would a UUID.
         rows = await self._writes.fetch(
             _APPEND,
-            [attempt.run_id for attempt in attempts],
+            _listed(attempt.run_id for attempt in attempts),
             [attempt.owner for attempt in attempts],
-            [attempt.number for attempt in attempts],
-            [writer for writer, _ in events],
-            [record.sequence for _, record in events],
+            _listed(attempt.number for attempt in attempts),
+            _listed(writer for writer, _ in events),
+            _listed(record.sequence for _, record in events),
             [record.payload for _, record in events],
         )
         owned = {row["writer"] for row in rows}
         return [None if writer in owned else lost(attempt) for writer, attempt in enumerate(attempts, 1)]
+
+
+def _listed(values: Iterable[object]) -> str:
+    # As text: asyncpg asks two abstract base classes about each element of an array.
+    return ",".join(map(str, values))
