@@ -4,7 +4,6 @@
 comes while a window is open leaves as one chunk, and whatever is not text leaves at once with what waited.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -61,22 +60,25 @@ class RunJournal:
         self._buffer_characters = buffer_characters
         self._unwritten: list[Record] = []
         self._answer: list[str] = []
-        self._arrived = asyncio.Event()
+        self._arrived = Signal()
         self._urgent = Signal()
         self._closed = False
 
     def emit(self, event: RunEvent) -> None:
         """Take an event. Text joins text of the same message that still waits."""
-        if isinstance(event, TextEmitted):
-            self._waiting_characters += len(event.text)
-        last = self._waiting[-1] if self._waiting else None
-        if isinstance(event, TextEmitted) and isinstance(last, TextEmitted) and _joins(event, last):
-            self._waiting[-1] = TextEmitted(last.text + event.text, last.channel, last.message_index)
-        else:
-            self._waiting.append(event)
-        self._arrived.set()
+        waiting = self._waiting
         if not isinstance(event, TextEmitted):
+            waiting.append(event)
             self._urgent.set()
+        else:
+            self._waiting_characters += len(event.text)
+            last = waiting[-1] if waiting else None
+            if isinstance(last, TextEmitted) and _joins(event, last):
+                waiting[-1] = TextEmitted(last.text + event.text, last.channel, last.message_index)
+            else:
+                waiting.append(event)
+        if not self._arrived.is_set():
+            self._arrived.set()
 
     @property
     def is_full(self) -> bool:
