@@ -90,3 +90,14 @@ async def test_tasks_shows_how_soon_they_are_accepted_and_taken_up(tmp_path: Pat
     results = json.loads(wanted.read_bytes())
     assert (len(results["accepted_seconds"]), len(results["taken_seconds"])) == (10, 9)
     assert results["tasks_per_second"] > 0
+
+
+async def test_tools_shows_the_gateway_beside_the_plain_stub(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    output = await bench("tools", "--calls", "20", "--rounds", "1", "--json", str(wanted))
+    assert all(f"\n  {name}  " in output for name in ("plain stub", "gateway"))
+    assert output.count("goal, p") == 2
+    assert "load average" in output
+    results = json.loads(wanted.read_bytes())
+    assert [len(results["seconds"][name]) for name in ("plain stub", "gateway")] == [20, 20]
+    assert set(results["goals"].values()) <= {"pass", "MISSED"}
