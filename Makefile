@@ -91,12 +91,13 @@ model-check: $(DEV) $(SPIN) ## Check the model of a run's protocol in all its in
 
 peers: $(PEERS) ## Install what make bench measures us beside, in environments of their own (1 GB)
 
-bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver; tasks beside pgqueuer and DBOS (about 8 minutes)
+bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver; tasks beside pgqueuer and DBOS; tools (about 9 minutes)
 	$(BIN)/python -m bench.relay
 	$(BIN)/python -m bench.first_token
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.saver
 	$(BIN)/python -m bench.tasks
+	$(BIN)/python -m bench.tools
 
 lock: ## Compile requirements*.in into requirements*.txt (needs uv)
 	@test -n "$(UV)" || { echo "make lock needs uv: pip install uv"; exit 1; }

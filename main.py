@@ -52,6 +52,8 @@ from state.postgres.stores import PostgresStores, storage_at
 from state.spool.errors import SpoolError
 from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
+from tools.gateway.channel import TLSFileError
+from tools.mcp.file import McpFileError
 from wiring.deaths import Deaths
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
@@ -65,10 +67,12 @@ EXPECTED = (
     CatalogError,
     DatabaseUnavailableError,
     EmbeddedPostgresError,
+    McpFileError,
     MigrationError,
     PartDiedError,
     ProviderFileError,
     SpoolError,
+    TLSFileError,
 )
 """What an operator can mend: one line, no traceback."""
 

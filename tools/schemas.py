@@ -57,13 +57,13 @@ def _unchecked(*_: object) -> Iterator[ValidationError]:
 _Validator = extend(Draft202012Validator, {"$ref": _counted, "pattern": _unchecked})
 
 
-def usable(schema: Mapping[str, Any]) -> Schema:
-    """A schema of an object, as it came from outside.
+def usable(schema: Mapping[str, Any], *, patterns: bool = True) -> Schema:
+    """A schema of an object, as it came from outside; without `patterns` it may hold no regular expression.
 
     Raises:
         SchemaUnusableError: It is none, refers elsewhere, or is too large or too deep.
     """
-    _bounded(schema)
+    _bounded(schema, _FORBIDDEN if patterns else _FORBIDDEN | {"pattern"})
     if schema.get("type", "object") != "object":
         raise SchemaUnusableError("is not that of an object")
     try:
@@ -103,7 +103,7 @@ def depth(value: object, limit: int) -> int:
     return 1 + max((depth(one, limit - 1) for one in inner), default=0)
 
 
-def _bounded(schema: Mapping[str, Any]) -> None:
+def _bounded(schema: Mapping[str, Any], forbidden: frozenset[str]) -> None:
     if depth(schema, MAX_SCHEMA_DEPTH) > MAX_SCHEMA_DEPTH:
         raise SchemaUnusableError("is nested too deeply")
     try:
@@ -112,21 +112,21 @@ def _bounded(schema: Mapping[str, Any]) -> None:
         raise SchemaUnusableError("is no JSON") from error
     if size > MAX_SCHEMA_BYTES:
         raise SchemaUnusableError("is too large")
-    _only_into_itself(schema)
+    _only_into_itself(schema, forbidden)
 
 
-def _only_into_itself(part: object) -> None:
+def _only_into_itself(part: object, forbidden: frozenset[str]) -> None:
     if isinstance(part, list):
         for one in part:
-            _only_into_itself(one)
+            _only_into_itself(one, forbidden)
     elif isinstance(part, Mapping):
         reference = part.get("$ref")
         if isinstance(reference, str) and not reference.startswith("#"):
             raise SchemaUnusableError("refers elsewhere")
-        if _FORBIDDEN & part.keys():
+        if forbidden & part.keys():
             raise SchemaUnusableError("uses what cannot be checked here")
         for one in part.values():
-            _only_into_itself(one)
+            _only_into_itself(one, forbidden)
 
 
 def _told(error: ValidationError) -> str:
