@@ -176,10 +176,10 @@ async def test_a_request_that_breaks_a_rule_is_refused_by_field(
     assert field in violations(error)
 
 
-async def test_edited_arguments_are_refused_while_nothing_can_check_them(office: Office) -> None:
+async def test_edited_arguments_are_refused_while_their_tool_is_off(office: Office) -> None:
     _, (asked,) = await office.asked()
     fields = {"edited_arguments": {"path": "b.txt"}}
-    assert await code_of(office, asked, **fields) == (grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED")
+    assert await code_of(office, asked, **fields) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
 
 async def test_a_permission_is_its_owners_alone(office: Office) -> None:
