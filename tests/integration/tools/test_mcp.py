@@ -76,7 +76,10 @@ async def test_no_hint_of_a_server_makes_its_tools_go_unasked_and_results_are_un
         assert verdict(tool, PolicyContext()) is Verdict.ASK
         assert (tool.read_only, tool.idempotent, tool.open_world) == (False, False, True)
         assert tool.operation_type == "external_api"
-    assert [name for name, tool in tools.items() if not tool.destructive] == ["small__files_write"]
+    assert [name for name, tool in tools.items() if not tool.destructive] == [
+        "small__add",
+        "small__files_write",
+    ]
 
 
 async def test_what_the_operator_knows_of_a_tool_counts() -> None:
