@@ -15,9 +15,8 @@ from tests.harness.process import ROOT
 from tests.harness.tools import ANN, Told, context
 from tests.unit.gate.manual_time import ManualTime
 from tools.base import Tool, ToolOutcome
-from tools.mcp.file import McpServer
+from tools.mcp.file import McpLimits, McpServer
 from tools.mcp.source import McpServers
-from tools.mcp.specs import McpLimits
 from tools.policy import PolicyContext, Verdict, verdict
 
 COMMAND = (sys.executable, "-m", "tests.fakes.mcp_server")
