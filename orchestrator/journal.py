@@ -111,6 +111,12 @@ class RunJournal:
         new = [self._record(event, now, terminal and event is taken[-1]) for event in taken]
         return [*self._unwritten, *new]
 
+    def take_steps(self) -> list[Record]:
+        """As `take`, but for text at the end: it is of a message that is not whole, and will come again."""
+        while self._waiting and isinstance(self._waiting[-1], TextEmitted):
+            self._waiting.pop()
+        return self.take()
+
     def instead_of_last(self, event: RunEvent) -> Record:
         """Another terminal record in the place of the one that was taken last."""
         self._sequence -= 1

@@ -7,6 +7,8 @@ references into itself, bounded in number each time it is used, and no regular e
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -57,6 +59,25 @@ def _unchecked(*_: object) -> Iterator[ValidationError]:
 _Validator = extend(Draft202012Validator, {"$ref": _counted, "pattern": _unchecked})
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A schema as a key, by what it is and not by what it says; kept alive by being one."""
+
+    schema: Schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.schema is self.schema
+
+
+@lru_cache(maxsize=256)
+def _validator(same: _Same) -> Draft202012Validator:
+    # Making one takes longer than using it.
+    return _Validator(same.schema, registry=_NOTHING_ELSEWHERE)
+
+
 def usable(schema: Mapping[str, Any], *, patterns: bool = True) -> Schema:
     """A schema of an object, as it came from outside; without `patterns` it may hold no regular expression.
 
@@ -86,7 +107,7 @@ def fit(schema: Schema, value: object) -> None:
     """
     token = _references_left.set(_MAX_REFERENCES)
     try:
-        error = best_match(_Validator(schema, registry=_NOTHING_ELSEWHERE).iter_errors(value))
+        error = best_match(_validator(_Same(schema)).iter_errors(value))
     except (_TooManyReferencesError, RecursionError, Unresolvable) as caught:
         raise SchemaUnusableError("refers to what is not there, or in a circle") from caught
     finally:

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -14,6 +15,14 @@ Class = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}
 
 class McpFileError(Exception):
     """The file cannot be used; the message says why, on one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class McpLimits:
+    """Of every tool of every server."""
+
+    seconds: float = 30.0
+    max_result_bytes: int = 64 * 1024
 
 
 class Known(BaseModel):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 from providers.window import Clock
 from telemetry.logs import describe
 from tools.base import Arguments, ToolOutcome
-from tools.mcp.file import McpServer
+from tools.mcp.file import McpLimits, McpServer
 
 if TYPE_CHECKING:
     from tools.mcp.connection import McpConnection
-    from tools.mcp.specs import McpLimits, Specified
+    from tools.mcp.specs import Specified
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class ServedBy:
         name: str,
         server: McpServer,
         environment: Mapping[str, str],
-        limits: "McpLimits",
+        limits: McpLimits,
         *,
         connect_seconds: float,
         off_seconds: float,
@@ -92,17 +92,18 @@ class ServedBy:
             raise
 
     async def _list(self, patience_seconds: float) -> None:
-        # The library takes most of a second to import, and most processes have no MCP server.
         from tools.mcp.calling import listed
         from tools.mcp.connection import McpConnection
         from tools.mcp.specs import specified_tools
 
+        patience = 0.0  # who came first has waited; a slow start is to delay one run, not all
         if self._connection is None:
+            patience = patience_seconds
             self._connection = McpConnection(
                 self._name, self._server, self._environment, self._connect_seconds
             )
         ready = self._connection.ready
-        await asyncio.wait({ready}, timeout=patience_seconds)
+        await asyncio.wait({ready}, timeout=patience)
         if not ready.done():
             return  # still starting
         if (error := ready.exception()) is not None:

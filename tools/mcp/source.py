@@ -5,25 +5,23 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from providers.window import Clock
 from state.models import Owner
 from tools.arguments import ArgumentError, fitting
 from tools.base import Arguments, Progress, Tool, ToolContext, ToolOutcome
-from tools.mcp.file import McpServer
+from tools.mcp.file import McpLimits, McpServer
 from tools.mcp.server import ServedBy, ServerGoneError, Told
 from tools.results import failed
-
-if TYPE_CHECKING:
-    from tools.mcp.specs import McpLimits
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_PROGRESS = 500
 _PATIENCE_SECONDS = 5.0
-"""How long an offer waits for a server that is starting; its tools come with a later offer."""
+"""How long the first offer waits for a server that is starting; else its tools come with a later one."""
 
 
 class McpServers:
@@ -37,7 +35,7 @@ class McpServers:
         self,
         servers: Mapping[str, McpServer],
         environment: Mapping[str, str],
-        limits: "McpLimits",
+        limits: McpLimits,
         *,
         connect_seconds: float = 30.0,
         off_seconds: float = 60.0,
@@ -59,6 +57,10 @@ class McpServers:
         }
 
     async def __aenter__(self) -> Self:
+        if self._served:
+            # The library takes most of a second to import: now, not in the first run that wants a tool; and
+            # not at all where there is no MCP server.
+            import_module("tools.mcp.connection")
         return self
 
     async def __aexit__(

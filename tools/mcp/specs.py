@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from mcp import Tool as McpTool
 
 from tools.base import Tool
-from tools.mcp.file import Known, McpServer
+from tools.mcp.file import Known, McpLimits, McpServer
 from tools.schemas import SchemaUnusableError, usable
 
 logger = logging.getLogger(__name__)
@@ -23,14 +23,6 @@ MOST_TOOLS = 128
 _UNUSABLE = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST_NAME = 64
 _LONGEST_DESCRIPTION = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class McpLimits:
-    """Of every tool of every server."""
-
-    seconds: float = 30.0
-    max_result_bytes: int = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)

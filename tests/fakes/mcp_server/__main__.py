@@ -12,7 +12,7 @@ from mcp.types import ToolAnnotations
 server = MCPServer("small")
 
 
-@server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
+@server.tool(annotations=ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False))
 def add(a: int, b: int) -> str:
     """Add two numbers."""
     return str(a + b)

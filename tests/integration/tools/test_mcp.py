@@ -15,9 +15,8 @@ from tests.harness.process import ROOT
 from tests.harness.tools import ANN, Told, context
 from tests.unit.gate.manual_time import ManualTime
 from tools.base import Tool, ToolOutcome
-from tools.mcp.file import McpServer
+from tools.mcp.file import McpLimits, McpServer
 from tools.mcp.source import McpServers
-from tools.mcp.specs import McpLimits
 from tools.policy import PolicyContext, Verdict, verdict
 
 COMMAND = (sys.executable, "-m", "tests.fakes.mcp_server")
@@ -76,7 +75,10 @@ async def test_no_hint_of_a_server_makes_its_tools_go_unasked_and_results_are_un
         assert verdict(tool, PolicyContext()) is Verdict.ASK
         assert (tool.read_only, tool.idempotent, tool.open_world) == (False, False, True)
         assert tool.operation_type == "external_api"
-    assert [name for name, tool in tools.items() if not tool.destructive] == ["small__files_write"]
+    assert [name for name, tool in tools.items() if not tool.destructive] == [
+        "small__add",
+        "small__files_write",
+    ]
 
 
 async def test_what_the_operator_knows_of_a_tool_counts() -> None:

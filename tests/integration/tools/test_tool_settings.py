@@ -22,9 +22,8 @@ from tools.gateway.channel import TLSFileError
 from tools.gateway.described import Described
 from tools.gateway.gateway import ToolGateway
 from tools.gateway.specs import SpecLimits
-from tools.mcp.file import read_servers
+from tools.mcp.file import McpLimits, read_servers
 from tools.mcp.source import McpServers
-from tools.mcp.specs import McpLimits
 from tools.policy import PolicyContext, Verdict, verdict
 
 Configured = Callable[..., AbstractAsyncContextManager[ToolGateway]]
