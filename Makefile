@@ -81,7 +81,7 @@ protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 	protos/generate.sh
 
 soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in CI
-	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/tasks/test_machine.py tests/integration/soak -rP
+	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/tasks/test_machine.py tests/integration/permissions/test_races.py tests/integration/soak -rP
 
 mutants: $(DEV) $(MODEL) ## Break each trap's guard on purpose and see its test fail; some of them: make mutants ONLY="guard"
 	$(BIN)/python -m tests.mutants $(ONLY)

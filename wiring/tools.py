@@ -12,9 +12,8 @@ from tools.gateway.channel import ChannelOptions
 from tools.gateway.described import Described
 from tools.gateway.gateway import GatewayOptions, ToolGateway
 from tools.gateway.specs import SpecLimits
-from tools.mcp.file import McpServer, read_servers
+from tools.mcp.file import McpLimits, McpServer, read_servers
 from tools.mcp.source import McpServers
-from tools.mcp.specs import McpLimits
 from tools.registry import ToolRegistry
 
 

@@ -98,6 +98,7 @@ async def test_a_request_id_makes_a_decision_once_and_for_all_one(office: Office
     one: dict[str, object] = {"conversation_id": "c1", "operation_type": "file_write", "request_id": "r1"}
     attempt, (asked,) = await office.asked(conversation="c1")
     first = await office.approve(None, **one)
+    assert (await office.approve(None, **one)).already_decided  # though none is pending any more
     again = await office.desk.claimed()
     await office.desk.suspension.suspend(again, [question()], 60.0, records(9))
     repeated = await office.approve(None, **one)  # while another one of its kind is pending
