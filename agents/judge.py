@@ -1,11 +1,12 @@
 """Which of a model's wishes are allowed, which are refused, and which a person decides."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from agents.calls import Call, ToolUser, changed
+from agents.calls import Call, ToolUser, changed, speakable
 from agents.events import ToolAnswered
 from agents.turn import Emit
 from state.models import ConversationId, Owner, RunId
@@ -17,8 +18,10 @@ from tools.policy import PolicyContext, Verdict
 
 _SHOWN_CHARACTERS = 500
 """Of the question and the reasons, to the person who decides."""
-_NAME_CHARACTERS = 64
+_DENIED = "It may not be used here."
 _CUT = "It was begun before and cut off: nobody knows whether it was done. Do it again?"
+_ILLEGIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+"""What makes a text look as if it said something else."""
 
 
 class Consent(Protocol):
@@ -62,7 +65,7 @@ class Judge:
 
     def refused(self, call: Call, text: str, reason: str) -> Call:
         """A call that is not made: the model is told why, and so is who reads the run."""
-        name = call["name"][:_NAME_CHARACTERS]
+        name = speakable(call["name"])
         self._emit(ToolAnswered(call["id"], name, ok=False, summary="not called", reason=reason))
         return changed(call, state="over", text=f"Not called. {text}")
 
@@ -77,8 +80,8 @@ class Judge:
             operation_type=tool.operation_type,
             arguments=call["arguments"].encode(),
             digest=call["digest"],
-            query=self._user.query[:_SHOWN_CHARACTERS],
-            reasoning=why[:_SHOWN_CHARACTERS],
+            query=_legible(self._user.query)[:_SHOWN_CHARACTERS],
+            reasoning=_legible(why)[:_SHOWN_CHARACTERS],
             safety_level=policy.safety_level(tool),
             reversible=policy.reversible(tool),
             allowed_scopes=policy.allowed_scopes(tool),
@@ -89,6 +92,8 @@ class Judge:
     def decided(self, call: Call, decision: Mapping[str, str]) -> Call:
         """A call once a person, or the time, has decided: `state`, `reason`, `arguments`, `digest`."""
         if decision["state"] == PermissionState.APPROVED:
+            if self._denied(call):
+                return self.refused(call, _DENIED, "PERMISSION_DENIED")
             told = {"arguments": decision["arguments"], "digest": decision["digest"]}
             return changed(call, state="allowed", **told)
         expired = decision["state"] == PermissionState.EXPIRED
@@ -112,7 +117,13 @@ class Judge:
             case Verdict.ASK:
                 return _Ruling("asked", canonical(arguments).decode(), digest(arguments))
             case _:
-                return _Ruling("over", text="It may not be used here.", reason="PERMISSION_DENIED")
+                return _Ruling("over", text=_DENIED, reason="PERMISSION_DENIED")
+
+    def _denied(self, call: Call) -> bool:
+        """Whether agent or operator forbid the tool by now: no consent is above that."""
+        offer = self._offers.get(call["name"])
+        context = PolicyContext(self._user.overrides, self._user.operator)
+        return offer is not None and policy.verdict(offer.tool, context) is Verdict.DENY
 
     def _applied(self, wish: Call, ruling: _Ruling) -> Call:
         if ruling.state == "over":
@@ -124,3 +135,7 @@ class Judge:
         offer = self._offers.get(call["name"])
         # Switched off since the model wished for it: asked about with the greatest care, and then not called.
         return offer.tool if offer else Tool(call["name"], "", {}, "external_api", destructive=True)
+
+
+def _legible(text: str) -> str:
+    return _ILLEGIBLE.sub("", text)
