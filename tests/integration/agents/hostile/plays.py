@@ -237,17 +237,23 @@ async def hears_a_yes_in_the_text(stage: Stage, random: Random) -> None:
 
 async def steals(stage: Stage, random: Random) -> None:
     first = asks_for(writes_of("org_inbox"), random, 3)
+    scope, thieves = random.choice(
+        [(pb.PERMISSION_SCOPE_ONCE, ("bob", "ann")), (pb.PERMISSION_SCOPE_CONVERSATION, ("bob",))]
+    )
 
     async def is_robbed(life: Life, permission: pb.PendingPermission) -> None:
         for conversation_id in ("", life.case.conversation_id):
             assert await life.decide(permission, user="bob", conversation_id=conversation_id) is GONE
-        await (approves if permission is life.asked[0] else denies)(life, permission)
+        if permission is life.asked[0]:
+            assert await life.decide(permission, scope=scope) is grpc.StatusCode.OK
+        else:
+            await denies(life, permission)
 
     ann = await stage.live(Case("ann", "org_inbox", [first]), is_robbed)
     calls = [call for call in stage.service.provider.ledger if f"[case {ann.number}]" in str(call.body)]
     ids = [wish["id"] for m in calls[-1].body["messages"] for wish in m.get("tool_calls", ())]
     stolen = [Wish("stolen", wish.name, wish.raw, call_id) for wish, call_id in zip(first, ids, strict=True)]
-    for user in ("bob", "ann"):
+    for user in thieves:
         conversation = ann.case.conversation_id
         case = Case(user, "org_inbox", [stolen, stolen], conversation_id=conversation)
         await stage.live(case, denies)
