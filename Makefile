@@ -81,7 +81,7 @@ protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 	protos/generate.sh
 
 soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in CI
-	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/tasks/test_machine.py tests/integration/soak -rP
+	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/tasks/test_machine.py tests/integration/permissions/test_races.py tests/integration/soak -rP
 
 mutants: $(DEV) $(MODEL) ## Break each trap's guard on purpose and see its test fail; some of them: make mutants ONLY="guard"
 	$(BIN)/python -m tests.mutants $(ONLY)
@@ -91,12 +91,13 @@ model-check: $(DEV) $(SPIN) ## Check the model of a run's protocol in all its in
 
 peers: $(PEERS) ## Install what make bench measures us beside, in environments of their own (1 GB)
 
-bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver; tasks beside pgqueuer and DBOS (about 8 minutes)
+bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver; tasks beside pgqueuer and DBOS; tools (about 9 minutes)
 	$(BIN)/python -m bench.relay
 	$(BIN)/python -m bench.first_token
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.saver
 	$(BIN)/python -m bench.tasks
+	$(BIN)/python -m bench.tools
 
 lock: ## Compile requirements*.in into requirements*.txt (needs uv)
 	@test -n "$(UV)" || { echo "make lock needs uv: pip install uv"; exit 1; }

@@ -30,11 +30,12 @@ from agents.runner import AgentRunner
 from config.command_line import complain, parse, say, storage_report
 from config.load import SettingsError, load, picked
 from config.settings import Settings
-from orchestrator.application import Application, Codec
+from orchestrator.application import Application
 from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
+from orchestrator.parts import Codec
 from orchestrator.server import AddressInUseError, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from providers.file.entries import DEFAULT_CLASS
@@ -52,6 +53,8 @@ from state.postgres.stores import PostgresStores, storage_at
 from state.spool.errors import SpoolError
 from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
+from tools.gateway.channel import TLSFileError
+from tools.mcp.file import McpFileError
 from wiring.deaths import Deaths
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
@@ -65,10 +68,12 @@ EXPECTED = (
     CatalogError,
     DatabaseUnavailableError,
     EmbeddedPostgresError,
+    McpFileError,
     MigrationError,
     PartDiedError,
     ProviderFileError,
     SpoolError,
+    TLSFileError,
 )
 """What an operator can mend: one line, no traceback."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -43,6 +44,12 @@ class AgentSpec(BaseModel):
     def _tools_fit_the_shape(self) -> Self:
         if (self.shape is Shape.REACT) != bool(self.tools):
             raise ValueError("an agent of the shape react needs tools, and no other may have any")
-        if strange := self.permissions.keys() - set(self.tools):
+        strange = [name for name in self.permissions if not any(_fits(name, entry) for entry in self.tools)]
+        if strange:
             raise ValueError(f"permissions for tools that it does not have: {', '.join(sorted(strange))}")
         return self
+
+
+def _fits(name: str, entry: str) -> bool:
+    """Whether an entry of `tools` may mean this tool: a name or a pattern, perhaps of one source."""
+    return fnmatchcase(name, entry.rpartition(":")[2])

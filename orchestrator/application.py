@@ -1,126 +1,39 @@
 """The use cases of one process, and the parts that run behind them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
-from orchestrator import draining, outage
-from orchestrator.assignment import Assignment
-from orchestrator.budgets import Budgets, DailyBudget, DayStore
+from orchestrator.budgets import Budgets
 from orchestrator.cancellation import Cancellation
-from orchestrator.chat_service import ChatService, ChatTimes
+from orchestrator.chat_service import ChatService
 from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
-from orchestrator.draining import Drain, DrainStore, DrainTimes
+from orchestrator.draining import Drain
 from orchestrator.edited import EditedArguments
-from orchestrator.events import ChunkEncoder, LeftOff
 from orchestrator.line import Line
-from orchestrator.line_limits import LineLimits
 from orchestrator.outage import OutageJournal
+from orchestrator.parts import Codec, Limits, Stores, TaskSpool
 from orchestrator.permissions import PermissionService
 from orchestrator.quarantine import Quarantine, QuarantineTimes
 from orchestrator.reading import RunReader
 from orchestrator.repeated import Repeated
-from orchestrator.replica import LeaseTimes, Replica
+from orchestrator.replica import Replica
 from orchestrator.resume import ResumeService
-from orchestrator.retention import Retention, RetentionStore, RetentionTimes
+from orchestrator.retention import Retention
 from orchestrator.room import Room
-from orchestrator.supervisor import RunLimits, RunSupervisor
-from orchestrator.task import TaskTimes
+from orchestrator.supervisor import RunSupervisor
 from orchestrator.task_service import TaskService
 from orchestrator.turn_work import ToolSupplier, Workbench
 from orchestrator.turns import Turns
-from orchestrator.usage import UsageService, UsageStore
+from orchestrator.usage import UsageService
 from orchestrator.workshop import Workshop
 from providers.pool.pool import ModelPool
-from providers.pool.run_budget import RunCaps
 from state.event_log import EventLog
-from state.models import RunKind
-from state.permission_ports import EffectStore, PermissionStore, Suspension
-from state.ports import (
-    BranchStore,
-    ConversationStore,
-    EventStore,
-    LeaseStore,
-    LineStore,
-    RequestKeyStore,
-    RunStore,
-    TaskStore,
-)
-from tools.policy import Verdict
-
-
-class UsedStore(UsageStore, DayStore, Protocol):
-    """What users have used, in any span and today."""
-
-
-class Stores(Protocol):
-    """Where everything is kept."""
-
-    @property
-    def runs(self) -> RunStore: ...
-    @property
-    def events(self) -> EventStore: ...
-    @property
-    def leases(self) -> LeaseStore: ...
-    @property
-    def line(self) -> LineStore: ...
-    @property
-    def tasks(self) -> TaskStore: ...
-    @property
-    def drain(self) -> DrainStore: ...
-    @property
-    def keys(self) -> RequestKeyStore: ...
-    @property
-    def permissions(self) -> PermissionStore: ...
-    @property
-    def branches(self) -> BranchStore: ...
-    @property
-    def conversations(self) -> ConversationStore: ...
-    @property
-    def retention(self) -> RetentionStore: ...
-    @property
-    def usage(self) -> UsedStore: ...
-    @property
-    def suspension(self) -> Suspension: ...
-    @property
-    def effects(self) -> EffectStore: ...
-
-
-class TaskSpool(outage.Spool, draining.Spool, Protocol):
-    """The outage journal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """The wire as this layer needs it: what is written into logs, and what is read in them again."""
-
-    encode: ChunkEncoder
-    assignment: Callable[[RunKind, bytes], Assignment]
-    left_off: Callable[[Iterable[bytes]], LeftOff]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`tail_records` of a run are kept in memory; its log and its readers outlast `outage_seconds`."""
-
-    runs: RunLimits
-    caps: RunCaps
-    budget: DailyBudget
-    leases: LeaseTimes
-    retention: RetentionTimes
-    chat: ChatTimes
-    tasks: TaskTimes
-    line: LineLimits
-    drain: DrainTimes
-    tool_policy: Mapping[str, Verdict]
-    tail_records: int
-    outage_seconds: float
 
 
 class Application:
@@ -143,45 +56,54 @@ class Application:
         self.log = EventLog(
             stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds
         )
-        self.supervisor = RunSupervisor(
-            stores.runs, self.log, codec.encode, limits.runs, suspension=stores.suspension, hurried=hurried
-        )
+        self.supervisor = self._supervisor(hurried)
         self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
         self._turns = Turns(stores.runs, self.log, self._cancellation.cancel)
-        bench = Workbench(
+        self._workshop = Workshop(catalog, self._bench(runner, tools), limits.caps)
+        self.line = self._line()
+        self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
+        self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
+        self.permissions = PermissionService(stores.permissions, codec.encode, EditedArguments(tools))
+        reader, idle = RunReader(self.log, self.line), limits.chat.heartbeat_seconds
+        self.chat = self._chat(reader)
+        journal = OutageJournal(spool, codec.encode, limits.line) if spool else None
+        self.tasks = self._tasks(journal)
+        self._drain = self._draining(spool, journal) if spool and journal else None
+        self.resume = ResumeService(stores.runs, self.log, reader, heartbeat_seconds=idle)
+        self.conversations = self._conversations(runner)
+        self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases, self._counted)
+        settling = ("settling of permissions", limits.leases.reap_seconds, self.permissions.settle)
+        self._settling = Repeated(*settling)
+        self._retention = Retention(stores.retention, limits.retention)
+        self._parts = AsyncExitStack()
+
+    def _supervisor(self, hurried: asyncio.Event | None) -> RunSupervisor:
+        stores, limits = self._stores, self._limits.runs
+        return RunSupervisor(
+            stores.runs, self.log, self._codec.encode, limits, suspension=stores.suspension, hurried=hurried
+        )
+
+    def _bench(self, runner: AgentRunner, tools: ToolSupplier) -> Workbench:
+        stores = self._stores
+        return Workbench(
             runner,
-            models,
+            self._models,
             stores.branches,
             stores.runs,
             tools,
             consent=stores.permissions,
             journal=stores.effects,
-            operator=limits.tool_policy,
+            operator=self._limits.tool_policy,
         )
-        self._workshop = Workshop(catalog, bench, limits.caps)
-        self.line = self._line()
-        self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
-        self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
-        self.permissions = PermissionService(stores.permissions, codec.encode, EditedArguments(tools))
-        reader, times = RunReader(self.log, self.line), limits.chat
-        self.chat = self._chat(reader)
-        journal = OutageJournal(spool, codec.encode, limits.line) if spool else None
-        self.tasks = self._tasks(journal)
-        self._drain = self._draining(spool, journal) if spool and journal else None
-        self.resume = ResumeService(stores.runs, self.log, reader, heartbeat_seconds=times.heartbeat_seconds)
-        self.conversations = ConversationService(
-            stores.conversations,
-            stores.runs,
+
+    def _conversations(self, runner: AgentRunner) -> ConversationService:
+        return ConversationService(
+            self._stores.conversations,
+            self._stores.runs,
             self._turns,
             runner.history,
-            delete_seconds=times.max_wait_seconds,
+            delete_seconds=self._limits.chat.max_wait_seconds,
         )
-        self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases, self._counted)
-        self._settling = Repeated(
-            "settling of permissions", limits.leases.reap_seconds, self.permissions.settle
-        )
-        self._retention = Retention(stores.retention, limits.retention)
-        self._parts = AsyncExitStack()
 
     def _chat(self, reader: RunReader) -> ChatService:
         return ChatService(

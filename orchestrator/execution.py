@@ -166,6 +166,7 @@ class RunExecution:
             await writer
         finally:
             if self._handed_back and self._stopped_by is not None and agent.cancelled():
+                await self._write_steps(attempt)
                 await self._runs.requeue(attempt, self._usage())
                 self._log.close(self.run.run_id, self._stopped_by)
             elif (again := self._again(agent)) is not None:
@@ -174,6 +175,11 @@ class RunExecution:
                 await self._suspend(attempt, suspended)
             else:
                 await self._finish(attempt, self._end(agent))
+
+    async def _write_steps(self, attempt: Attempt) -> None:
+        """Write what the whole steps have said: they are not done again."""
+        if records := self._journal.take_steps():
+            await self._log.append(attempt, records, urgent=True)
 
     async def _suspend(self, attempt: Attempt, suspended: TurnSuspended) -> None:
         """Wait for a person, without holding anything."""
@@ -196,13 +202,16 @@ class RunExecution:
         if not isinstance(error, OrchestratorError):
             return None
         run = self.run
+        # What a caller wants to be refused is the wait before the first answer; a run in its middle waits.
+        waits = run.waits or self._usage().total.model_calls > 0
         return self._retries.again(
-            error, kind=run.kind, waits=run.waits, tries=run.tries, deferrals=run.deferrals
+            error, kind=run.kind, waits=waits, tries=run.tries, deferrals=run.deferrals
         )
 
     async def _put_back(self, attempt: Attempt, again: Again) -> None:
         """Back to the line, for whoever takes it up next."""
         put_back = self._runs.retry if again.counts else self._runs.defer
+        await self._write_steps(attempt)
         try:
             await put_back(attempt, again.seconds, self._usage())
         except CancelledRunError as error:

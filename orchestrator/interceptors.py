@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -13,6 +13,7 @@ import grpc
 
 from orchestrator.admission import Admission, CallKind
 from orchestrator.codec.errors import grpc_status_of
+from state.alarm import Alarm
 from state.errors import (
     CancelledRunError,
     DeadlineExceededError,
@@ -106,8 +107,11 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
 
     def _guard_replies(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def guarded(request: object, context: Context) -> None:
-            async with _edge(method, context), self._limited(CallKind.STREAM, method, request):
-                bounded = _BoundedContext(context, self._write)
+            async with (
+                _edge(method, context),
+                self._limited(CallKind.STREAM, method, request),
+                _bounded(context, self._limits.slow_reader_seconds) as bounded,
+            ):
                 replies = call(request, bounded)
                 if inspect.isawaitable(replies):  # writes for itself, as health's Watch does
                     await replies
@@ -140,25 +144,15 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
                     metadata={"seconds": f"{seconds:g}"},
                 ) from error
 
-    async def _write(self, context: Context, reply: object) -> None:
-        seconds = self._limits.slow_reader_seconds
-        try:
-            async with asyncio.timeout(seconds) as scope:
-                await context.write(reply)
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
-            raise SlowReaderError(
-                f"a message was not read within {seconds:g} s", metadata={"seconds": f"{seconds:g}"}
-            ) from error
-
 
 class _BoundedContext:
     """A context whose `write` has the guard's limit, also for handlers that write for themselves."""
 
-    def __init__(self, context: Context, write: Callable[[Context, object], Awaitable[None]]) -> None:
+    def __init__(self, context: Context, alarm: Alarm, seconds: float, interrupt: Callable[[], None]) -> None:
         self._context = context
-        self._write = write
+        self._alarm = alarm
+        self._seconds = seconds
+        self._interrupt = interrupt
         self._has_metadata = False
 
     def __getattr__(self, name: str) -> object:
@@ -170,7 +164,27 @@ class _BoundedContext:
             # By themselves: if they left with the first message and that were given up, no abort would pass.
             with suppress(grpc.aio.UsageError):  # the handler sent its own
                 await self._context.send_initial_metadata(())
-        await self._write(self._context, reply)
+        self._alarm.ring_in(self._seconds, self._interrupt)
+        try:
+            await self._context.write(reply)
+        finally:
+            self._alarm.off()
+
+
+@asynccontextmanager
+async def _bounded(context: Context, seconds: float) -> AsyncIterator[_BoundedContext]:
+    """A context for one handler, which is interrupted when a message is not read within `seconds`."""
+    loop = asyncio.get_running_loop()
+    try:
+        with closing(Alarm()) as alarm:
+            async with asyncio.timeout(None) as scope:
+                yield _BoundedContext(context, alarm, seconds, lambda: scope.reschedule(loop.time()))
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise SlowReaderError(
+            f"a message was not read within {seconds:g} s", metadata={"seconds": f"{seconds:g}"}
+        ) from error
 
 
 def _refusing(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:

@@ -4,7 +4,6 @@
 comes while a window is open leaves as one chunk, and whatever is not text leaves at once with what waited.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ _WIDEST_SECONDS = 0.1
 _LONGEST_WINDOW = 1.5
 """In windows: the first one of a run ends with those of the others."""
 
-_CHUNKS_A_SECOND = 400
+_CHUNKS_A_SECOND = 300
 """From all runs together: where there would be more, text is gathered for longer."""
 
 _FLUSHES_PER_WINDOW = 4
@@ -61,22 +60,25 @@ class RunJournal:
         self._buffer_characters = buffer_characters
         self._unwritten: list[Record] = []
         self._answer: list[str] = []
-        self._arrived = asyncio.Event()
+        self._arrived = Signal()
         self._urgent = Signal()
         self._closed = False
 
     def emit(self, event: RunEvent) -> None:
         """Take an event. Text joins text of the same message that still waits."""
-        if isinstance(event, TextEmitted):
-            self._waiting_characters += len(event.text)
-        last = self._waiting[-1] if self._waiting else None
-        if isinstance(event, TextEmitted) and isinstance(last, TextEmitted) and _joins(event, last):
-            self._waiting[-1] = TextEmitted(last.text + event.text, last.channel, last.message_index)
-        else:
-            self._waiting.append(event)
-        self._arrived.set()
+        waiting = self._waiting
         if not isinstance(event, TextEmitted):
+            waiting.append(event)
             self._urgent.set()
+        else:
+            self._waiting_characters += len(event.text)
+            last = waiting[-1] if waiting else None
+            if isinstance(last, TextEmitted) and _joins(event, last):
+                waiting[-1] = TextEmitted(last.text + event.text, last.channel, last.message_index)
+            else:
+                waiting.append(event)
+        if not self._arrived.is_set():
+            self._arrived.set()
 
     @property
     def is_full(self) -> bool:
@@ -108,6 +110,12 @@ class RunJournal:
         now = datetime.now(UTC)
         new = [self._record(event, now, terminal and event is taken[-1]) for event in taken]
         return [*self._unwritten, *new]
+
+    def take_steps(self) -> list[Record]:
+        """As `take`, but for text at the end: it is of a message that is not whole, and will come again."""
+        while self._waiting and isinstance(self._waiting[-1], TextEmitted):
+            self._waiting.pop()
+        return self.take()
 
     def instead_of_last(self, event: RunEvent) -> Record:
         """Another terminal record in the place of the one that was taken last."""

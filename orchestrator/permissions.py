@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from orchestrator.events import ChunkEncoder, ChunkHeader, PermissionResolved
 from orchestrator.unattended import Ended, ended
-from state.errors import CancelledRunError, NotFoundError, Resource, UnimplementedError
+from state.errors import CancelledRunError, NotFoundError, Resource
 from state.models import ConversationId, Owner, Record, RequestKey, RunId, RunState, UnattendedRun
 from state.permission_ports import PermissionStore
 from state.permissions import (
@@ -68,11 +68,9 @@ class Approval:
 
 
 class PermissionService:
-    """Answers for permissions. Without a `check` no arguments can be edited."""
+    """Answers for permissions."""
 
-    def __init__(
-        self, store: PermissionStore, encode: ChunkEncoder, check: ArgumentCheck | None = None
-    ) -> None:
+    def __init__(self, store: PermissionStore, encode: ChunkEncoder, check: ArgumentCheck) -> None:
         self._store = store
         self._check = check
         self._resolved = partial(_resolved, encode=encode)
@@ -86,7 +84,6 @@ class PermissionService:
             WrongStateError: It cannot be decided so, or several would match.
             RequestKeyReusedError: The key was used for another decision.
             InvalidRequestError: The edited arguments do not fit the tool.
-            UnimplementedError: This process cannot check edited arguments.
         """
         owner, key = command.owner, command.key
         before = await self._store.repeated(owner, key) if key is not None else None
@@ -133,8 +130,6 @@ class PermissionService:
     async def _answer(self, command: ApprovalCommand, asked: Permission) -> Answer:
         edited, digest = None, ""
         if command.edited is not None:
-            if self._check is None:
-                raise UnimplementedError("this release executes no edited arguments")
             edited, digest = await self._check(command.owner, asked.question.tool_name, command.edited)
         if digest == asked.question.digest:
             edited, digest = None, ""

@@ -41,6 +41,11 @@ FEATURES = (
     "usage",
     "daily_budgets",
     "image_attachments",
+    "permissions",
+    "tools",
+    "allowed_tools",
+    "permission_grants",
+    "retry_from_checkpoint",
 )
 """What a caller may rely on beyond the six core RPCs. A feature is added in the commit that makes it work."""
 

@@ -1,7 +1,7 @@
 """The task use case: work that is accepted at once, done when there is room, and asked about until then."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -89,11 +89,16 @@ class TaskService:
             QueueFullError: No provider has room, and too many wait.
             DrainingError, DatabaseUnavailableError: Nothing was begun.
         """
-        owner = command.assignment.owner
+        return await self._once(command.assignment.owner, command.key, partial(self._begin, command))
+
+    async def _once(
+        self, owner: Owner, key: RequestKey | None, begin: Callable[[], Awaitable[TaskView]]
+    ) -> TaskView:
+        """What it begins, or what the same request has begun before."""
         try:
-            if command.key is not None:
-                await self._check_key(owner, command.key)
-            return await self._begin(command)
+            if key is not None:
+                await self._check_key(owner, key)
+            return await begin()
         except SameRequestError as same:
             return replace(await self.get(owner, same.run_id), deduplicated=True)
 
@@ -159,6 +164,11 @@ class TaskService:
             As `start`.
         """
         await self.refuse_spooled(owner, run_id)
+        return await self._once(owner, key, partial(self._begin_again, owner, run_id, key, from_start))
+
+    async def _begin_again(
+        self, owner: Owner, run_id: RunId, key: RequestKey | None, from_start: bool
+    ) -> TaskView:
         row = await self._tasks.get(owner, run_id)
         state = row.run.state
         if not state.is_terminal or state is RunState.SUCCEEDED:
@@ -167,7 +177,7 @@ class TaskService:
         if not from_start:
             await self._check_is_newest(row)
         assignment = self._decode(row.run.kind, await self._tasks.request(owner, run_id))
-        return await self.start(
+        return await self._begin(
             TaskCommand(
                 replace(assignment, conversation_id=row.run.conversation_id),
                 key,

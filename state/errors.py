@@ -1,32 +1,5 @@
 """Errors the service raises on purpose.
 
-* OrchestratorError
-  - InvalidRequestError
-  - NotFoundError
-  - SequenceOutOfRangeError
-  - UnimplementedError
-  - ConversationBusyError
-  - ConversationNotEmptyError
-  - RequestKeyReusedError
-  - WrongStateError
-  - QueueFullError
-  - SameRequestError
-  - RejectedAtDrainError
-  - CancelledRunError
-  - DeadlineExceededError
-  - QuotaExceededError
-  - OverloadedError
-  - SlowReaderError
-  - DrainingError
-  - DatabaseUnavailableError
-      - SpoolUnavailableError
-  - LostAttemptError
-  - ProviderError
-      - ProviderUnavailableError
-      - ProviderSaturatedError
-      - ProviderRejectedError
-      - ProviderBrokenError
-
 `reason` is the machine-readable half and the only part the transport maps. Message, details and metadata are
 shown to callers: never format a secret, a prompt, a row or another exception's text into them.
 """

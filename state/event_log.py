@@ -12,6 +12,7 @@ from itertools import takewhile
 from time import monotonic
 from weakref import WeakValueDictionary
 
+from state.alarm import Alarm
 from state.errors import DatabaseUnavailableError, NotFoundError, OrchestratorError, Resource
 from state.models import Attempt, Owner, Record, RunId
 from state.ports import EventStore
@@ -180,6 +181,7 @@ class EventLog:
         idle_seconds: float | None,
     ) -> AsyncGenerator[Record | None]:
         quiet = _Quiet(idle_seconds)
+        alarm = Alarm()  # its timer may outlast this by as much as it waits, and does nothing then
         while True:
             tail = tail or self._tails.get(run_id)  # it may have been taken up here meanwhile
             changed = tail.changed if tail else self._changed_elsewhere(run_id)
@@ -201,7 +203,8 @@ class EventLog:
                 quiet.begins()
                 yield None
             looks = tail is None or stored.is_away
-            await changed.wait(min(quiet.left(), self._poll_seconds) if looks else quiet.left())
+            left = quiet.left()
+            await changed.wait(min(left, self._poll_seconds) if looks else left, alarm=alarm)
 
 
 class _PatientReader:

@@ -103,7 +103,7 @@ class Attempt:
     create_time: datetime | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every chunk: a frozen one takes five times as long to make
 class Record:
     """One entry of a run's log.
 

@@ -1,4 +1,4 @@
-"""An event that may be waited for with an end to the waiting, for what waits once a token.
+"""An event that may be waited for with an end to the waiting.
 
 `asyncio.timeout` around `Event.wait` ends the wait by cancelling the task and catching that again, which
 costs several times as much as the wait.
@@ -6,6 +6,9 @@ costs several times as much as the wait.
 
 import asyncio
 import math
+from functools import partial
+
+from state.alarm import Alarm
 
 
 class Signal:
@@ -27,17 +30,26 @@ class Signal:
     def clear(self) -> None:
         self._is_set = False
 
-    async def wait(self, seconds: float = math.inf) -> bool:
-        """Return once it is set, after `seconds` at the latest; whether it was."""
+    async def wait(self, seconds: float = math.inf, *, alarm: Alarm | None = None) -> bool:
+        """Return once it is set, after `seconds` at the latest; whether it was.
+
+        `alarm`: that of somebody who waits again and again, mostly not to the end.
+        """
         if self._is_set or seconds <= 0:
             return self._is_set
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiters.append(waiter)
-        timer = None if seconds == math.inf else loop.call_later(seconds, _end, waiter, False)
+        timer = None
+        if alarm is not None:
+            alarm.ring_in(seconds, partial(_end, waiter, False))
+        elif seconds < math.inf:
+            timer = loop.call_later(seconds, _end, waiter, False)
         try:
             return await waiter
         finally:
+            if alarm is not None:
+                alarm.off()
             if timer is not None:
                 timer.cancel()
             if waiter in self._waiters:  # the time was over, or who waited was cancelled

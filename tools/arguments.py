@@ -18,6 +18,7 @@ MAX_ARGUMENT_DEPTH = 32
 _SHOWN_CHARACTERS = 200
 _SHOWN_ITEMS = 20
 _NOT_EXACT = 2**53
+_TOO_LARGE = "A number among the arguments is too large to be exact."
 _HIDDEN = "[hidden]"
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)|secret|token|credential|authori[sz]ation|cookie|private.?key|api.?key"
@@ -69,7 +70,8 @@ def fitting(tool: Tool, arguments: Arguments) -> None:
         why = refusal(str(arguments[name]))
         if why is not None:
             raise ArgumentError(f"{name}: {why}")
-    canonical(arguments)
+    if not _exact(arguments):
+        raise ArgumentError(_TOO_LARGE)
 
 
 def canonical(arguments: Arguments) -> bytes:
@@ -79,7 +81,7 @@ def canonical(arguments: Arguments) -> bytes:
         ArgumentError: A number is none that every reader of JSON understands alike.
     """
     if not _exact(arguments):
-        raise ArgumentError("A number among the arguments is too large to be exact.")
+        raise ArgumentError(_TOO_LARGE)
     return rfc8785.dumps(dict(arguments))
 
 

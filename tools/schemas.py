@@ -7,6 +7,8 @@ references into itself, bounded in number each time it is used, and no regular e
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -57,13 +59,32 @@ def _unchecked(*_: object) -> Iterator[ValidationError]:
 _Validator = extend(Draft202012Validator, {"$ref": _counted, "pattern": _unchecked})
 
 
-def usable(schema: Mapping[str, Any]) -> Schema:
-    """A schema of an object, as it came from outside.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A schema as a key, by what it is and not by what it says; kept alive by being one."""
+
+    schema: Schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.schema is self.schema
+
+
+@lru_cache(maxsize=256)
+def _validator(same: _Same) -> Draft202012Validator:
+    # Making one takes longer than using it.
+    return _Validator(same.schema, registry=_NOTHING_ELSEWHERE)
+
+
+def usable(schema: Mapping[str, Any], *, patterns: bool = True) -> Schema:
+    """A schema of an object, as it came from outside; without `patterns` it may hold no regular expression.
 
     Raises:
         SchemaUnusableError: It is none, refers elsewhere, or is too large or too deep.
     """
-    _bounded(schema)
+    _bounded(schema, _FORBIDDEN if patterns else _FORBIDDEN | {"pattern"})
     if schema.get("type", "object") != "object":
         raise SchemaUnusableError("is not that of an object")
     try:
@@ -86,7 +107,7 @@ def fit(schema: Schema, value: object) -> None:
     """
     token = _references_left.set(_MAX_REFERENCES)
     try:
-        error = best_match(_Validator(schema, registry=_NOTHING_ELSEWHERE).iter_errors(value))
+        error = best_match(_validator(_Same(schema)).iter_errors(value))
     except (_TooManyReferencesError, RecursionError, Unresolvable) as caught:
         raise SchemaUnusableError("refers to what is not there, or in a circle") from caught
     finally:
@@ -103,7 +124,7 @@ def depth(value: object, limit: int) -> int:
     return 1 + max((depth(one, limit - 1) for one in inner), default=0)
 
 
-def _bounded(schema: Mapping[str, Any]) -> None:
+def _bounded(schema: Mapping[str, Any], forbidden: frozenset[str]) -> None:
     if depth(schema, MAX_SCHEMA_DEPTH) > MAX_SCHEMA_DEPTH:
         raise SchemaUnusableError("is nested too deeply")
     try:
@@ -112,21 +133,21 @@ def _bounded(schema: Mapping[str, Any]) -> None:
         raise SchemaUnusableError("is no JSON") from error
     if size > MAX_SCHEMA_BYTES:
         raise SchemaUnusableError("is too large")
-    _only_into_itself(schema)
+    _only_into_itself(schema, forbidden)
 
 
-def _only_into_itself(part: object) -> None:
+def _only_into_itself(part: object, forbidden: frozenset[str]) -> None:
     if isinstance(part, list):
         for one in part:
-            _only_into_itself(one)
+            _only_into_itself(one, forbidden)
     elif isinstance(part, Mapping):
         reference = part.get("$ref")
         if isinstance(reference, str) and not reference.startswith("#"):
             raise SchemaUnusableError("refers elsewhere")
-        if _FORBIDDEN & part.keys():
+        if forbidden & part.keys():
             raise SchemaUnusableError("uses what cannot be checked here")
         for one in part.values():
-            _only_into_itself(one)
+            _only_into_itself(one, forbidden)
 
 
 def _told(error: ValidationError) -> str:

@@ -4,12 +4,12 @@ from config.load import picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
 from orchestrator.again import RetryPolicy
-from orchestrator.application import Limits
 from orchestrator.budgets import DailyBudget
 from orchestrator.chat_service import ChatTimes
 from orchestrator.draining import DrainTimes
 from orchestrator.interceptors import EdgeLimits, GuardInterceptor
 from orchestrator.line_limits import LineLimits
+from orchestrator.parts import Limits
 from orchestrator.replica import LeaseTimes
 from orchestrator.retention import RetentionTimes
 from orchestrator.server import ServerOptions

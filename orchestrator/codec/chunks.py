@@ -59,16 +59,18 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
         agent_name=header.agent_name,
     )
     since = header.time - _EPOCH
-    chunk.time.seconds = since.days * _DAY_SECONDS + since.seconds
-    chunk.time.nanos = since.microseconds * 1000
+    time = chunk.time
+    time.seconds = since.days * _DAY_SECONDS + since.seconds
+    time.nanos = since.microseconds * 1000
     if metadata := _metadata(event):
         chunk.metadata.update(metadata)
     match event:
         case TextEmitted():
-            chunk.content.text = event.text
-            chunk.content.message_index = event.message_index
-            chunk.content.channel = _CHANNELS[event.channel]
-            chunk.content.offset = event.offset
+            content = chunk.content
+            content.text = event.text
+            content.message_index = event.message_index
+            content.channel = _CHANNELS[event.channel]
+            content.offset = event.offset
         case ToolCalled() | ToolProgressed() | ToolAnswered():
             tools.fill(chunk, event)
         case StatusChanged() | AgentChosen() | AttemptBegan():

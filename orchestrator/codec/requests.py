@@ -18,7 +18,6 @@ from orchestrator.codec.validation import Violations, check_user, seconds_of
 from orchestrator.turns import OnBusy
 from protos import orchestrator_pb2 as pb
 from providers.pool.choice import PinnedChoice
-from state.errors import UnimplementedError
 from state.models import ConversationId, Message, Owner, RequestKey, Role, RunKind
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
@@ -251,13 +250,3 @@ def _check_options(check: Violations, request: pb.ChatRequest) -> None:
 def check_permission_timeout(check: Violations, field: str, timeout: Duration) -> None:
     """How long a person may take."""
     check.between(field, seconds_of(timeout), 0, validation.PERMISSION_SECONDS)
-
-
-def refuse_not_built(request: ProtoMessage, paths: tuple[str, ...]) -> None:
-    for path in paths:
-        message = request
-        *parents, name = path.split(".")
-        for parent in parents:
-            message = getattr(message, parent)
-        if any(field.name == name for field, _ in message.ListFields()):
-            raise UnimplementedError(f"{path} is not supported by this release")

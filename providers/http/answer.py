@@ -1,7 +1,7 @@
 """One answer while it arrives as an event stream; a vendor's adapter says what its events mean."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -37,12 +37,18 @@ class Answer(ABC):
     def complete(self) -> bool:
         return self.done or self.finish_reason is not None
 
-    def feed(self, received: bytes) -> Iterator[Delta]:
-        """Yield what `received` adds.
+    def feed(self, received: bytes) -> Iterable[Delta]:
+        """What `received` adds.
 
         Raises:
             BrokenStreamError: After the deltas before it.
         """
+        data = self._events.whole(received)
+        if data is None:
+            return self._read_each(received)
+        return self._read(data) if data else ()
+
+    def _read_each(self, received: bytes) -> Iterator[Delta]:
         for data in self._events.feed(received):
             if data:
                 yield from self._read(data)

@@ -31,6 +31,23 @@ class EventParser:
         self._tail = bytearray()
         self._data: bytes | None = None
 
+    def whole(self, received: bytes) -> bytes | None:
+        """The data of `received` if it is one event and nothing else, as most providers send each token.
+
+        None if it may be anything else: then it is to be fed.
+        """
+        end = len(received) - 2
+        if (
+            received.startswith(b"data: ")
+            and received.find(b"\n") == end
+            and received[end + 1 :] == b"\n"
+            and not self._tail
+            and self._data is None
+            and end <= self._max_bytes
+        ):
+            return received[6:end].removesuffix(b"\r")
+        return None
+
     def feed(self, received: bytes) -> Iterator[bytes]:
         """Yield the data of each event that `received` completes.
 

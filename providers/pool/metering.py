@@ -19,6 +19,8 @@ from providers.pool.run_budget import CallUsage, Limit, LimitReachedError, RunBu
 from state.errors import DeadlineExceededError
 from state.models import FinishReason
 
+_TEXTS = (TextDelta, ReasoningDelta)
+
 
 class Meter:
     """One call of a model for one run. `cut_by`: the limit of the run that an answer cut short has met."""
@@ -33,6 +35,7 @@ class Meter:
         self._last = ""
         self._written_bytes = 0
         self._repeated = 0
+        self._most_repeated = budget.max_repeated_chunks
         self._accepted = False
         self._left = False
 
@@ -59,21 +62,21 @@ class Meter:
             self._count(finished)
 
     def _read(self, delta: Delta) -> None:
-        if isinstance(delta, CallAccepted):
+        if isinstance(delta, _TEXTS):  # nearly all of them
+            self._repeated = self._repeated + 1 if delta.text == self._last else 1
+            self._note(delta.text)
+            if self._repeated >= self._most_repeated:
+                raise LimitReachedError(Limit.REPEATED_CHUNKS)
+        elif isinstance(delta, CallAccepted):
             self._accepted = True
         elif isinstance(delta, ToolCallDelta):
             self._repeated = 0
             self._note(delta.call.name + delta.call.arguments)
-        elif isinstance(delta, TextDelta | ReasoningDelta):
-            self._repeated = self._repeated + 1 if delta.text == self._last else 1
-            self._note(delta.text)
-            if self._repeated >= self._budget.max_repeated_chunks:
-                raise LimitReachedError(Limit.REPEATED_CHUNKS)
 
     def _note(self, text: str) -> None:
         # Only its length is kept: the answer itself may be long, and is somebody else's.
         self._last = text
-        self._written_bytes += len(text.encode())
+        self._written_bytes += len(text) if text.isascii() else len(text.encode())
 
     def _check_cut(self, finished: ModelFinished) -> None:
         if self._cut_by is not None and finished.finish_reason is FinishReason.LENGTH:

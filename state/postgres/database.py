@@ -1,10 +1,10 @@
 """The pool of connections, and the one place where asyncpg's failures become ours."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import asyncpg
 
@@ -77,24 +77,25 @@ class Database:
         self.schema = schema
         self._pool_size = pool_size
         self._acquire_seconds = acquire_seconds
-        self._statement_seconds = statement_seconds
+        milliseconds = str(int(statement_seconds * 1000))
+        self._options: dict[str, Any] = {
+            "timeout": _CONNECT_SECONDS,
+            "command_timeout": statement_seconds,
+            "connection_class": _Session,
+            "server_settings": {
+                "search_path": schema,
+                "application_name": "llm-orchestrator",
+                "statement_timeout": milliseconds,
+                "idle_in_transaction_session_timeout": milliseconds,
+            },
+        }
         self._pool: Pool | None = None
+        self._kept: list[KeptConnection] = []
 
     async def __aenter__(self) -> Self:
         with translated():
             self._pool = await asyncpg.create_pool(
-                self.dsn,
-                min_size=self._pool_size,
-                max_size=self._pool_size,
-                timeout=_CONNECT_SECONDS,
-                command_timeout=self._statement_seconds,
-                connection_class=_Session,
-                server_settings={
-                    "search_path": self.schema,
-                    "application_name": "llm-orchestrator",
-                    "statement_timeout": str(int(self._statement_seconds * 1000)),
-                    "idle_in_transaction_session_timeout": str(int(self._statement_seconds * 1000)),
-                },
+                self.dsn, min_size=self._pool_size, max_size=self._pool_size, **self._options
             )
         return self
 
@@ -107,6 +108,8 @@ class Database:
             await asyncio.wait_for(self._pool.close(), self._acquire_seconds)
         except TimeoutError:
             self._pool.terminate()
+        for kept in self._kept:
+            await kept.close(self._acquire_seconds)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection"]:
@@ -121,7 +124,50 @@ class Database:
             async with self._pool.acquire(timeout=self._acquire_seconds) as connection:
                 yield connection
 
+    def keep(self) -> "KeptConnection":
+        """A connection beside the pool, closed with it."""
+        kept = KeptConnection(self._connect)
+        self._kept.append(kept)
+        return kept
+
+    async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        if self._pool is None or self._pool.is_closing():
+            raise DatabaseUnavailableError("the database pool is closed")
+        return await asyncpg.connect(self.dsn, **self._options)
+
     async def probe(self) -> None:
         """Return when a statement can be run; raises DatabaseUnavailableError."""
         async with self.connection() as connection:
             await connection.execute("SELECT 1")
+
+
+class KeptConnection:
+    """A connection for the one who is always at it, who would else take one and give it back all the time.
+
+    Made when it is first wanted, and anew after it was lost or a statement on it failed.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]) -> None:
+        self._connect = connect
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of a statement, one statement at a time.
+
+        Raises:
+            DatabaseUnavailableError: There is no connection, or it failed.
+        """
+        with translated():
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._connect()
+            try:
+                return await self._connection.fetch(query, *arguments)
+            except BaseException:
+                self._connection.terminate()  # nobody knows what it is still at
+                raise
+
+    async def close(self, seconds: float) -> None:
+        """Take leave of Postgres, in so many seconds at most."""
+        if self._connection is not None:
+            with suppress(*_UNREACHABLE):
+                await self._connection.close(timeout=seconds)

@@ -1,7 +1,6 @@
 """The stored log of every run: one writer for all runs of this process, and reading from any position."""
 
-from collections.abc import Sequence
-from uuid import UUID
+from collections.abc import Iterable, Sequence
 
 from state.errors import DatabaseUnavailableError
 from state.group_commit import Group
@@ -14,22 +13,23 @@ from state.postgres.patience import Patience
 # each other. What is there stays: a batch may be written again when nobody knows whether it was committed.
 _APPEND = """
 WITH writers AS (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[]) AS w (run_id, owner, attempt)
+    SELECT * FROM unnest(string_to_array($1, ',')::uuid[], $2::text[], string_to_array($3, ',')::integer[])
+        WITH ORDINALITY AS w (run_id, owner, attempt, writer)
 ), fence AS (
-    SELECT runs.run_id, runs.owner, runs.attempt FROM runs JOIN writers USING (run_id, owner, attempt)
+    SELECT writer, runs.run_id, runs.owner FROM runs JOIN writers USING (run_id, owner, attempt)
     WHERE runs.state IN ('running', 'cancelling')
     ORDER BY runs.run_id FOR SHARE OF runs
 ), written AS (
     INSERT INTO run_events (run_id, sequence, owner, payload)
-    SELECT e.run_id, e.sequence, fence.owner, e.payload
-    FROM unnest($4::uuid[], $5::integer[], $6::bigint[], $7::bytea[])
-        AS e (run_id, attempt, sequence, payload)
-    JOIN fence USING (run_id, attempt)
+    SELECT fence.run_id, e.sequence, fence.owner, e.payload
+    FROM unnest(string_to_array($4, ',')::bigint[], string_to_array($5, ',')::bigint[], $6::bytea[])
+        AS e (writer, sequence, payload)
+    JOIN fence USING (writer)
     ON CONFLICT (run_id, sequence) DO NOTHING
 ), told AS (
     SELECT pg_notify('run_events', string_agg(left(fence.run_id::text, 8), ' ')) FROM fence
 )
-SELECT fence.run_id, fence.attempt FROM fence, told
+SELECT writer FROM fence, told
 """
 
 _READ = """
@@ -52,6 +52,7 @@ class PostgresEventStore:
 
     def __init__(self, database: Database, patience: Patience | None = None) -> None:
         self._database = database
+        self._writes = database.keep()
         self._patience = patience or Patience(0.0)
         self._appends: Group[Append] = Group(
             self._write_patiently, common=DatabaseUnavailableError, pace_seconds=_PACE_SECONDS
@@ -69,25 +70,21 @@ class PostgresEventStore:
         return await self._patience(lambda: self._write(batch))
 
     async def _write(self, batch: Sequence[Append]) -> Sequence[Exception | None]:
-        keys = [_key(attempt) for attempt, _ in batch]
-        attempts = {key: attempt for key, (attempt, _) in zip(keys, batch, strict=True)}
-        events = [(key, record) for key, (_, records) in zip(keys, batch, strict=True) for record in records]
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(
-                _APPEND,
-                [run_id for run_id, _ in attempts],
-                [attempt.owner for attempt in attempts.values()],
-                [number for _, number in attempts],
-                [run_id for (run_id, _), _ in events],
-                [number for (_, number), _ in events],
-                [record.sequence for _, record in events],
-                [record.payload for _, record in events],
-            )
-        owned = {(row["run_id"], row["attempt"]) for row in rows}
-        return [
-            None if key in owned else lost(attempt) for key, (attempt, _) in zip(keys, batch, strict=True)
-        ]
+        attempts = [attempt for attempt, _ in batch]
+        events = [(writer, record) for writer, (_, records) in enumerate(batch, 1) for record in records]
+        rows = await self._writes.fetch(
+            _APPEND,
+            _listed(attempt.run_id for attempt in attempts),
+            [attempt.owner for attempt in attempts],
+            _listed(attempt.number for attempt in attempts),
+            _listed(writer for writer, _ in events),
+            _listed(record.sequence for _, record in events),
+            [record.payload for _, record in events],
+        )
+        owned = {row["writer"] for row in rows}
+        return [None if writer in owned else lost(attempt) for writer, attempt in enumerate(attempts, 1)]
 
 
-def _key(attempt: Attempt) -> tuple[UUID, int]:
-    return UUID(attempt.run_id), attempt.number
+def _listed(values: Iterable[object]) -> str:
+    # As text: asyncpg asks two abstract base classes about each element of an array.
+    return ",".join(map(str, values))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -51,17 +52,15 @@ class PostgresStores:
         outage_seconds: float,
         hurried: asyncio.Event | None = None,
     ) -> None:
-        def database(connections: int) -> Database:
-            return Database(
-                dsn,
-                schema=schema,
-                pool_size=connections,
-                acquire_seconds=acquire_seconds,
-                statement_seconds=statement_seconds,
-            )
-
-        self.database = database(pool_size)
-        beats, reaps, claims, retention = (database(1) for _ in range(4))
+        database = partial(
+            Database,
+            dsn,
+            schema=schema,
+            acquire_seconds=acquire_seconds,
+            statement_seconds=statement_seconds,
+        )
+        self.database = database(pool_size=pool_size)
+        beats, reaps, claims, retention = (database(pool_size=1) for _ in range(4))
         self._databases = (self.database, beats, reaps, claims, retention)
         patience = Patience(outage_seconds, hurried)
         self.runs = PostgresRunStore(self.database, replica_id, patience)

@@ -132,6 +132,7 @@ class _Empty(rpc.OrchestratorServiceServicer):
         del request
         await context.send_initial_metadata((("x-run-id", "1"),))
         yield pb.ChatChunk(type="status")
+        yield pb.ChatChunk(type="agent_update")
         yield pb.ChatChunk(type="content")
         await asyncio.Event().wait()
 

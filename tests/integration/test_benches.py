@@ -94,3 +94,14 @@ async def test_tasks_shows_ours_and_its_goals(tmp_path: Path) -> None:
     assert set(results["goals"].values()) <= {"pass", "MISSED"}
     for one in results["all_then_each_round"]["ours"]:
         assert min(one.values()) > 0
+
+
+async def test_tools_shows_the_gateway_beside_the_plain_stub(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    output = await bench("tools", "--calls", "20", "--rounds", "1", "--json", str(wanted))
+    assert all(f"\n  {name}  " in output for name in ("plain stub", "gateway"))
+    assert output.count("goal, p") == 2
+    assert "load average" in output
+    results = json.loads(wanted.read_bytes())
+    assert [len(results["seconds"][name]) for name in ("plain stub", "gateway")] == [20, 20]
+    assert set(results["goals"].values()) <= {"pass", "MISSED"}

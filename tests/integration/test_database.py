@@ -1,5 +1,7 @@
 """The pool of connections: it heals, and its waits are bounded."""
 
+import asyncio
+
 import pytest
 
 from state.errors import (
@@ -33,3 +35,37 @@ async def test_a_statement_that_takes_too_long_is_our_own_error(dsn: str) -> Non
             async with database.connection() as connection:
                 await connection.execute("SELECT pg_sleep(10)")
         await database.probe()
+
+
+async def test_a_kept_connection_is_one_and_made_anew_when_it_was_lost(dsn: str) -> None:
+    async with TcpProxy.to(dsn) as proxy, Database(proxy.dsn, schema="orchestrator", pool_size=1) as database:
+        kept = database.keep()
+        before = proxy.connections
+        for _ in range(3):
+            assert [row[0] for row in await kept.fetch("SELECT $1::text", "here")] == ["here"]
+        assert proxy.connections == before + 1
+        await proxy.cut()
+        for _ in range(3):
+            with pytest.raises(DatabaseUnavailableError):
+                await kept.fetch("SELECT 1")
+        await proxy.restore()
+        assert len(await kept.fetch("SELECT 1")) == 1
+
+
+async def test_a_kept_connection_that_is_at_a_statement_is_not_used_again(dsn: str) -> None:
+    async with Database(dsn, schema="orchestrator", pool_size=1) as database:
+        kept = database.keep()
+        [(first,)] = await kept.fetch("SELECT pg_backend_pid()")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(kept.fetch("SELECT pg_sleep(10)"), 0.1)
+        [(second,)] = await kept.fetch("SELECT pg_backend_pid()")
+        assert first != second
+
+
+async def test_a_kept_connection_ends_with_its_database_and_needs_none_of_the_pool(dsn: str) -> None:
+    async with Database(dsn, schema="orchestrator", pool_size=1) as database:
+        kept = database.keep()
+        async with database.connection():
+            await kept.fetch("SELECT 1")
+    with pytest.raises(DatabaseUnavailableError):
+        await kept.fetch("SELECT 1")

@@ -19,6 +19,9 @@ byte joined[2], next_place = 1;
 byte head;
 bit displaced, out_of_order;
 
+/* Whether somebody has begun while a chat waited for a person, and whether it went on all the same. */
+bit passed[2], overtaken;
+
 #define OTHER (1 - me)
 
 #ifdef REQUEUED_LETS_GO
@@ -37,22 +40,19 @@ bit displaced, out_of_order;
     || (state[r] == waiting_for_permission && is_task[r]))
 #define OVER(r) (state[r] == ended || state[r] == refused)
 
-/* What begins lets no question stand that a chat has asked before it: its answer would bring a second one. */
-inline withdraw_question() {
-    if
-    :: state[OTHER] == waiting_for_permission && !is_task[OTHER] -> state[OTHER] = ended
-    :: else
-    fi
-}
-#ifdef BEGIN_BESIDE_A_QUESTION
-#define BEGUN skip
+/* A chat that waits for a person holds nothing: whoever begins meanwhile, and be it over since, has replaced it. */
+#ifdef REPLACED_BY_THE_HOLDER_ALONE
+#define REPLACED(r) (!is_task[r] && HOLDS(1 - r))
 #else
-#define BEGUN withdraw_question()
+#define REPLACED(r) (!is_task[r] && (HOLDS(1 - r) || passed[r]))
 #endif
-#ifdef CLAIM_BESIDE_A_QUESTION
-#define CLAIMED skip
+#define WAITS(r) (state[r] == waiting_for_permission)
+
+/* What the decision looks at, and that it puts the run back, is one step: the database's unique index makes it so. */
+#ifdef REPLACED_GOES_ON
+#define MAY_GO_ON(r) WAITS(r)
 #else
-#define CLAIMED withdraw_question()
+#define MAY_GO_ON(r) (WAITS(r) && !REPLACED(r))
 #endif
 
 inline cancel(r) {
@@ -82,9 +82,9 @@ proctype Run(byte me) {
     :: !is_task[me] ->
         do
 #ifdef BEGIN_UNLOCKED
-        :: !HOLDS(OTHER) -> atomic { BEGUN; state[me] = queued; break }
+        :: !HOLDS(OTHER) -> atomic { state[me] = queued; break }
 #else
-        :: atomic { !HOLDS(OTHER) -> BEGUN; state[me] = queued; break }
+        :: atomic { !HOLDS(OTHER) -> state[me] = queued; break }
 #endif
         :: atomic { HOLDS(OTHER) && !interrupted -> interrupted = 1; cancel(OTHER) }
         :: atomic { HOLDS(OTHER) -> state[me] = refused; goto done }
@@ -105,7 +105,7 @@ in_line:
 #endif
             out_of_order = out_of_order || (is_task[me] && !begun[me] && is_task[OTHER] && !begun[OTHER]
                 && state[OTHER] == queued && joined[OTHER] < joined[me]);
-            CLAIMED;
+            passed[OTHER] = passed[OTHER] || (WAITS(OTHER) && !is_task[OTHER] && !begun[me]);
             state[me] = running; begun[me] = 1; goto at_work }
     :: atomic { OVER(me) -> goto done }
     od;
@@ -128,11 +128,31 @@ done:
     skip
 }
 
+inline go_on(r) {
+    overtaken = overtaken || passed[r];
+    state[r] = queued
+}
+
+/* A person decides, or the question expires. */
 proctype Decider() {
     do
-#ifndef NOBODY_DECIDES
-    :: atomic { state[0] == waiting_for_permission -> state[0] = queued }
-    :: atomic { state[1] == waiting_for_permission -> state[1] = queued }
+#ifdef DECISION_LOOKS_BEFORE
+    :: MAY_GO_ON(0) -> atomic { if :: WAITS(0) -> go_on(0) :: else fi }
+    :: MAY_GO_ON(1) -> atomic { if :: WAITS(1) -> go_on(1) :: else fi }
+#elif !defined(NOBODY_DECIDES)
+    :: atomic { MAY_GO_ON(0) -> go_on(0) }
+    :: atomic { MAY_GO_ON(1) -> go_on(1) }
+#endif
+    :: OVER(0) && OVER(1) -> break
+    od
+}
+
+/* What was replaced is ended before long. */
+proctype Settler() {
+    do
+#ifndef NOBODY_SETTLES
+    :: atomic { WAITS(0) && REPLACED(0) -> state[0] = ended }
+    :: atomic { WAITS(1) && REPLACED(1) -> state[1] = ended }
 #endif
     :: OVER(0) && OVER(1) -> break
     od
@@ -142,11 +162,12 @@ init {
     atomic {
         if :: is_task[0] = 1 :: skip fi;
         if :: is_task[1] = 1 :: skip fi;
-        run Run(0); run Run(1); run Decider()
+        run Run(0); run Run(1); run Decider(); run Settler()
     }
 }
 
 ltl one_run_of_a_conversation_is_active { [] !(ACTIVE(0) && ACTIVE(1)) }
 ltl a_turn_goes_on_from_where_it_found_the_conversation { [] !displaced }
 ltl tasks_begin_in_the_order_of_joining { [] !out_of_order }
+ltl no_chat_goes_on_that_was_replaced { [] !overtaken }
 ltl both_runs_end { <> (OVER(0) && OVER(1)) }

@@ -41,11 +41,15 @@ MUTANTS = [
     Mutant("run", "CANCEL_UNLOCKED", "a_terminal_state_never_changes"),
     Mutant("run", "CANCEL_AT_ONCE", "only_transitions_of_the_table_happen"),
     Mutant("run", "DECIDE_UNLOCKED", "only_transitions_of_the_table_happen"),
+    Mutant("run", "DECIDE_WITH_AN_OLD_SEQUENCE", "no_sequence_is_given_twice"),
     Mutant("run", "EXPIRY_OF_WHAT_HAS_BEGUN", "what_has_begun_does_not_expire_in_line"),
     Mutant("run", "DEFERRAL_COUNTS", "a_deferral_spends_no_attempt"),
     Mutant("conversation", "REQUEUED_LETS_GO", "one_run_of_a_conversation_is_active"),
     Mutant("conversation", "WAITING_TASK_LETS_GO", "one_run_of_a_conversation_is_active"),
-    Mutant("conversation", "BEGIN_BESIDE_A_QUESTION", "one_run_of_a_conversation_is_active"),
+    Mutant("conversation", "REPLACED_GOES_ON", "one_run_of_a_conversation_is_active"),
+    Mutant("conversation", "REPLACED_BY_THE_HOLDER_ALONE", "no_chat_goes_on_that_was_replaced"),
+    Mutant("conversation", "DECISION_LOOKS_BEFORE", "one_run_of_a_conversation_is_active"),
+    Mutant("conversation", "NOBODY_SETTLES", "both_runs_end"),
     Mutant("conversation", "BEGIN_UNLOCKED", "one_run_of_a_conversation_is_active"),
     Mutant("conversation", "CLAIM_OUT_OF_ORDER", "tasks_begin_in_the_order_of_joining"),
     Mutant("conversation", "HEAD_OF_BEFORE", "a_turn_goes_on_from_where_it_found_the_conversation"),
@@ -54,16 +58,24 @@ MUTANTS = [
     Mutant("run", "CLAIM_SEQUENCE_OF_BEFORE", "every_end_is_recorded_once_and_last"),
     Mutant("run", "BELIEVES_WHAT_FITS", "who_believes_to_have_ended_the_run_has"),
     Mutant("conversation", "CLAIM_WITHOUT_LOOKING", "one_run_of_a_conversation_is_active"),
+    Mutant("consent", "DECIDE_TWICE", "a_question_is_decided_once"),
+    Mutant("consent", "ASKING_AGAIN_FORGETS", "a_question_is_decided_once"),
+    Mutant("consent", "RESUME_WHILE_PENDING", "no_run_goes_on_while_a_question_is_pending"),
+    Mutant("consent", "DECIDE_LOCKS_THE_QUESTION", "the_run_that_asks_ends"),
+    Mutant("consent", "SUSPEND_WAITS_FOR_NOTHING", "the_run_that_asks_ends"),
+    Mutant("consent", "EFFECT_WITHOUT_PERMISSION", "no_call_is_made_more_often_than_it_was_approved"),
+    Mutant("consent", "CUT_IS_BEGUN_AGAIN", "no_call_is_made_more_often_than_it_was_approved"),
+    Mutant("consent", "EFFECT_UNFENCED", "no_stale_attempt_begins_a_call"),
+    Mutant("consent", "SUSPEND_UNFENCED", "no_stale_attempt_stops_the_run"),
+    Mutant("consent", "END_LEAVES_QUESTIONS", "whatever_ends_a_run_takes_its_questions"),
 ]
 
-AS_THE_CODE_IS = [
-    Mutant("conversation", "CLAIM_BESIDE_A_QUESTION", "one_run_of_a_conversation_is_active"),
-]
+AS_THE_CODE_IS: list[Mutant] = []
 """Where the code still differs from the model, and what it costs: docs/protocol.md, "Where the code differs".
 
 What mends the code moves its line up, to the mutants.
 """
 
-SIZES = frozenset({"WORKERS", "FAULTS", "DEFERRALS", "QUESTIONS", "RECORDS", "REQUEUES"})
+SIZES = frozenset({"FURTHER", "WORKERS", "FAULTS", "DEFERRALS", "QUESTIONS", "RECORDS", "REQUEUES"})
 FRAMES = frozenset({"ONE_REPLICA"})
 """Defines that are no defects."""

@@ -89,7 +89,7 @@ at_work:
             stale_requeue = stale_requeue || nth != claims;
             if :: again -> put(sequence + 1, nth) :: else fi;
             put(sequence + 1 + again, nth);
-            move(waiting_for_permission); replica = NOBODY
+            move(waiting_for_permission); replica = NOBODY; survives = 1
         :: else
         fi;
         stop(); goto in_line }
@@ -199,13 +199,31 @@ proctype Canceller() {
     fi
 }
 
-/* A person decides, or the question expires: both put the run back in line. */
+/* A person decides, or the question expires: the log says so, and the run goes back to the line. Two questions at
+   once, who may decide them, and the calls that they are about, are in consent.pml. */
+inline decide() {
+#ifdef DECIDE_WITH_AN_OLD_SEQUENCE
+    put(eyes + 1, SETTLER);
+#else
+    put(last + 1, SETTLER);
+#endif
+    move(queued); replica = NOBODY
+}
+
 proctype Decider() {
+#ifdef DECIDE_WITH_AN_OLD_SEQUENCE
+    byte eyes;
+#endif
     do
 #ifdef DECIDE_UNLOCKED
-    :: state == waiting_for_permission -> atomic { move(queued); replica = NOBODY }
+    :: state == waiting_for_permission -> atomic { decide() }
+#elif defined(DECIDE_WITH_AN_OLD_SEQUENCE)
+    :: atomic { last > 0 && state != waiting_for_permission && !TERMINAL -> eyes = last }
+        atomic {
+            if :: state == waiting_for_permission -> decide() :: else fi;
+            eyes = 0 }
 #else
-    :: atomic { state == waiting_for_permission -> move(queued); replica = NOBODY }
+    :: atomic { state == waiting_for_permission -> decide() }
 #endif
     :: TERMINAL -> break
     od

@@ -15,7 +15,7 @@ _SECONDS = 1800
 _DEPTH = 200_000
 _TRANSITION = re.compile(r"^transition (\d+) (\d+)$", re.MULTILINE)
 
-LIVENESS = frozenset({"every_run_ends", "both_runs_end"})
+LIVENESS = frozenset({"every_run_ends", "both_runs_end", "the_run_that_asks_ends"})
 """Properties of endless executions; all others break in a finite one, which is cheaper to look for."""
 
 

@@ -11,13 +11,22 @@ from main import CATALOG
 from providers.estimate import estimate_tokens
 from state.errors import InvalidRequestError
 from state.models import Message
+from tools.builtins.source import Builtins
+from tools.table.typed import NAMES
 
 GOOD = b"---\nname: poet\naliases: [bard]\ndescription: Rhymes.\nshape: direct\n---\nBe brief.\n"
 
 
-def test_the_shipped_catalogue_loads_and_knows_chat_by_both_names() -> None:
+def test_the_shipped_catalogue_loads_and_knows_each_agent_by_both_names() -> None:
     catalog = load_catalog(CATALOG)
-    assert catalog.resolve("chat") == catalog.resolve("chat_agent")
+    for name in catalog.names:
+        assert catalog.resolve(name) == catalog.resolve(f"{name}_agent")
+
+
+def test_the_shipped_agents_name_only_tools_that_there_are() -> None:
+    catalog = load_catalog(CATALOG)
+    named = {tool for name in catalog.names for tool in catalog.resolve(name)[0].tools}
+    assert named - NAMES - Builtins().names == set()
 
 
 @pytest.mark.parametrize("asked", ["", "auto"])
@@ -51,6 +60,13 @@ def test_the_version_is_a_digest_of_the_file() -> None:
         (GOOD.replace(b"Be brief.", b" "), "prompt"),
         (GOOD.replace(b"shape: direct", b"shape: direct\nvolume: 11"), "volume"),
         (GOOD.replace(b"shape: direct", b"shape: direct\ntemperature: 3"), "temperature"),
+        (GOOD.replace(b"shape: direct", b"shape: react"), "needs tools"),
+        (GOOD.replace(b"shape: direct", b"shape: direct\ntools: [search_web]"), "needs tools"),
+        (
+            GOOD.replace(b"shape: direct", b"shape: react\ntools: [a]\npermissions: {b: ask}"),
+            "does not have: b",
+        ),
+        (GOOD.replace(b"shape: direct", b"shape: react\ntools: [a]\npermissions: {a: maybe}"), "permissions"),
     ],
 )
 def test_a_wrong_file_is_one_line_that_names_it(content: bytes, word: str) -> None:

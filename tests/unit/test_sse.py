@@ -178,3 +178,32 @@ def test_a_usage_that_is_no_count_is_none(usage: bytes) -> None:
 
 def test_an_event_with_empty_data_is_skipped() -> None:
     assert list(OpenAIAnswer("asked").feed(b"data:\n\ndata: \n\n")) == []
+
+
+@pytest.mark.parametrize("one", [b"data: a\n\n", b"data: \n\n", b"data: a\r\n\n"])
+def test_one_whole_event_is_known_for_what_it_is_and_read_as_any_other(one: bytes) -> None:
+    assert [EventParser().whole(one)] == list(EventParser().feed(one))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"",
+        b"\n\n",
+        b"data: a\n",
+        b"data: a",
+        b": a\n\n",
+        b"data: a\n\ndata: b\n\n",
+        b"data: a\ndata: b\n\n",
+        b"data: " + b"a" * 16 + b"\n\n",
+    ],
+)
+def test_whatever_is_not_one_whole_event_is_left_to_the_parser(other: bytes) -> None:
+    assert EventParser(max_bytes=16).whole(other) is None
+
+
+def test_nothing_is_whole_after_something_that_was_not() -> None:
+    for first in (b"data: a", b"data: a\n"):
+        parser = EventParser()
+        assert list(parser.feed(first)) == []
+        assert parser.whole(b"data: b\n\n") is None

@@ -103,6 +103,7 @@ class BackendCalls:
         self._limit = CallLimit(in_all=options.max_concurrency, of_a_run=options.max_concurrency_per_run)
         self._methods = Methods(options.breaker, off_seconds=options.off_seconds)
         self._channel: grpc.aio.Channel | None = None
+        self._unary: dict[str, _Unary] = {}  # making one takes as long as calling it
 
     async def __aenter__(self) -> Self:
         self._channel = opened(self._channel_options)
@@ -112,6 +113,7 @@ class BackendCalls:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         channel, self._channel = self._channel, None
+        self._unary.clear()
         if channel is not None:
             await channel.close()
 
@@ -128,7 +130,9 @@ class BackendCalls:
 
         async def once(channel: grpc.aio.Channel, seconds: float) -> T:
             # Bytes, not messages: what cannot be parsed is then ours to judge.
-            method: _Unary = channel.unary_unary(_path(request.rpc))
+            method = self._unary.get(request.rpc)
+            if method is None:
+                method = self._unary[request.rpc] = channel.unary_unary(_path(request.rpc))
             return decode(await method(request.body, timeout=seconds, metadata=self._metadata(request)))
 
         return await self._made(request, once)

@@ -35,6 +35,7 @@ class ChannelOptions:
             ("grpc.keepalive_time_ms", int(self.keepalive_seconds * 1000)),
             ("grpc.keepalive_timeout_ms", timeout),
             ("grpc.http2.ping_timeout_ms", timeout),  # without it a silent peer is given a minute more
+            ("grpc.enable_http_proxy", 0),  # no variable sends users' data elsewhere
             ("grpc.enable_retries", 0),  # only we know what may be called again
             ("grpc.min_reconnect_backoff_ms", 5000),  # how long connecting may take
             ("grpc.initial_reconnect_backoff_ms", 100),

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator
+from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +19,8 @@ from tests.fakes.tool_service.script import Script
 SERVICE = pb.DESCRIPTOR.services_by_name["ToolService"]
 GARBAGE = b"\xff\xff\xff\xffgarbage"
 _MAX_BYTES = 64 << 20
+OWN_TIME = "x-handler-nanoseconds"
+"""Trailing metadata of a unary answer: how long the handler itself took."""
 
 
 class FakeToolService(grpc.GenericRpcHandler):
@@ -133,6 +136,7 @@ def _answer(method: MethodDescriptor, script: Script) -> bytes:
 
 def _unary(fake: FakeToolService, method: MethodDescriptor) -> Any:
     async def handler(request: bytes, context: Any) -> bytes:
+        began = perf_counter_ns()
         call = _begin(fake, method, request, context)
         script = fake.next_script(method.name)
         outcome = "failed"
@@ -142,6 +146,7 @@ def _unary(fake: FakeToolService, method: MethodDescriptor) -> Any:
             if script.lost:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the reply is lost")
             outcome = "answered"
+            context.set_trailing_metadata(((OWN_TIME, str(perf_counter_ns() - began)),))
             return GARBAGE if script.garbage else answer
         except asyncio.CancelledError:
             outcome = "cancelled"

@@ -196,6 +196,20 @@ async def test_a_task_whose_second_answer_finds_no_provider_waits_and_repeats_no
     assert "reset" not in kinds(log)
 
 
+async def test_a_chat_that_wants_no_line_waits_all_the_same_once_it_is_in_its_middle(
+    service: Service, backend: FakeToolService
+) -> None:
+    service.provider.enqueue(wishing(LOOK, text="Let me look."), Script(status=429), DONE)
+    options = pb.RunOptions(on_saturated=pb.SATURATION_BEHAVIOR_FAIL)
+    chunks = await ask(service, run_options=options)
+    assert chunks[-1].complete.final_text == "Let me look.\n\nDone."
+    assert len(backend.ledger.calls) == 1
+    service.provider.enqueue(Script(status=429), DONE)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await ask(service, run_options=options)
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 async def test_a_cancel_after_the_step_ends_the_run_between_two_answers_and_keeps_what_there_is(
     service: Service, backend: FakeToolService
 ) -> None:

@@ -8,7 +8,7 @@ are left at any moment are held to what they leave at work.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from time import monotonic
@@ -33,8 +33,8 @@ WINDOWS = 8
 NATIVE_BYTES = 20.0
 PYTHON_BLOCKS = 0.5
 POOL_SIZE = 4
-BESIDES = 4
-"""Connections of the replica's own, to beat, to reap, to claim and to delete."""
+BESIDES = 5
+"""Connections of the replica's own, to beat, to reap, to claim, to delete, and to write logs."""
 SETTLED_SECONDS = 20.0
 NOT_ENDED = "SELECT count(*) FROM orchestrator.runs WHERE end_time IS NULL"
 SESSIONS = """
@@ -64,7 +64,7 @@ async def leave_waiting_streams(stub: Stub, streams: int) -> None:
     """So many streams, each left when its handler has nothing more to write."""
     for first in range(0, streams, AT_ONCE):
         calls = [call(stub, number) for number in range(first, min(first + AT_ONCE, streams))]
-        for _ in ("status", "content"):
+        for _ in ("status", "agent_update", "content"):
             await asyncio.gather(*(each.read() for each in calls))
         for each in calls:
             each.cancel()
@@ -110,7 +110,10 @@ async def at_rest(server: MeasuredServer) -> Work:
 
 async def left_by_streams(server: MeasuredServer, stub: Stub) -> Left:
     """Half as many streams to warm up, then all those whose memory is compared, in windows."""
-    before = await at_rest(server)
+    idle = await at_rest(server)
+    await leave_waiting_streams(stub, AT_ONCE)  # the connection that writes logs is made with the first
+    after = (await settled(server, replace(idle, descriptors=idle.descriptors + 1))).work
+    before = replace(idle, descriptors=after.descriptors)
     await leave_waiting_streams(stub, STREAMS // 2)
     readings = [await settled(server, before)]
     assert readings[0].work == before  # else every window would wait for it

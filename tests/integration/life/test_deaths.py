@@ -14,10 +14,11 @@ import pytest
 from agents.loader import load_catalog
 from agents.runner import AgentRunner
 from main import CATALOG, stores_at
-from orchestrator.application import Application, Codec
+from orchestrator.application import Application
 from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService, Probe
+from orchestrator.parts import Codec
 from orchestrator.server import Listening, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from providers.pool.choice import ClassChoice

@@ -98,6 +98,7 @@ async def test_a_request_id_makes_a_decision_once_and_for_all_one(office: Office
     one: dict[str, object] = {"conversation_id": "c1", "operation_type": "file_write", "request_id": "r1"}
     attempt, (asked,) = await office.asked(conversation="c1")
     first = await office.approve(None, **one)
+    assert (await office.approve(None, **one)).already_decided  # though none is pending any more
     again = await office.desk.claimed()
     await office.desk.suspension.suspend(again, [question()], 60.0, records(9))
     repeated = await office.approve(None, **one)  # while another one of its kind is pending
@@ -176,10 +177,10 @@ async def test_a_request_that_breaks_a_rule_is_refused_by_field(
     assert field in violations(error)
 
 
-async def test_edited_arguments_are_refused_while_nothing_can_check_them(office: Office) -> None:
+async def test_edited_arguments_are_refused_while_their_tool_is_off(office: Office) -> None:
     _, (asked,) = await office.asked()
     fields = {"edited_arguments": {"path": "b.txt"}}
-    assert await code_of(office, asked, **fields) == (grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED")
+    assert await code_of(office, asked, **fields) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
 
 async def test_a_permission_is_its_owners_alone(office: Office) -> None:

@@ -36,7 +36,9 @@ class OracleRun:
     @property
     def holds(self) -> bool:
         """Whether no other run of its conversation may begin."""
-        return self.state in OWNED or (self.state == "queued" and self.attempt > 0)
+        if self.state == "queued":
+            return self.attempt > 0
+        return self.state in OWNED or self.state == "waiting_for_permission"
 
     def begin(self, worker: int) -> None:
         self.state, self.holder = "running", worker
@@ -99,18 +101,18 @@ class Oracle:
             if other is not run and other.run.conversation_id == run.run.conversation_id
         )
 
-    def _owned(self, attempt: Attempt) -> OracleRun | None:
+    def owned(self, attempt: Attempt) -> OracleRun | None:
         run = self.runs[attempt.run_id]
         return run if run.state in OWNED and run.attempt == attempt.number else None
 
     def append(self, attempt: Attempt) -> Refusal:
-        if (run := self._owned(attempt)) is None:
+        if (run := self.owned(attempt)) is None:
             return LostAttemptError
         run.log.append(False)
         return None
 
     def finish(self, attempt: Attempt, state: str) -> Refusal:
-        if (run := self._owned(attempt)) is None:
+        if (run := self.owned(attempt)) is None:
             return LostAttemptError
         if run.state == "cancelling" and state != "cancelled":
             return CancelledRunError
@@ -118,7 +120,7 @@ class Oracle:
         return None
 
     def put_back(self, attempt: Attempt, how: str) -> Refusal:
-        run = self._owned(attempt)
+        run = self.owned(attempt)
         if run is None or (run.state == "cancelling" and how == "requeue"):
             return LostAttemptError
         if run.state == "cancelling":
@@ -141,7 +143,7 @@ class Oracle:
                 run.end("failed")
 
     def cancel(self, run: OracleRun) -> None:
-        if run.state == "queued":
+        if run.state in ("queued", "waiting_for_permission"):
             run.end("cancelled")
         elif run.state == "running":
             run.state = "cancelling"

@@ -1,9 +1,7 @@
-"""The stores of the line beside an oracle in memory: two workers, in every order that Hypothesis finds."""
+"""The stores beside an oracle in memory: two workers, in every order that Hypothesis finds."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     MultipleResults,
-    RuleBasedStateMachine,
     invariant,
     multiple,
     precondition,
@@ -19,196 +16,183 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from state.effects import Effect, EffectState, NewEffect
 from state.errors import OrchestratorError
-from state.models import (
-    Attempt,
-    ConversationId,
-    Joining,
-    NewRun,
-    Priority,
-    Record,
-    RequestKey,
-    RunKind,
-    RunOutcome,
-    RunState,
-    UnattendedRun,
-)
-from tests.harness.runs import new_run, records
+from state.models import Attempt, Record
+from state.permissions import Answer, Decision, PermissionScope, Question
+from tests.harness.questions import HOUR, question, replaced, resolved
 from tests.harness.scale import SOAK, scaled
-from tests.integration.tasks.oracle import ENDED, MOST_LOSSES, Oracle, OracleRun, Refusal
+from tests.integration.tasks.consent import Consent, OracleQuestion
+from tests.integration.tasks.machine import WORKERS, Machine
+from tests.integration.tasks.oracle import Refusal
 from tests.integration.tasks.world import World, opened_world
-
-WORKERS = st.integers(0, 1)
-WANTS = "class:chat"
-LEASE_SECONDS = 0.001
-"""Short, so that whoever did not beat in the future is dead."""
-HOUR = timedelta(hours=1)
-STORED = """
-SELECT run_id, state, attempt, tries, deferrals, losses, ARRAY(
-    SELECT terminal FROM run_events e WHERE e.run_id = r.run_id ORDER BY sequence
-) AS log FROM runs r
-"""
 
 pytestmark = pytest.mark.timeout(600)
 
-
-def _new_run(conversation: int, priority: Priority, key: tuple[int, int] | None) -> NewRun:
-    """0 is a conversation of its own; of the key, which, and for what."""
-    run = replace(new_run(), kind=RunKind.TASK, survives=True, wants=WANTS, wait_seconds=3600.0)
-    run = replace(run, priority=priority, lead_seconds=(priority - Priority.NORMAL) * 1e6)
-    if conversation:
-        run = replace(run, conversation_id=ConversationId(f"c{conversation}"))
-    if key is not None:
-        run = replace(run, key=RequestKey("StartTask", f"r{key[0]}", bytes([key[1]])))
-    return run
-
-
-NEW_RUNS = st.builds(
-    _new_run,
-    st.sampled_from([0, 1, 1, 2]),
-    st.sampled_from(Priority),
-    st.none() | st.tuples(st.integers(0, 2), st.integers(0, 1)),
+ANSWERS = st.sampled_from(
+    [
+        Answer(Decision.APPROVED, "ann"),
+        Answer(Decision.APPROVED, "ann"),
+        Answer(Decision.APPROVED, "ann", PermissionScope.RUN),
+        Answer(Decision.DENIED, "ann"),
+        Answer(Decision.REVOKED, "ann"),
+    ]
 )
+SELDOM = st.sampled_from([False, False, False, True])
+PERMISSIONS = "SELECT permission_id, state, scope FROM permissions"
+EFFECTS = "SELECT tool_call_id, run_id, state, permission_ids FROM effects"
 
 
-def _ends(state: RunState) -> Callable[[UnattendedRun], tuple[RunOutcome, Record]]:
-    def end(run: UnattendedRun) -> tuple[RunOutcome, Record]:
-        return RunOutcome(state, error_reason="TEST"), Record(run.last_sequence + 1, b"end", terminal=True)
+class AskingMachine(Machine):
+    """The machine of runs, with runs that ask and act."""
 
-    return end
-
-
-def _settle(run: UnattendedRun) -> tuple[RunOutcome, Record] | None:
-    if run.state is RunState.CANCELLING:
-        return _ends(RunState.CANCELLED)(run)
-    return None if run.losses < MOST_LOSSES else _ends(RunState.FAILED)(run)
-
-
-class Machine(RuleBasedStateMachine):
-    """Each rule takes a step in both and compares what is raised; after each, all rows are compared."""
-
-    attempts: Bundle[Attempt] = Bundle("attempts")
+    attempts: Bundle[Attempt] = Machine.attempts
+    calls: Bundle[str] = Bundle("calls")
 
     def __init__(self, world: World) -> None:
-        super().__init__()
-        self._world = world
-        self._oracle = Oracle()
-        self._written = 0
-        world.run(world.execute("TRUNCATE runs, run_events, request_keys, outbox, replicas CASCADE"))
+        super().__init__(world)
+        self._consent = Consent(self._oracle)
 
-    def _raises(self, step: Awaitable[object], expected: Refusal) -> None:
-        async def refusal() -> Refusal:
-            try:
-                await step
-            except OrchestratorError as error:
-                return type(error)
-            return None
+    def _drawn(self, data: st.DataObject, *states: str) -> OracleQuestion:
+        asked = self._consent.questions.values()
+        return data.draw(st.sampled_from([one for one in asked if not states or one.state in states]))
 
-        assert self._world.run(refusal()) is expected
+    def _owning(self, data: st.DataObject, attempt: Attempt) -> Attempt:
+        """Mostly one that owns its run, if there is any."""
+        running = self._in_state("running")
+        if not running or data.draw(SELDOM):
+            return attempt
+        run = data.draw(st.sampled_from(running))
+        return Attempt(run.run.owner, run.run.run_id, run.attempt)
 
-    def _in_state(self, *states: str) -> list[OracleRun]:
-        return [run for run in self._oracle.runs.values() if run.state in states]
-
-    @rule(runs=st.lists(NEW_RUNS, min_size=1, max_size=3), worker=WORKERS)
-    def join(self, runs: list[NewRun], worker: int) -> None:
-        line = self._world.workers[worker].line
-        for run in runs:
-            joining = Joining(0.0, 1000, 1000, run.lead_seconds)
-            self._raises(line.join(run, joining, records(1), lambda _: None), self._oracle.join(run))
-
-    @rule(target=attempts, run=NEW_RUNS, worker=WORKERS)
-    def begin(self, run: NewRun, worker: int) -> Attempt | MultipleResults[Attempt]:
-        expected = self._oracle.begin(run, worker)
-        self._raises(self._world.workers[worker].runs.begin(run, records(1)), expected)
-        return Attempt(run.owner, run.run_id, 1) if expected is None else multiple()
-
-    @rule(target=attempts, worker=WORKERS, quarantined=st.booleans())
-    def claim(self, worker: int, quarantined: bool) -> Attempt | MultipleResults[Attempt]:
-        expected = self._oracle.next(quarantined=quarantined)
-        line = self._world.workers[worker].line
-        claimed = self._world.run(line.claim_quarantined(WANTS) if quarantined else line.claim({WANTS}))
-        assert (claimed and claimed.attempt.run_id) == (expected and expected.run.run_id)
-        if claimed is None or expected is None:
-            return multiple()
-        expected.begin(worker)
-        assert claimed.last_sequence == len(expected.log)
-        assert (claimed.tries, claimed.losses) == (expected.tries, expected.losses)
-        return claimed.attempt
-
-    @rule(attempt=attempts)
-    def append(self, attempt: Attempt) -> None:
-        sequence = len(self._oracle.runs[attempt.run_id].log) + 1
-        step = self._world.events.append(attempt, records(sequence))
-        self._raises(step, self._oracle.append(attempt))
-
-    @rule(attempt=attempts, state=st.sampled_from([RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED]))
-    def finish(self, attempt: Attempt, state: RunState) -> None:
+    @rule(
+        target=calls,
+        attempt=attempts,
+        worker=WORKERS,
+        again=st.none() | calls,
+        more=st.booleans(),
+        data=st.data(),
+    )
+    def suspend(
+        self, attempt: Attempt, worker: int, again: str | None, more: bool, data: st.DataObject
+    ) -> str | MultipleResults[str]:
+        """Ask about a call, perhaps one that was asked about before, and perhaps about another one too."""
+        attempt = self._owning(data, attempt)
+        asked = [question() if again is None else question(tool_call_id=again)]
+        asked += [question()] if more else []
         self._written += 1
         sequence = len(self._oracle.runs[attempt.run_id].log) + 1
-        last = [Record(sequence, f"end {self._written}".encode(), terminal=True)]
-        runs, outcome = self._world.workers[0].runs, RunOutcome(state, error_reason="")
-        expected = self._oracle.finish(attempt, state)
-        self._raises(runs.finish(attempt, outcome, last), expected)
-        if expected is None:  # whose answer is lost on its way finishes again
-            self._raises(runs.finish(attempt, outcome, last), None)
+        last = [Record(sequence, f"asks {self._written}".encode())]
+        expected = self._consent.suspend(attempt, asked)
+        for _ in range(2 if expected is None else 1):  # whose answer is lost on its way asks again
+            step = self._world.workers[worker].suspension.suspend(attempt, asked, HOUR, last)
+            self._raises(step, expected)
+        return multiple() if expected else asked[0].tool_call_id
 
-    @rule(attempt=attempts, how=st.sampled_from(["requeue", "defer", "retry"]))
-    def put_back(self, attempt: Attempt, how: str) -> None:
-        runs = self._world.workers[0].runs
-        expected = self._oracle.put_back(attempt, how)
-        if how == "requeue":
-            self._raises(runs.requeue(attempt), expected)
-        else:
-            self._raises((runs.defer if how == "defer" else runs.retry)(attempt, 0.0), expected)
+    @precondition(lambda self: self._consent.questions)
+    @rule(data=st.data(), worker=WORKERS, answers=st.lists(ANSWERS, min_size=1, max_size=3))
+    def decide(self, data: st.DataObject, worker: int, answers: list[Answer]) -> None:
+        asked = self._drawn(data)
+        for answer in answers:
+            self._decide(asked, worker, answer)
 
-    @rule(dead=WORKERS)
-    def reap(self, dead: int) -> None:
-        """One is silent for too long, and the other one notices."""
-        workers = self._world.workers
-        for worker, shift in ((dead, -HOUR), (1 - dead, HOUR)):
-            self._world.run(workers[worker].leases.beat(LEASE_SECONDS))
-            replica = UUID(workers[worker].replica_id)
-            statement = "UPDATE replicas SET beat_time = now() + $2 WHERE replica_id = $1"
-            self._world.run(self._world.execute(statement, replica, shift))
-        held = [run.run.run_id for run in self._oracle.runs.values() if run.holder == 1 - dead]
-        self._world.run(workers[1 - dead].leases.reap(LEASE_SECONDS, held, (), _settle))
-        self._oracle.reap(dead)
+    def _decide(self, asked: OracleQuestion, worker: int, answer: Answer) -> None:
+        expected, repeated = self._consent.decide(asked, answer)
+        store, one = self._world.workers[worker].permissions, asked.question.permission_id
 
-    @precondition(lambda self: self._oracle.runs)
+        async def decided() -> Refusal:
+            try:
+                permission, already = await store.decide(asked.run.run.owner, one, answer, resolved)
+            except OrchestratorError as error:
+                return type(error)
+            assert (permission.state, already) == (asked.state, repeated)
+            return None
+
+        assert self._world.run(decided()) is expected
+
+    @precondition(lambda self: any(one.state == "pending" for one in self._consent.questions.values()))
     @rule(data=st.data(), worker=WORKERS)
-    def cancel(self, data: st.DataObject, worker: int) -> None:
-        run = data.draw(st.sampled_from(list(self._oracle.runs.values())))
-        cancel = self._world.workers[worker].runs.cancel
-        self._raises(cancel(run.run.owner, run.run.run_id, _ends(RunState.CANCELLED)), None)
-        self._oracle.cancel(run)
+    def let_expire(self, data: st.DataObject, worker: int) -> None:
+        asked = self._drawn(data, "pending")
+        statement = "UPDATE permissions SET expire_time = now() WHERE permission_id = $1"
+        self._world.run(self._world.execute(statement, UUID(asked.question.permission_id)))
+        settle = self._world.workers[worker].permissions.settle
+        assert self._world.run(settle(resolved, replaced)) == 1
+        self._consent.expire(asked)
 
-    @precondition(lambda self: any(run.attempt == 0 for run in self._in_state("queued")))
-    @rule(data=st.data(), worker=WORKERS)
-    def expire(self, data: st.DataObject, worker: int) -> None:
-        """Its time in line is over before it has begun."""
-        waiting = [run for run in self._in_state("queued") if run.attempt == 0]
-        run = data.draw(st.sampled_from(waiting))
-        statement = "UPDATE runs SET wait_until = now() - interval '1 second' WHERE run_id = $1"
-        self._world.run(self._world.execute(statement, UUID(run.run.run_id)))
-        self._world.run(self._world.workers[worker].line.end_overdue(_ends(RunState.EXPIRED)))
-        run.end("expired")
+    @rule(target=calls, attempt=attempts, worker=WORKERS, known=st.none() | calls, data=st.data())
+    def act_unasked(self, attempt: Attempt, worker: int, known: str | None, data: st.DataObject) -> str:
+        attempt = self._owning(data, attempt)
+        call = known or uuid4().hex
+        effect = NewEffect(call, "write_file", question().digest)
+        self._begins(attempt, worker, effect, self._consent.begin(attempt, call, None))
+        return call
+
+    @precondition(lambda self: self._consent.questions)
+    @rule(attempt=attempts, worker=WORKERS, data=st.data(), others=SELDOM, unasked=SELDOM)
+    def act(self, attempt: Attempt, worker: int, data: st.DataObject, others: bool, unasked: bool) -> None:
+        """Make a call that somebody was asked about; seldom as another run, or as if nobody had been."""
+        asked = self._drawn(data)
+        going = [one for one in self._consent.questions.values() if one.run.state == "running"]
+        if going and not others:
+            asked = data.draw(st.sampled_from(going))
+            attempt = replace(attempt, run_id=asked.run.run.run_id, number=asked.run.attempt)
+        if unasked:
+            effect = replace(_effect(asked.question), permission_id="")
+            call = effect.tool_call_id
+            self._begins(attempt, worker, effect, self._consent.begin(attempt, call, None))
+            return
+        expected = self._consent.begin(attempt, asked.question.tool_call_id, asked)
+        self._begins(attempt, worker, _effect(asked.question), expected)
+
+    def _begins(
+        self, attempt: Attempt, worker: int, effect: NewEffect, expected: Refusal | EffectState
+    ) -> None:
+        async def begun() -> object:
+            try:
+                return await self._world.workers[worker].effects.begin(attempt, effect)
+            except OrchestratorError as error:
+                return type(error)
+
+        outcome = b"done" if expected is EffectState.DONE else b""
+        wanted = Effect(expected, outcome) if isinstance(expected, EffectState) else expected
+        assert self._world.run(begun()) == wanted
+
+    @rule(attempt=attempts, worker=WORKERS, call=calls, data=st.data())
+    def finish_call(self, attempt: Attempt, worker: int, call: str, data: st.DataObject) -> None:
+        attempt = self._owning(data, attempt)
+        step = self._world.workers[worker].effects.finish(attempt, call, b"done")
+        self._raises(step, self._consent.finish(attempt, call))
 
     @invariant()
-    def rows_are_as_the_oracle_says(self) -> None:
-        rows = self._world.run(self._world.fetch(STORED))
-        stored = {row["run_id"].hex: tuple(row)[1:] for row in rows}
-        assert stored == {run_id: run.as_stored() for run_id, run in self._oracle.runs.items()}
+    def questions_and_effects_are_as_the_oracle_says(self) -> None:
+        rows = self._world.run(self._world.fetch(PERMISSIONS))
+        assert {row["permission_id"].hex: (row["state"], row["scope"]) for row in rows} == {
+            permission_id: (asked.state, asked.scope)
+            for permission_id, asked in self._consent.questions.items()
+        }
+        effects = self._world.run(self._world.fetch(EFFECTS))
+        assert {
+            row["tool_call_id"].hex: (
+                row["run_id"].hex,
+                row["state"] == "done",
+                {permission_id.hex for permission_id in row["permission_ids"]},
+            )
+            for row in effects
+        } == {
+            call: (effect.run_id, effect.done, effect.rested_on)
+            for call, effect in self._consent.effects.items()
+        }
 
-    @invariant()
-    def a_log_ends_when_its_run_does(self) -> None:
-        for run in self._oracle.runs.values():
-            assert run.log.count(True) == (run.state in ENDED)
+
+def _effect(asked: Question) -> NewEffect:
+    return NewEffect(asked.tool_call_id, asked.tool_name, asked.digest, asked.permission_id)
 
 
 def test_the_stores_do_what_the_oracle_does(server_dsn: str) -> None:
     with opened_world(server_dsn) as world:
         run_state_machine_as_test(
-            lambda: Machine(world),  # type: ignore[arg-type]  # its documentation says "a factory"
+            lambda: AskingMachine(world),  # type: ignore[arg-type]  # its documentation says "a factory"
             settings=settings(
                 max_examples=scaled(120),
                 stateful_step_count=40,

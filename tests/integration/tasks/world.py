@@ -10,10 +10,13 @@ import asyncpg
 
 from state.models import ReplicaId
 from state.postgres.database import Database
+from state.postgres.effects import PostgresEffects
 from state.postgres.events import PostgresEventStore
 from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
+from state.postgres.permissions import PostgresPermissions
 from state.postgres.runs import PostgresRunStore
+from state.postgres.suspension import PostgresSuspension
 from tests.harness.postgres import fresh_database
 
 
@@ -23,6 +26,9 @@ class Worker:
 
     replica_id: ReplicaId
     runs: PostgresRunStore
+    suspension: PostgresSuspension
+    permissions: PostgresPermissions
+    effects: PostgresEffects
     line: PostgresLine
     leases: PostgresLeases
 
@@ -46,6 +52,9 @@ class World:
         return Worker(
             replica_id,
             PostgresRunStore(database, replica_id),
+            PostgresSuspension(database),
+            PostgresPermissions(database, database),
+            PostgresEffects(database),
             PostgresLine(database, database, replica_id),
             PostgresLeases(database, database, replica_id, version="test"),
         )

@@ -125,6 +125,15 @@ async def test_anything_but_one_output_that_fits_is_garbled(
     assert (outcome.ok, outcome.reason) == (False, "TOOL_GARBLED")
 
 
+async def test_a_stream_that_is_garbled_is_left_at_the_backend_too(
+    backend: FakeToolService, count: Count
+) -> None:
+    events = (output(text="one"), output(text="two"), output(text="three"))
+    backend.default("InvokeTool", Script(events=events, hold=True))
+    assert (await count()).reason == "TOOL_GARBLED"
+    assert await backend.ledger.ended(2) == "cancelled"
+
+
 async def test_an_output_above_the_cap_is_cut(backend: FakeToolService, count: Count) -> None:
     backend.default("InvokeTool", Script(events=(output(text="x" * 5000),)))
     outcome = await count()

@@ -1,6 +1,7 @@
 """Each setting of the tools, changed, changes what happens."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from state.models import RunId
 from tests.fakes.tool_service.script import Script
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.certificates import self_signed
+from tests.harness.process import ROOT
 from tests.harness.proxy import TcpProxy
 from tests.harness.tools import ANN, Told, call, context, options_of
 from tests.integration.tools.describing import described, output, spec
@@ -20,6 +22,8 @@ from tools.gateway.channel import TLSFileError
 from tools.gateway.described import Described
 from tools.gateway.gateway import ToolGateway
 from tools.gateway.specs import SpecLimits
+from tools.mcp.file import McpLimits, read_servers
+from tools.mcp.source import McpServers
 from tools.policy import PolicyContext, Verdict, verdict
 
 Configured = Callable[..., AbstractAsyncContextManager[ToolGateway]]
@@ -247,3 +251,18 @@ async def test_the_operators_verdicts(loaded: Callable[..., Settings], gateway: 
 def test_a_policy_that_is_none_is_refused(loaded: Callable[..., Settings], policy: str) -> None:
     with pytest.raises(SettingsError, match="ORCHESTRATOR_TOOLS"):
         loaded(policy=policy)
+
+
+async def test_the_file_of_mcp_servers(loaded: Callable[..., Settings], tmp_path: Path) -> None:
+    file = tmp_path / "mcp.toml"
+    file.write_text(
+        f'[servers.small]\ncommand = ["{sys.executable}", "-m", "tests.fakes.mcp_server"]\n'
+        f'cwd = "{ROOT}"\ntools = ["add"]\n'
+    )
+    assert loaded().tools.mcp_file is None
+    settings = loaded(mcp_file=file)
+    assert settings.tools.mcp_file is not None
+    servers = read_servers(settings.tools.mcp_file, {})
+    limits = McpLimits(settings.tools.described_seconds, settings.tools.max_result_bytes)
+    async with McpServers(servers, {}, limits) as source:
+        assert [tool.name for tool in await source.offered(ANN)] == ["small__add"]

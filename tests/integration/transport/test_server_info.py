@@ -47,5 +47,10 @@ async def test_what_its_features_promise_is_so(service: Service) -> None:
         "usage",
         "daily_budgets",
         "image_attachments",
+        "permissions",
+        "tools",
+        "allowed_tools",
+        "permission_grants",
+        "retry_from_checkpoint",
     ]
     assert all(chunk.WhichOneof("payload") for chunk in await service.chat())

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.arguments import (
@@ -116,6 +116,7 @@ def test_the_digest_is_the_sha256_of_the_canonical_form() -> None:
     assert digest({"b": 1, "a": 2}) == "d3626ac30a87e6f7a6428233b3c68299976865fa5508e4267c5415c76af7a772"
 
 
+@settings(deadline=None)
 @given(OBJECTS)
 def test_equal_arguments_have_one_form_whatever_the_order(arguments: dict[str, Any]) -> None:
     turned = dict(reversed(arguments.items()))
@@ -123,6 +124,7 @@ def test_equal_arguments_have_one_form_whatever_the_order(arguments: dict[str, A
     assert canonical(json.loads(canonical(arguments))) == canonical(arguments)
 
 
+@settings(deadline=None)
 @given(st.text() | OBJECTS.map(json.dumps))
 def test_whatever_the_model_writes_is_taken_or_told(raw: str) -> None:
     try:
@@ -150,6 +152,7 @@ def test_readers_see_neither_what_is_sensitive_nor_secrets_nor_all_of_what_is_lo
     assert shown["spinning"] == "wheel"
 
 
+@settings(deadline=None)
 @given(OBJECTS)
 def test_what_readers_see_is_json(arguments: dict[str, Any]) -> None:
     json.dumps(redacted(FREE, arguments))

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.harness.tools import ANN, Told, context
@@ -91,6 +91,7 @@ async def test_the_calculator_tells_what_is_wrong(expression: str, told: str) ->
     assert told in outcome.text
 
 
+@settings(deadline=None)
 @given(st.text("0123456789.+-*/%^(), eEpisqrtabclog", max_size=60) | st.text(max_size=40))
 def test_whatever_is_calculated_has_a_value_or_is_refused(expression: str) -> None:
     try:
@@ -100,6 +101,7 @@ def test_whatever_is_calculated_has_a_value_or_is_refused(expression: str) -> No
     assert Decimal(value).is_finite()
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12), st.integers(1, 10**6))
 def test_whole_numbers_are_calculated_as_python_does(a: int, b: int, c: int) -> None:
     assert calculated(f"({a}) * ({b}) + {c}") == str(a * b + c)

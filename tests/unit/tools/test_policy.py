@@ -140,7 +140,7 @@ CONTEXTS = st.builds(
 )
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, deadline=None)
 @given(TOOLS, CONTEXTS)
 def test_after_untrusted_content_nothing_writes_spends_or_sends_unasked(
     tool: Tool, context: PolicyContext
@@ -149,7 +149,7 @@ def test_after_untrusted_content_nothing_writes_spends_or_sends_unasked(
         assert verdict(tool, replace(context, tainted=True)) is not ALLOW
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, deadline=None)
 @given(TOOLS, CONTEXTS)
 def test_nothing_lets_what_destroys_spends_or_always_asks_go_unasked(
     tool: Tool, context: PolicyContext
@@ -158,7 +158,7 @@ def test_nothing_lets_what_destroys_spends_or_always_asks_go_unasked(
         assert verdict(tool, context) is not ALLOW
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, deadline=None)
 @given(TOOLS, CONTEXTS, st.sampled_from(["overrides", "operator"]), st.sampled_from([ASK, DENY]))
 def test_narrowing_never_widens(tool: Tool, context: PolicyContext, field: str, narrow: Verdict) -> None:
     before = verdict(tool, context)
@@ -169,14 +169,14 @@ def test_narrowing_never_widens(tool: Tool, context: PolicyContext, field: str, 
     assert STRICTNESS.index(after) >= STRICTNESS.index(before)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, deadline=None)
 @given(TOOLS, CONTEXTS)
 def test_taint_never_widens(tool: Tool, context: PolicyContext) -> None:
     clean, tainted = (verdict(tool, replace(context, tainted=taint)) for taint in (False, True))
     assert STRICTNESS.index(tainted) >= STRICTNESS.index(clean)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, deadline=None)
 @given(TOOLS, CONTEXTS)
 def test_a_hint_makes_the_verdict_stricter_or_leaves_it(tool: Tool, context: PolicyContext) -> None:
     before = STRICTNESS.index(verdict(tool, context))

@@ -28,7 +28,10 @@ class Shelf:
         return ToolOutcome(True, tool.name)
 
 
-BUILTIN, BACKEND = Shelf("calculator", "time"), Shelf("search_web", "search_documents", "time", mine="diary")
+BUILTIN, BACKEND = (
+    Shelf("calculator", "time", "none"),
+    Shelf("search_web", "search_documents", "time", mine="diary"),
+)
 REGISTRY = ToolRegistry({"builtin": BUILTIN, "backend": BACKEND})
 
 
@@ -45,9 +48,9 @@ REGISTRY = ToolRegistry({"builtin": BUILTIN, "backend": BACKEND})
         (["backend:search_*", "search_web"], [], ["search_web", "search_documents"]),
         (["b*:calculator"], [], ["calculator"]),
         (["backend:calculator"], [], []),
-        (["*"], [], ["calculator", "time", "search_web", "search_documents", "diary"]),
+        (["*"], [], ["calculator", "time", "none", "search_web", "search_documents", "diary"]),
         (["*"], ["none"], []),
-        (["*"], ["none", "time"], ["time"]),
+        (["*"], ["none", "time"], ["time", "none"]),
         (["*"], ["time", "diary", "nothing"], ["time", "diary"]),
         (["calculator"], ["time"], []),
         (["*"], ["search_*"], []),

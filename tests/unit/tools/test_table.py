@@ -5,9 +5,11 @@ from collections import Counter
 
 import pytest
 
+from protos import tool_service_pb2 as pb
+from state.models import ConversationId, Owner, RunId
 from tests.harness.tools import fitting_arguments
 from tools.arguments import checked
-from tools.base import Tool
+from tools.base import Tool, ToolContext
 from tools.gateway.codec import RowCodec
 from tools.gateway.schema import SERVICE, UnknownFieldError, method_of, parameters_of, tool_of
 from tools.policy import PolicyContext as Context
@@ -57,6 +59,14 @@ def test_who_asks_is_filled_in_and_never_the_models_to_say(row: Row) -> None:
 def test_what_is_hidden_is_in_the_response(row: Row) -> None:
     RowCodec(row)
     assert row.hidden <= set(method_of(row).output_type.fields_by_name)
+
+
+def test_who_asks_is_never_what_arguments_say() -> None:
+    row = next(row for row in TABLE if row.rpc == "SearchConversationCache")
+    asked = ToolContext(Owner("ann"), RunId("r"), ConversationId("c7"), "t")
+    body = RowCodec(row).request({"query": "q", "user_id": "eve", "conversation_id": "c1"}, asked)
+    sent = pb.CacheSearchRequest.FromString(body)
+    assert (sent.user_id, sent.conversation_id) == ("ann", "c7")
 
 
 def test_a_row_that_does_not_fit_the_contract_is_found() -> None:
