@@ -7,10 +7,11 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 
 import orjson
 
-from state.models import Attempt, ConversationId, Owner, RunId
+from state.models import Attempt, ConversationId, Owner, RunId, ToolCall
 from tools.arguments import MAX_ARGUMENT_BYTES
 from tools.policy import Verdict
 
+_LONGEST_NAME = 64
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _IN_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _SHOWN_CHARACTERS = 2000
@@ -42,6 +43,13 @@ class Call(TypedDict):
 def changed(call: Call, **fields: Any) -> Call:  # noqa: ANN401 - a TypedDict's values
     """The call with some of its fields as given."""
     return cast(Call, {**call, **fields})
+
+
+def wish_of(call_id: str, call: ToolCall) -> Call:
+    """What a model wants, under an id of ours, as far as it may be of any use."""
+    # One more than is allowed: what is too long is refused for that, and need not be kept.
+    name, arguments = call.name[: _LONGEST_NAME + 1], call.arguments[: MAX_ARGUMENT_BYTES + 1]
+    return Call(id=call_id, name=name, arguments=arguments, state="wished")
 
 
 def speakable(name: str) -> str:

@@ -75,7 +75,7 @@ class Hands:
         """
         offer = self._offers.get(call["name"])
         if offer is None:
-            return self._over(call, _not_called("The tool is off at present.", "UNIMPLEMENTED"), 0.0)
+            return self._over(call, _not_called("The tool is off at present.", "TOOL_OFF"), 0.0)
         attempt = await self._user.attempt()  # nothing is called for a run that is not committed
         if offer.tool.read_only:
             return await self._made(call, offer, attempt)

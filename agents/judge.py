@@ -1,6 +1,7 @@
 """Which of a model's wishes are allowed, which are refused, and which a person decides."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
@@ -20,8 +21,12 @@ _SHOWN_CHARACTERS = 500
 """Of the question and the reasons, to the person who decides."""
 _DENIED = "It may not be used here."
 _CUT = "It was begun before and cut off: nobody knows whether it was done. Do it again?"
+_WAS_CUT = " It was begun before and cut off: nobody knows whether it was done then."
+_UNSEEN = "Mind: the arguments hold characters that cannot be seen. "
 _ILLEGIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 """What makes a text look as if it said something else."""
+
+_INVISIBLE = frozenset({"Cf", "Cn", "Co", "Zl", "Zp"})
 
 
 class Consent(Protocol):
@@ -73,6 +78,7 @@ class Judge:
         """What a person is asked: the values of a `Question`, plain."""
         tool = self._tool(call)
         why = _CUT if call.get("cut") else reasoning or f"The agent wants to use {tool.name}."
+        notice = _UNSEEN if _has_unseen(call["arguments"]) else ""
         question = Question(
             permission_id=call["permission_id"],
             tool_call_id=call["id"],
@@ -81,7 +87,7 @@ class Judge:
             arguments=call["arguments"].encode(),
             digest=call["digest"],
             query=_legible(self._user.query)[:_SHOWN_CHARACTERS],
-            reasoning=_legible(why)[:_SHOWN_CHARACTERS],
+            reasoning=notice + _legible(why)[:_SHOWN_CHARACTERS],
             safety_level=policy.safety_level(tool),
             reversible=policy.reversible(tool),
             allowed_scopes=policy.allowed_scopes(tool),
@@ -100,6 +106,8 @@ class Judge:
         why = "Nobody allowed it in time." if expired else "The person said no."
         if decision["reason"]:
             why += f" Reason: {decision['reason']}"
+        if call.get("cut"):
+            why += _WAS_CUT
         return self.refused(call, why, "PERMISSION_DENIED")
 
     def _ruling(self, wish: Call, tainted: bool, standing: Grants) -> _Ruling:
@@ -109,7 +117,7 @@ class Judge:
         try:
             arguments = checked(offer.tool, wish["arguments"])
         except ArgumentError as error:
-            return _Ruling("over", text=str(error), reason="INVALID_ARGUMENT")
+            return _Ruling("over", text=str(error), reason="INVALID_ARGUMENTS")
         context = PolicyContext(user.overrides, user.operator, user.grants, standing, tainted)
         match policy.verdict(offer.tool, context):
             case Verdict.ALLOW:
@@ -135,6 +143,11 @@ class Judge:
         offer = self._offers.get(call["name"])
         # Switched off since the model wished for it: asked about with the greatest care, and then not called.
         return offer.tool if offer else Tool(call["name"], "", {}, "external_api", destructive=True)
+
+
+def _has_unseen(arguments: str) -> bool:
+    """Whether a person who is shown them does not see all there is."""
+    return any(unicodedata.category(character) in _INVISIBLE for character in arguments)
 
 
 def _legible(text: str) -> str:

@@ -12,7 +12,7 @@ from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from agents.calls import Call, speakable, speakable_arguments
+from agents.calls import Call, speakable, speakable_arguments, wish_of
 from agents.events import TextEmitted
 from agents.graphs.asking import asked, request_of, say
 from agents.graphs.state import Context, State, Work, answer_of
@@ -61,7 +61,7 @@ async def model(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     work = {**work, "texts": [*work["texts"], said.text], "calls": []}
     if not said.calls:
         return _ended(work, context, said.finished, said.text, said.limit)
-    wishes = [Call(id=uuid4().hex, name=c.name, arguments=c.arguments, state="wished") for c in said.calls]
+    wishes = [wish_of(uuid4().hex, call) for call in said.calls]
     calls = [
         StoredCall(id=c["id"], name=speakable(c["name"]), arguments=speakable_arguments(c["arguments"]))
         for c in wishes

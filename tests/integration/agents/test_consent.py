@@ -281,3 +281,11 @@ async def test_what_the_model_says_of_a_call_cannot_look_like_something_else(ser
     await service.chat("add\u2066 it", agent_type="org_inbox")
     [permission] = await pending(service)
     assert (permission.reasoning, permission.query) == ("etirw [8mnot[0m it", "add it")
+
+
+async def test_who_is_asked_about_what_cannot_be_seen_is_told_so(service: Service) -> None:
+    texts = ["milk", "mi\u200blk", "\u202eklim", "Grüße, 牛奶\n\U0001f95b"]
+    service.provider.enqueue(wishing(*(wish("add_org_inbox_item", {**MILK, "text": t}) for t in texts)))
+    await service.chat("add milk", agent_type="org_inbox")
+    told = {p.arguments["text"] for p in await pending(service) if "cannot be seen" in p.reasoning}
+    assert told == set(texts[1:3])

@@ -13,7 +13,7 @@ from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.script import Script as Answer
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.service import Service
-from tests.harness.tooled import ADDS_MILK, DONE, decide, kinds, pending, rest, wish, wishing
+from tests.harness.tooled import ADDS_MILK, DONE, decide, kinds, pending, rest, told, wish, wishing
 from tests.integration.tasks.asking import start
 from tests.integration.tasks.tables import audited, connected
 from tests.integration.tasks.workers import SHORT_LEASES, Place, Trap, workers
@@ -92,6 +92,23 @@ async def test_a_call_that_was_cut_is_asked_about_again_and_is_done_once(
     assert len(backend.ledger.calls) == 2
     assert len({call.metadata["x-tool-call-id"] for call in backend.ledger.calls}) == 1
     assert len(backend.ledger.done) == 1
+
+
+async def test_who_refuses_to_repeat_what_was_cut_does_not_make_it_undone(
+    worker: Worker, backend: FakeToolService, provider: ScriptedProvider
+) -> None:
+    backend.script("AddOrgInboxItem", Answer(hold=True))
+    provider.enqueue(ADDS_MILK, DONE)
+    task = await start(worker.service, "add milk", agent_type="org_inbox")
+    await worker.is_allowed(task.task_id)
+    await backend.ledger.changes.until(lambda: backend.ledger.in_flight == 1, "the call is there", WITHIN)
+    await worker.dies()
+    await worker.service.run_is(task.task_id, "waiting_for_permission", within=WITHIN)
+    [permission] = await pending(worker.service)
+    await decide(worker.service, permission, "denied")
+    assert await worker.service.run_ended(task.task_id, within=WITHIN) == "succeeded"
+    assert "nobody knows whether it was done" in told(provider, 2)[0]
+    assert len(backend.ledger.calls) == 1
 
 
 async def test_a_call_that_was_cut_and_may_be_repeated_is_made_again_unasked(
