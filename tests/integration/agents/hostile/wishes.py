@@ -103,6 +103,17 @@ def misnamed(name: str, arguments: Arguments, random: Random) -> Wish:
     return Wish("names", random.choice(_names_like(name, random)), json.dumps(arguments))
 
 
+def every_number() -> list[Wish]:
+    """A line index in every way in which a number can be written, and in some in which it cannot."""
+    return [Wish("numbers", "toggle_org_inbox_item", f'{{"line_index": {number}}}') for number in _NUMBERS]
+
+
+def every_text() -> list[Wish]:
+    """Texts with everything that hides, turns around or ends what stands beside it."""
+    texts = [f"a{character}b" for character in _CHARACTERS] + list(_STRANGERS)
+    return [Wish("texts", "append_org_inbox_text", json.dumps({"text": text})) for text in texts]
+
+
 def changed(wish: Wish, random: Random) -> Wish:
     """The same call with other arguments, by very little."""
     arguments = json.loads(wish.raw)
@@ -144,7 +155,8 @@ def _with_a_duplicate(arguments: Arguments, random: Random) -> str:
 
 
 def _with_a_number(arguments: Arguments, random: Random) -> str:
-    name = random.choice([*sorted(arguments), "line_index", "limit"])
+    numbers = [name for name, value in arguments.items() if isinstance(value, int)]
+    name = random.choice(numbers or [*sorted(arguments), "limit"])
     return json.dumps({**arguments, name: "@"}).replace('"@"', random.choice(_NUMBERS))
 
 
