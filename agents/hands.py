@@ -75,30 +75,31 @@ class Hands:
         """
         offer = self._offers.get(call["name"])
         if offer is None:
-            return self._over(call, _not_called("The tool is off at present.", "UNIMPLEMENTED"), 0.0)
+            return self._over(call, _not_called("The tool is off at present.", "TOOL_OFF"), 0.0)
+        attempt = await self._user.attempt()  # nothing is called for a run that is not committed
         if offer.tool.read_only:
-            return await self._made(call, offer)
-        attempt = await self._user.attempt()
+            return await self._made(call, offer, attempt)
         effect = NewEffect(call["id"], call["name"], call["digest"], call.get("permission_id", ""))
         try:
             known = await self._journal.begin(attempt, effect)
         except NotPermittedError:
             return self._over(call, _not_called("Nobody has allowed this call.", "PERMISSION_DENIED"), 0.0)
         if known.state is EffectState.DONE:
-            return self._over(call, ToolOutcome(**orjson.loads(known.outcome)), 0.0)
+            return self._over(changed(call, made=True), ToolOutcome(**orjson.loads(known.outcome)), 0.0)
         if known.state is EffectState.CUT and not offer.tool.idempotent:
             return changed(call, state="asked", permission_id=uuid4().hex, cut=True)
         return await self._made(call, offer, attempt)
 
-    async def _made(self, call: Call, offer: Offer, attempt: Attempt | None = None) -> Call:
+    async def _made(self, call: Call, offer: Offer, attempt: Attempt) -> Call:
         tool, arguments = offer.tool, orjson.loads(call["arguments"])
         shown = orjson.dumps(redacted(tool, arguments)).decode()
         self._emit(ToolCalled(call["id"], tool.name, shown, tool.read_only))
         begun = monotonic()
-        outcome = await offer.source.call(tool, arguments, self._context(call), self._progress(tool.name))
-        if attempt is not None:
+        context = self._context(call, attempt)
+        outcome = await offer.source.call(tool, arguments, context, self._progress(tool.name))
+        if not tool.read_only:
             await self._journal.finish(attempt, call["id"], orjson.dumps(asdict(outcome)))
-        return self._over(call, outcome, monotonic() - begun)
+        return self._over(changed(call, made=True), outcome, monotonic() - begun)
 
     def _over(self, call: Call, outcome: ToolOutcome, seconds: float) -> Call:
         self._emit(
@@ -115,13 +116,14 @@ class Hands:
         over = changed(call, state="over", text=outcome.text)
         return changed(over, untrusted=True) if outcome.untrusted else over
 
-    def _context(self, call: Call) -> ToolContext:
+    def _context(self, call: Call, attempt: Attempt) -> ToolContext:
         user = self._user
         return ToolContext(
             owner=user.owner,
             run_id=user.run_id,
             conversation_id=user.conversation_id,
             tool_call_id=call["id"],
+            attempt=attempt.number,
             permission_id=call.get("permission_id", ""),
             deadline=user.deadline,
         )

@@ -26,7 +26,7 @@ class ImageOf(TypedDict):
 
 
 class StoredCall(TypedDict):
-    """A wish to use a tool: `id` is ours, `arguments` JSON as the model wrote it."""
+    """A wish to use a tool: `id` is ours, `name` and `arguments` as every model may be shown them again."""
 
     id: str
     name: str
@@ -90,6 +90,7 @@ def shown(message: StoredMessage, stored: Mapping[str, StoredImage], *, seen: bo
         else:
             content += f"\n\n[{label} was attached, which you cannot see]"
     if call_id := message.get("tool_call_id", ""):
-        content = f"[data {call_id} begins]\n{content}\n[data {call_id} ends]"
+        # A backend is told the number, and may tell it on: then it must not end the data before its end.
+        content = f"[data {call_id} begins]\n{content.replace(call_id, '...')}\n[data {call_id} ends]"
     calls = tuple(ToolCall(c["id"], c["name"], c["arguments"]) for c in message.get("tool_calls", ()))
     return Message(message["role"], content, tuple(images), calls, call_id)

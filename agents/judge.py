@@ -1,11 +1,13 @@
 """Which of a model's wishes are allowed, which are refused, and which a person decides."""
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from agents.calls import Call, ToolUser, changed
+from agents.calls import Call, ToolUser, changed, speakable
 from agents.events import ToolAnswered
 from agents.turn import Emit
 from state.models import ConversationId, Owner, RunId
@@ -17,8 +19,14 @@ from tools.policy import PolicyContext, Verdict
 
 _SHOWN_CHARACTERS = 500
 """Of the question and the reasons, to the person who decides."""
-_NAME_CHARACTERS = 64
+_DENIED = "It may not be used here."
 _CUT = "It was begun before and cut off: nobody knows whether it was done. Do it again?"
+_WAS_CUT = " It was begun before and cut off: nobody knows whether it was done then."
+_UNSEEN = "Mind: the arguments hold characters that cannot be seen. "
+_ILLEGIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+"""What makes a text look as if it said something else."""
+
+_INVISIBLE = frozenset({"Cf", "Cn", "Co", "Zl", "Zp"})
 
 
 class Consent(Protocol):
@@ -62,7 +70,7 @@ class Judge:
 
     def refused(self, call: Call, text: str, reason: str) -> Call:
         """A call that is not made: the model is told why, and so is who reads the run."""
-        name = call["name"][:_NAME_CHARACTERS]
+        name = speakable(call["name"])
         self._emit(ToolAnswered(call["id"], name, ok=False, summary="not called", reason=reason))
         return changed(call, state="over", text=f"Not called. {text}")
 
@@ -70,6 +78,7 @@ class Judge:
         """What a person is asked: the values of a `Question`, plain."""
         tool = self._tool(call)
         why = _CUT if call.get("cut") else reasoning or f"The agent wants to use {tool.name}."
+        notice = _UNSEEN if _has_unseen(call["arguments"]) else ""
         question = Question(
             permission_id=call["permission_id"],
             tool_call_id=call["id"],
@@ -77,8 +86,8 @@ class Judge:
             operation_type=tool.operation_type,
             arguments=call["arguments"].encode(),
             digest=call["digest"],
-            query=self._user.query[:_SHOWN_CHARACTERS],
-            reasoning=why[:_SHOWN_CHARACTERS],
+            query=_legible(self._user.query)[:_SHOWN_CHARACTERS],
+            reasoning=notice + _legible(why)[:_SHOWN_CHARACTERS],
             safety_level=policy.safety_level(tool),
             reversible=policy.reversible(tool),
             allowed_scopes=policy.allowed_scopes(tool),
@@ -89,12 +98,16 @@ class Judge:
     def decided(self, call: Call, decision: Mapping[str, str]) -> Call:
         """A call once a person, or the time, has decided: `state`, `reason`, `arguments`, `digest`."""
         if decision["state"] == PermissionState.APPROVED:
+            if self._denied(call):
+                return self.refused(call, _DENIED, "PERMISSION_DENIED")
             told = {"arguments": decision["arguments"], "digest": decision["digest"]}
             return changed(call, state="allowed", **told)
         expired = decision["state"] == PermissionState.EXPIRED
         why = "Nobody allowed it in time." if expired else "The person said no."
         if decision["reason"]:
             why += f" Reason: {decision['reason']}"
+        if call.get("cut"):
+            why += _WAS_CUT
         return self.refused(call, why, "PERMISSION_DENIED")
 
     def _ruling(self, wish: Call, tainted: bool, standing: Grants) -> _Ruling:
@@ -104,7 +117,7 @@ class Judge:
         try:
             arguments = checked(offer.tool, wish["arguments"])
         except ArgumentError as error:
-            return _Ruling("over", text=str(error), reason="INVALID_ARGUMENT")
+            return _Ruling("over", text=str(error), reason="INVALID_ARGUMENTS")
         context = PolicyContext(user.overrides, user.operator, user.grants, standing, tainted)
         match policy.verdict(offer.tool, context):
             case Verdict.ALLOW:
@@ -112,7 +125,13 @@ class Judge:
             case Verdict.ASK:
                 return _Ruling("asked", canonical(arguments).decode(), digest(arguments))
             case _:
-                return _Ruling("over", text="It may not be used here.", reason="PERMISSION_DENIED")
+                return _Ruling("over", text=_DENIED, reason="PERMISSION_DENIED")
+
+    def _denied(self, call: Call) -> bool:
+        """Whether agent or operator forbid the tool by now: no consent is above that."""
+        offer = self._offers.get(call["name"])
+        context = PolicyContext(self._user.overrides, self._user.operator)
+        return offer is not None and policy.verdict(offer.tool, context) is Verdict.DENY
 
     def _applied(self, wish: Call, ruling: _Ruling) -> Call:
         if ruling.state == "over":
@@ -124,3 +143,12 @@ class Judge:
         offer = self._offers.get(call["name"])
         # Switched off since the model wished for it: asked about with the greatest care, and then not called.
         return offer.tool if offer else Tool(call["name"], "", {}, "external_api", destructive=True)
+
+
+def _has_unseen(arguments: str) -> bool:
+    """Whether a person who is shown them does not see all there is."""
+    return any(unicodedata.category(character) in _INVISIBLE for character in arguments)
+
+
+def _legible(text: str) -> str:
+    return _ILLEGIBLE.sub("", text)

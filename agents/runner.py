@@ -75,7 +75,8 @@ class AgentRunner:
             DatabaseUnavailableError: The conversation cannot be read or written.
         """
         left_off = await self._left_off(thread)
-        if left_off is not None and not left_off.next:
+        # Not `next`: that leaves out a step that is done, but whose checkpoint is not written.
+        if left_off is not None and not left_off.tasks:
             return _repeated(left_off.values, thread, emit)
         start: Any = {"messages": []}
         if left_off is None and (taken_over := await self._taken_over(thread)):
@@ -118,7 +119,7 @@ class AgentRunner:
             return None
         snapshot = await self._graph.aget_state(_config(thread))
         is_its = (snapshot.metadata or {}).get("run_id") == thread.goes_on_from
-        work = snapshot.values.get("work") if is_its and snapshot.next else None
+        work = snapshot.values.get("work") if is_its and snapshot.tasks else None
         return taken_over(work, thread.run_id) if work else None
 
     async def _decided(self, thread: RunThread, questions: Sequence[Interrupt]) -> Command[tuple[()]] | None:

@@ -12,7 +12,7 @@ from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from agents.calls import Call
+from agents.calls import Call, speakable, speakable_arguments, wish_of
 from agents.events import TextEmitted
 from agents.graphs.asking import asked, request_of, say
 from agents.graphs.state import Context, State, Work, answer_of
@@ -61,8 +61,11 @@ async def model(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     work = {**work, "texts": [*work["texts"], said.text], "calls": []}
     if not said.calls:
         return _ended(work, context, said.finished, said.text, said.limit)
-    wishes = [Call(id=uuid4().hex, name=c.name, arguments=c.arguments, state="wished") for c in said.calls]
-    calls = [StoredCall(id=c["id"], name=c["name"], arguments=c["arguments"]) for c in wishes]
+    wishes = [wish_of(uuid4().hex, call) for call in said.calls]
+    calls = [
+        StoredCall(id=c["id"], name=speakable(c["name"]), arguments=speakable_arguments(c["arguments"]))
+        for c in wishes
+    ]
     reply = StoredMessage(role="assistant", content=said.text, tool_calls=calls)
     return {"work": {**work, "messages": [*work["messages"], reply], "calls": wishes}}
 
@@ -99,7 +102,7 @@ async def act(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     if any(call["state"] == "asked" for call in calls):  # cut in the middle once: a person is to say
         return {"work": {**work, "calls": calls}}
     results = list(map(_result, calls))
-    used = {call["name"] for call in calls if call.get("digest")} - set(work["tools_used"])
+    used = {call["name"] for call in calls if call.get("made")} - set(work["tools_used"])
     return {
         "work": {
             **work,

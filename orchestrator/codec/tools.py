@@ -10,15 +10,25 @@ from protos import orchestrator_pb2 as pb
 
 _CODES = {
     "INVALID_ARGUMENT": 3,
+    "INVALID_ARGUMENTS": 3,
     "DEADLINE_EXCEEDED": 4,
+    "TOOL_TIMEOUT": 4,
     "NOT_FOUND": 5,
+    "UNKNOWN_TOOL": 5,
     "PERMISSION_DENIED": 7,
     "RESOURCE_EXHAUSTED": 8,
+    "RESULT_TOO_LARGE": 8,
+    "TOOL_BUSY": 8,
+    "TOOL_OVERLOADED": 8,
     "FAILED_PRECONDITION": 9,
-    "UNIMPLEMENTED": 12,
-    "INTERNAL": 13,
-    "UNAVAILABLE": 14,
+    "TOOL_REFUSED": 9,
+    "TOOL_OFF": 12,
+    "TOOL_FAILED": 13,
+    "TOOL_GARBLED": 13,
+    "TOOL_UNAVAILABLE": 14,
 }
+"""Reasons as codes of gRPC."""
+
 _UNKNOWN = 2
 ToolEvent = ToolCalled | ToolProgressed | ToolAnswered
 

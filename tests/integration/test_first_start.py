@@ -1,7 +1,6 @@
 """What a newcomer does: the README's commands, where nothing is configured, with the real model."""
 
 import asyncio
-import json
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -16,12 +15,12 @@ from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.embedded_postgres import passable_folder
 from tests.harness.process import ROOT, OrchestratorProcess, orchestrator_process, run_main
+from tests.harness.readme import README, grpcurl_commands, messages, readme_command, run
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
-README = (ROOT / "README.md").read_text()
+FIRST = "A first call"
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-GRPCURL = Path(sys.executable).with_name("grpcurl")
 SETTINGS = {
     "ORCHESTRATOR_EMBEDDED__FOLDER": "own-data",
     "ORCHESTRATOR_LOCAL_MODEL__THREADS": "2",
@@ -48,45 +47,9 @@ async def healthy(address: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def run(program: str, *arguments: str, cwd: Path = ROOT) -> tuple[int, str]:
-    """A program's exit code and standard output."""
-    started = await asyncio.create_subprocess_exec(
-        program, *arguments, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    async with asyncio.timeout(90):
-        output, _ = await started.communicate()
-    return started.returncode or 0, output.decode()
-
-
-def grpcurl_commands() -> list[str]:
-    """Every grpcurl call in the README's code blocks, joined over its line ends."""
-    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", README, re.DOTALL)
-    joined = "\n".join(blocks).replace("\\\n", " ")
-    return [line for line in joined.splitlines() if line.startswith("grpcurl ")]
-
-
-async def readme_command(process: OrchestratorProcess, command: str) -> str:
-    """What a README command prints, asked of this process."""
-    port = process.address.rpartition(":")[2]
-    here = command.replace("localhost:50051", f"127.0.0.1:{port}").replace("grpcurl", str(GRPCURL), 1)
-    code, output = await run("bash", "-c", here)
-    assert code == 0, output
-    return output
-
-
-def messages(output: str) -> list[dict[str, object]]:
-    """The JSON objects that grpcurl prints one after another."""
-    decoder, found, position = json.JSONDecoder(), [], 0
-    while position < len(output.rstrip()):
-        value, position = decoder.raw_decode(output, position)
-        found.append(value)
-        position += len(output[position:]) - len(output[position:].lstrip())
-    return found
-
-
 async def test_the_readmes_first_calls_answer(process: OrchestratorProcess) -> None:
-    commands = grpcurl_commands()
-    health, chat, mistake, task, tasks = [await readme_command(process, command) for command in commands]
+    answers = [await readme_command(process.address, command) for command in grpcurl_commands(FIRST)]
+    health, chat, mistake, task, tasks = answers
     assert messages(health)[0]["status"] == "healthy"
     chunks = messages(chat)
     assert len([chunk for chunk in chunks if chunk["type"] == "content"]) > 5
@@ -106,9 +69,9 @@ async def test_every_make_target_that_is_written_of_exists(target: str) -> None:
 
 
 async def test_the_longest_answer_is_as_long_as_its_setting(process: OrchestratorProcess) -> None:
-    chat = next(command for command in grpcurl_commands() if "StreamChat" in command)
+    chat = next(command for command in grpcurl_commands(FIRST) if "StreamChat" in command)
     story = re.sub(r'"query": *"[^"]*"', '"query": "Tell me a very long story about the sea."', chat)
-    usage = messages(await readme_command(process, story))[-1]["usage"]
+    usage = messages(await readme_command(process.address, story))[-1]["usage"]
     assert isinstance(usage, dict)
     assert int(usage["output_tokens"]) <= 40
 

@@ -7,7 +7,6 @@ from enum import StrEnum
 from tests.fakes.scripted_provider.script import Script, ScriptedUsage
 
 _ECHO_TAIL = tuple(f" {number}" for number in range(1, 25))
-_FRAGMENT_CHARACTERS = 5
 
 
 class PieceKind(StrEnum):
@@ -55,8 +54,8 @@ def pieces_of(script: Script, tokens: Sequence[str], *, whole_calls: bool) -> li
         pieces.append(Piece(PieceKind.CALL, call=number))
         if whole_calls:
             continue
-        for start in range(0, len(call.arguments), _FRAGMENT_CHARACTERS):
-            fragment = call.arguments[start : start + _FRAGMENT_CHARACTERS]
+        for start in range(0, len(call.arguments), script.fragment_characters):
+            fragment = call.arguments[start : start + script.fragment_characters]
             pieces.append(Piece(PieceKind.ARGUMENTS, fragment, number))
     return pieces
 

@@ -1,7 +1,8 @@
 """The outside world's test double: an HTTP server that plays scripts in the protocols of its vendors."""
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -98,6 +99,10 @@ class ScriptedProvider:
     @capacity.setter
     def capacity(self, capacity: int | None) -> None:
         self._state.capacity = capacity
+
+    def answer_by(self, answers: Callable[[Any], Script | None]) -> None:
+        """Let the request's body decide what a call is answered with, before all scripts; None = they do."""
+        self._state.answers = answers
 
     def enqueue(self, *scripts: Script) -> None:
         """What the next calls are answered with, in order."""

@@ -83,6 +83,8 @@ class Script:
     reasoning: tuple[str, ...] = ()
     tool_calls: tuple[ScriptedToolCall, ...] = ()
     """Come after the text; every fragment counts as a token."""
+    fragment_characters: int = 5
+    """Of the arguments of a call, where the vendor sends them in fragments."""
     reasoning_field: Literal["reasoning_content", "reasoning"] = "reasoning_content"
     finish_reason: str | None = None
     """In OpenAI's terms, what a vendor has none for as it is; None: what fits the answer."""

@@ -2,6 +2,8 @@
 
 import uuid
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from tests.fakes.scripted_provider.ledger import Ledger
 from tests.fakes.scripted_provider.script import Script
@@ -16,12 +18,14 @@ class State:
         self.scripts: deque[Script] = deque()
         self.default = self._first_default = default
         self.capacity = self._first_capacity = capacity
+        self.answers: Callable[[Any], Script | None] = _nothing
 
     def reset(self) -> None:
         """Forget scripts and calls, abort calls in flight, go back to what it was made with."""
         self.ledger.abort_open_calls()
         self.ledger = Ledger()
         self.scripts.clear()
+        self.answers = _nothing
         self.default = self._first_default
         self.capacity = self._first_capacity
 
@@ -29,7 +33,9 @@ class State:
     def full(self) -> bool:
         return self.capacity is not None and self.ledger.in_flight >= self.capacity
 
-    def next_script(self) -> Script:
+    def next_script(self, body: Any) -> Script:
+        if (script := self.answers(body)) is not None:
+            return script
         return self.scripts.popleft() if self.scripts else self.default
 
     def release(self, number: int | None = None) -> None:
@@ -41,3 +47,7 @@ class State:
     @staticmethod
     def new_generation_id() -> str:
         return f"chatcmpl-{uuid.uuid4().hex}"
+
+
+def _nothing(_: Any) -> None:
+    return None

@@ -83,6 +83,7 @@ async def test_who_is_refused_is_told_why_and_nothing_is_done(
     assert not more[2].tool_result.ok
     assert "The person said no. Reason: not now" in told(service.provider, 2)[0]
     assert backend.ledger.calls == []
+    assert list(more[-1].tools_used) == []
 
 
 async def test_what_nobody_decides_in_time_is_refused(service: Service, backend: FakeToolService) -> None:
@@ -257,3 +258,34 @@ async def test_how_long_a_person_has_is_the_setting_unless_the_request_says(
         [permission] = await pending(service)
         has = permission.expire_time.ToDatetime() - permission.create_time.ToDatetime()
         assert abs(has - timedelta(seconds=60)) < timedelta(seconds=1)
+
+
+async def test_what_the_operator_forbids_after_it_was_asked_about_is_not_done_though_it_is_allowed(
+    dsn: str, provider: ScriptedProvider, backend: FakeToolService
+) -> None:
+    async with tooled(dsn, provider, backend) as service:
+        chunks = await asks(service)
+    forbids = {"policy": {"add_org_inbox_item": "deny"}}
+    async with tooled(dsn, provider, backend, tools=forbids) as service:
+        provider.enqueue(DONE)
+        [permission] = await pending(service)
+        await decide(service, permission)
+        await rest(service, chunks[0].run_id)
+    assert "It may not be used here" in told(provider, 2)[0]
+    assert backend.ledger.calls == []
+
+
+async def test_what_the_model_says_of_a_call_cannot_look_like_something_else(service: Service) -> None:
+    reversed_text = "\u202eetirw\u202c \x1b[8mnot\x1b[0m \U000e0041it"
+    service.provider.enqueue(wishing(wish("add_org_inbox_item", MILK), text=reversed_text))
+    await service.chat("add\u2066 it", agent_type="org_inbox")
+    [permission] = await pending(service)
+    assert (permission.reasoning, permission.query) == ("etirw [8mnot[0m it", "add it")
+
+
+async def test_who_is_asked_about_what_cannot_be_seen_is_told_so(service: Service) -> None:
+    texts = ["milk", "mi\u200blk", "\u202eklim", "Grüße, 牛奶\n\U0001f95b"]
+    service.provider.enqueue(wishing(*(wish("add_org_inbox_item", {**MILK, "text": t}) for t in texts)))
+    await service.chat("add milk", agent_type="org_inbox")
+    told = {p.arguments["text"] for p in await pending(service) if "cannot be seen" in p.reasoning}
+    assert told == set(texts[1:3])

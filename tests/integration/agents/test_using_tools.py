@@ -1,6 +1,7 @@
 """An agent that uses tools: what it may call, what it is told, what its readers see, and where it ends."""
 
 import grpc
+import orjson
 import pytest
 
 from protos import orchestrator_pb2 as pb
@@ -77,6 +78,27 @@ async def test_a_wish_that_cannot_be_met_is_told_to_the_model_and_reaches_nobody
     assert kinds(chunks) == ["status", "agent_update", "tool_result", "content", "complete"]
     assert says in told(service.provider, 2)[0]
     assert backend.ledger.calls == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "shown_name", "shown_arguments"),
+    [
+        ("functions.get_weather_data", "{}", "_functions_get_weather_data", {}),
+        ("get_weather_data", "no json", "get_weather_data", {"invalid_json": "no json"}),
+        ("get_weather_data", "[1]", "get_weather_data", {"invalid_json": "[1]"}),
+        ("get_weather_data", '{"a": "%s"}' % ("x" * 300_000), "get_weather_data", {"left_out": "too long"}),
+    ],
+)
+async def test_a_wish_is_shown_to_the_model_again_as_every_provider_takes_it(
+    service: Service, name: str, arguments: str, shown_name: str, shown_arguments: dict[str, str]
+) -> None:
+    script = Script(tool_calls=(wish(name, arguments),), fragment_characters=65536)
+    service.provider.enqueue(script, DONE)
+    assert text_of(await ask(service)) == "Done."
+    [asked] = [m for m in service.provider.ledger[1].body["messages"] if m.get("tool_calls")]
+    [call] = asked["tool_calls"]
+    assert call["function"]["name"] == shown_name
+    assert orjson.loads(call["function"]["arguments"]) == shown_arguments
 
 
 async def test_several_that_only_read_are_called_at_the_same_time(

@@ -77,3 +77,11 @@ CREATE TRIGGER trap_append AFTER INSERT ON orchestrator.run_events
     FOR EACH ROW WHEN (NEW.sequence > 1 AND NOT NEW.terminal) EXECUTE FUNCTION audit.trap_table('append');
 CREATE TRIGGER trap_checkpoint AFTER INSERT ON orchestrator.checkpoints
     FOR EACH ROW EXECUTE FUNCTION audit.trap_table('checkpoint');
+CREATE TRIGGER trap_ask AFTER INSERT ON orchestrator.permissions
+    FOR EACH ROW EXECUTE FUNCTION audit.trap_table('ask');
+CREATE TRIGGER trap_decide AFTER UPDATE ON orchestrator.permissions
+    FOR EACH ROW WHEN (NEW.state IN ('approved', 'denied')) EXECUTE FUNCTION audit.trap_table('decide');
+CREATE TRIGGER trap_effect AFTER INSERT ON orchestrator.effects
+    FOR EACH ROW EXECUTE FUNCTION audit.trap_table('effect begun');
+CREATE TRIGGER trap_outcome AFTER UPDATE ON orchestrator.effects
+    FOR EACH ROW WHEN (NEW.state = 'done') EXECUTE FUNCTION audit.trap_table('effect done');

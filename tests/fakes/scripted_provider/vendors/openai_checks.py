@@ -1,9 +1,11 @@
 """The checks OpenAI makes on a request before it answers, so that a wrong adapter is noticed."""
 
+import re
 from typing import Any
 
 from tests.fakes.scripted_provider.vendors.base import RefusedRequestError
 
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ROLES = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
 _PARAMETERS = frozenset(
     (
@@ -39,6 +41,9 @@ def _check_messages(messages: Any) -> None:
         _check_message(message, f"messages[{index}]")
         if message["role"] == "tool" and message.get("tool_call_id") not in calls:
             raise RefusedRequestError("'tool' must answer a preceding 'tool_calls'.", f"messages[{index}]")
+        for call in message.get("tool_calls", ()):
+            if not _NAME.fullmatch(call["function"]["name"]):
+                raise RefusedRequestError("string does not match pattern", f"messages[{index}].tool_calls")
         calls.update(call["id"] for call in message.get("tool_calls", ()))
 
 
