@@ -148,9 +148,8 @@ async def test_memory_stays_flat_while_nobody_reads(
         "OPENAI_BASE_URL": provider.base_url,
         "ORCHESTRATOR_STREAM__TAIL_RECORDS": "16",
         "ORCHESTRATOR_RUN__MAX_REPEATED_CHUNKS": "10000",
-        "ORCHESTRATOR_STREAM__BUFFER_CHARACTERS": str(
-            8 * MEGABYTE
-        ),  # a busy machine writes by fits and starts
+        # A busy machine writes by fits and starts.
+        "ORCHESTRATOR_STREAM__BUFFER_CHARACTERS": str(8 * MEGABYTE),
     }
     async with (
         orchestrator_process(tmp_path, **environment) as process,
