@@ -87,3 +87,4 @@ class ToolUser:
     operator: Mapping[str, Verdict] = field(default_factory=dict)
     grants: frozenset[str] = frozenset()
     deadline: float | None = None
+    request_id: str = ""

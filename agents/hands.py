@@ -126,6 +126,7 @@ class Hands:
             attempt=attempt.number,
             permission_id=call.get("permission_id", ""),
             deadline=user.deadline,
+            request_id=user.request_id,
         )
 
     def _progress(self, name: str) -> Callable[[str, float | None], None]:

@@ -101,6 +101,7 @@ class TurnWork:
             operator=self._bench.operator,
             grants=assignment.grants,
             deadline=assignment.turn.deadline,
+            request_id=assignment.request_id or job.run_id,
         )
         means = Means(
             model=self._model(spec, tools=bool(offers)),

@@ -147,6 +147,7 @@ def _assignment(request: pb.ChatRequest, deadline: float | None) -> Assignment:
         allowed_tools=tuple(request.allowed_tools),
         grants=_grants(request.permission_grants),
         permission_seconds=seconds_of(request.run_options.permission_timeout) or None,
+        request_id=request.request_id,
     )
 
 

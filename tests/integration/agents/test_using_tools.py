@@ -49,7 +49,11 @@ async def test_what_a_tool_has_found_is_told_to_the_model_as_data_and_shown_with
     assert data.endswith(f"\n[data {call_id} ends]")
     assert '"sun"' in data
     assert chunks[-1].usage.tool_calls == 1
-    assert backend.ledger.calls[0].metadata["x-run-id"] == chunks[0].run_id
+    metadata = backend.ledger.calls[0].metadata
+    assert metadata["x-run-id"] == metadata["x-request-id"] == chunks[0].run_id
+    service.provider.enqueue(wishing(LOOK), DONE)
+    await ask(service, request_id="r-1")
+    assert backend.ledger.calls[1].metadata["x-request-id"] == "r-1"
 
 
 async def test_the_agent_and_why_it_answers_stand_in_the_log_once(service: Service) -> None:
