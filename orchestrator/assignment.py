@@ -17,8 +17,8 @@ class Assignment:
     to be kept with the run. `waits`: for a provider that has no room, even if it seemed to have some; else
     the run fails then. `window_seconds` None = the server's own. `caps` are wished for, with costs in
     `currency`; empty = the server's. `allowed_tools` narrows the agent's; empty = all of them. `grants` are
-    classes of tools that nobody is to be asked about. `permission_seconds` None = the server's own. `request_id` is the
-    caller's own, if it gave one.
+    classes of tools that nobody is to be asked about. `permission_seconds` None = the server's own.
+    `request_id` is the caller's own, if it gave one.
     """
 
     owner: Owner
