@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +189,8 @@ async def http_port() -> AsyncIterator[int]:
             writer.close()
             break
     yield port
-    process.kill()
+    with suppress(ProcessLookupError):  # the test may have made it end
+        process.kill()
     await process.wait()
 
 

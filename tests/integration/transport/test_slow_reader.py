@@ -142,12 +142,15 @@ async def test_memory_stays_flat_while_nobody_reads(
     dsn: str, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
     """In a process of its own, whose memory is the service's. Reasoning, because an answer is kept whole."""
-    script = Script(reasoning=("x" * 8192,) * 5120, tokens=("done",), token_interval=0.0008)
+    script = Script(reasoning=("x" * 8192,) * 5120, tokens=("done",), token_interval=0.002)
     environment = {
         "DATABASE_URL": dsn,
         "OPENAI_BASE_URL": provider.base_url,
         "ORCHESTRATOR_STREAM__TAIL_RECORDS": "16",
         "ORCHESTRATOR_RUN__MAX_REPEATED_CHUNKS": "10000",
+        "ORCHESTRATOR_STREAM__BUFFER_CHARACTERS": str(
+            8 * MEGABYTE
+        ),  # a busy machine writes by fits and starts
     }
     async with (
         orchestrator_process(tmp_path, **environment) as process,
