@@ -12,7 +12,7 @@ from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from agents.calls import Call, speakable, speakable_arguments, wish_of
+from agents.calls import Call, changed, speakable, speakable_arguments, wish_of
 from agents.events import TextEmitted
 from agents.graphs.asking import asked, request_of, say
 from agents.graphs.state import Context, State, Work, answer_of
@@ -25,6 +25,10 @@ _BETWEEN = "\n\n"
 _MOST_CALLS = 16
 """That one answer may wish for."""
 _NOT_CALLED = "Not called: the run has come to its limit."
+_NOT_BEGUN = "Not called: the run ended before."
+_PERHAPS_CALLED = (
+    "The run ended meanwhile: nobody knows whether this was done. Find out before you do it again, or say so."
+)
 _CUT_SHORT = "[the run came to its limit here]"
 _TOO_MANY = f"No more than {_MOST_CALLS} calls at once."
 _REMEMBERED_CHARACTERS = 4000
@@ -134,6 +138,11 @@ async def _called(context: Context, calls: list[Call]) -> list[Call]:
     return list(done.values())
 
 
+def _left(call: Call) -> Call:
+    begun = call["state"] == "allowed" or call.get("cut", False)
+    return changed(call, text=_PERHAPS_CALLED if begun else _NOT_BEGUN)
+
+
 def _result(call: Call) -> StoredMessage:
     message = StoredMessage(role="tool", content=call.get("text", _NOT_CALLED), tool_call_id=call["id"])
     if call.get("untrusted"):
@@ -160,11 +169,14 @@ async def after_act(state: State) -> str:
 
 
 def taken_over(work: Work, run_id: RunId) -> Work:
-    """The work of another run as that of this one; wishes that have no answer yet are forgotten."""
-    messages, texts = list(work["messages"]), list(work["texts"])
-    if messages[-1].get("tool_calls"):
-        del messages[-1], texts[-1]
-    return {**work, "run_id": run_id, "messages": messages, "texts": texts, "calls": []}
+    """The work of another run as that of this one. What it had not finished is not done again unasked-for.
+
+    The model is told so instead, and says anew what it wants.
+    """
+    results = [_result(call if call["state"] == "over" else _left(call)) for call in work["calls"]]
+    tainted = work["tainted"] or any("untrusted" in result for result in results)
+    messages = [*work["messages"], *results]
+    return {**work, "run_id": run_id, "messages": messages, "calls": [], "tainted": tainted}
 
 
 def shown_texts(state: Mapping[str, Any], shown: int) -> list[TextEmitted]:

@@ -10,7 +10,7 @@ from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.fakes.tool_service.script import Script as Answer
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.service import Service, chat_request, text_of
-from tests.harness.tooled import DONE, kinds, rest, told, tooled, wish, wishing
+from tests.harness.tooled import DONE, MILK, kinds, rest, told, tooled, wish, wishing
 from tests.integration.tasks.asking import ended, start
 
 LOOK = wish("get_weather_data", {"location": "Bonn"})
@@ -260,6 +260,24 @@ async def test_a_retry_goes_on_where_the_turn_was_left_or_from_its_start(
         assert (done.state, done.result, done.retry_of) == (pb.TASK_STATE_SUCCEEDED, text, task.task_id)
         assert text_of(await rest(service, retried.task_id)) == text
         assert len(backend.ledger.calls) == (2 if from_start else 1)
+
+
+async def test_a_retry_tells_the_model_of_calls_that_were_perhaps_made(
+    service: Service, backend: FakeToolService
+) -> None:
+    adds = wishing(*(wish("add_org_inbox_item", {**MILK, "text": text}) for text in ("milk", "tea")))
+    backend.script("AddOrgInboxItem", Answer(), Answer(hold=True))
+    service.provider.enqueue(adds)
+    grants = pb.PermissionGrants(file_write_permission=True)
+    task = await start(service, agent_type="org_inbox", permission_grants=grants, conversation_id="c1")
+    await backend.ledger.arrived(2)
+    await service.stub.CancelTask(pb.CancelTaskRequest(user_id="ann", task_id=task.task_id))
+    assert (await ended(service, task.task_id)).state == pb.TASK_STATE_CANCELLED
+    service.provider.enqueue(DONE)
+    retried = (await service.stub.RetryTask(pb.RetryTaskRequest(user_id="ann", task_id=task.task_id))).task
+    assert (await ended(service, retried.task_id)).state == pb.TASK_STATE_SUCCEEDED
+    assert ["nobody knows whether this was done" in text for text in told(service.provider, 2)] == [True] * 2
+    assert [call.request["text"] for call in backend.ledger.calls] == ["milk", "tea"]
 
 
 async def test_a_retry_that_would_go_on_is_refused_once_the_conversation_has_gone_on(
