@@ -68,8 +68,8 @@ async def chunks_of(
 
 
 def _for_metadata(name: str) -> str:
-    """Metadata holds ASCII: any other name is percent-encoded. The first chunk has it as it is."""
-    return name if name.isascii() else quote(name)
+    """Metadata holds ASCII: a name with other characters, or a %, is percent-encoded there."""
+    return name if name.isascii() and "%" not in name else quote(name)
 
 
 async def end_as(chunk: pb.ChatChunk, context: Context) -> None:

@@ -37,7 +37,7 @@ def checked(tool: Tool, raw: str) -> dict[str, Any]:
     Raises:
         ArgumentError: They are no JSON object, or do not fit the tool's schema.
     """
-    if len(raw) > MAX_ARGUMENT_BYTES:
+    if len(raw) > MAX_ARGUMENT_BYTES or len(raw.encode(errors="replace")) > MAX_ARGUMENT_BYTES:
         raise ArgumentError(f"The arguments are longer than {MAX_ARGUMENT_BYTES} bytes.")
     try:
         arguments = orjson.loads(raw) if raw.strip() else {}

@@ -215,9 +215,9 @@ def metadata_of(context: ToolContext) -> tuple[tuple[str, str], ...]:
 
 
 def printable(value: str) -> str:
-    """A text as metadata can hold it: percent-encoded if it is not plain ASCII."""
+    """A text as metadata can hold it: percent-encoded if it is not plain ASCII, or holds a % itself."""
     # HTTP/2 headers hold no other characters; the same as for x-conversation-id in answers.
-    return value if value.isascii() and value.isprintable() else quote(value)
+    return value if value.isascii() and value.isprintable() and "%" not in value else quote(value)
 
 
 def _path(rpc: str) -> str:
