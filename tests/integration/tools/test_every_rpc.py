@@ -59,14 +59,15 @@ async def test_all_tools_are_offered(gateway: ToolGateway) -> None:
     assert [tool.name for tool in await gateway.offered(ANN)] == [row.name for row in TABLE]
 
 
-async def test_a_name_that_no_header_can_hold_is_percent_encoded_there(
-    backend: FakeToolService, gateway: ToolGateway
+@pytest.mark.parametrize(
+    ("name", "header"), [("j\u00fcrgen\n", "j%C3%BCrgen%0A"), ("j%C3%BCrgen", "j%25C3%25BCrgen")]
+)
+async def test_a_name_that_no_header_can_hold_as_it_is_is_percent_encoded_there(
+    backend: FakeToolService, gateway: ToolGateway, name: str, header: str
 ) -> None:
-    await call(
-        gateway, "search_documents", owner=Owner("j\u00fcrgen\n"), conversation_id=ConversationId("\u00e9")
-    )
+    await call(gateway, "search_documents", owner=Owner(name), conversation_id=ConversationId("\u00e9"))
     (seen,) = backend.ledger.calls
-    assert (seen.metadata["x-user-id"], seen.request["user_id"]) == ("j%C3%BCrgen%0A", "j\u00fcrgen\n")
+    assert (seen.metadata["x-user-id"], seen.request["user_id"]) == (header, name)
 
 
 Answer = tuple[str, dict[str, Any], str, str]
