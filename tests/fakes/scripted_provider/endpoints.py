@@ -40,7 +40,7 @@ class Endpoints:
         if (refusal := self._refusal(asked)) is not None:
             self._refuse(request, body)
             return refusal
-        script = self._state.next_script()
+        script = self._state.next_script(body)
         # A reset while this call is in flight puts another ledger into the state.
         ledger = self._state.ledger
         call = self._begin(request, body, script.generation_id or self._state.new_generation_id())

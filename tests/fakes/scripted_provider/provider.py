@@ -1,7 +1,8 @@
 """The outside world's test double: an HTTP server that plays scripts in the protocols of its vendors."""
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -90,6 +91,10 @@ class ScriptedProvider:
     @default.setter
     def default(self, script: Script) -> None:
         self._state.default = script
+
+    def answer_with(self, answering: Callable[[Any], Script]) -> None:
+        """What calls are answered with that find no enqueued script, by what they ask."""
+        self._state.answering = answering
 
     @property
     def capacity(self) -> int | None:

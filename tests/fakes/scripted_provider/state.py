@@ -2,6 +2,8 @@
 
 import uuid
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from tests.fakes.scripted_provider.ledger import Ledger
 from tests.fakes.scripted_provider.script import Script
@@ -16,6 +18,7 @@ class State:
         self.scripts: deque[Script] = deque()
         self.default = self._first_default = default
         self.capacity = self._first_capacity = capacity
+        self.answering: Callable[[Any], Script] | None = None
 
     def reset(self) -> None:
         """Forget scripts and calls, abort calls in flight, go back to what it was made with."""
@@ -24,13 +27,16 @@ class State:
         self.scripts.clear()
         self.default = self._first_default
         self.capacity = self._first_capacity
+        self.answering = None
 
     @property
     def full(self) -> bool:
         return self.capacity is not None and self.ledger.in_flight >= self.capacity
 
-    def next_script(self) -> Script:
-        return self.scripts.popleft() if self.scripts else self.default
+    def next_script(self, body: Any) -> Script:
+        if self.scripts:
+            return self.scripts.popleft()
+        return self.default if self.answering is None else self.answering(body)
 
     def release(self, number: int | None = None) -> None:
         """Release one held call, or all that have arrived."""
