@@ -92,7 +92,7 @@ def _prepare(service: Service, backend: FakeToolService, scene: Scene) -> None:
         backend.default("DescribeTools", Answer(answer={"tools": [dict(one) for one in scene.describes]}))
     for step in scene.steps:
         if step.rpc == "InvokeTool":
-            backend.script("InvokeTool", Answer(events=(output(ok=True, data=dict(step.answer)),)))
+            backend.script("InvokeTool", Answer(events=(output(data=dict(step.answer)),)))
         elif step.rpc:
             backend.script(step.rpc, Answer(answer=dict(step.answer)))
     service.provider.enqueue(*(wishing(wish(step.tool, step.arguments)) for step in scene.steps))
