@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from agents.variables import places
 from tools.policy import Verdict
+from tools.schemas import usable
+
+Variable = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
 class Shape(StrEnum):
@@ -21,8 +25,10 @@ class AgentSpec(BaseModel):
     """Everything that distinguishes one agent from another: the front matter of its file, then its prompt.
 
     `tools` names what it may use; `permissions` says for some of them whether a person is asked before.
-    `max_steps` answers of the model, or `max_tool_calls`, end a run. `version` is a digest of the file. A run
-    keeps the version it began with.
+    `max_steps` answers of the model, or `max_tool_calls`, end a run. `variables` are keys of the request's
+    hints that the prompt has places for, as `{text_a}`. `fresh`: the model is shown neither what was said
+    before nor how the user wants to be answered. `response_schema`: the answer is JSON of this form.
+    `version` is a digest of the file. A run keeps the version it began with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,8 +43,28 @@ class AgentSpec(BaseModel):
     permissions: Mapping[str, Verdict] = Field(default_factory=dict)
     max_steps: int = Field(default=12, ge=1, le=100)
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
+    variables: tuple[Variable, ...] = Field(default=(), max_length=16)
+    fresh: bool = False
+    response_schema: Mapping[str, Any] | None = None
     prompt: str = Field(min_length=1)
     version: str
+
+    @field_validator("response_schema")
+    @classmethod
+    def _schema_can_be_checked(cls, schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        return None if schema is None else usable(schema, patterns=False)
+
+    @model_validator(mode="after")
+    def _only_direct_agents_are_fresh_or_answer_in_a_form(self) -> Self:
+        if self.shape is not Shape.DIRECT and (self.fresh or self.response_schema is not None):
+            raise ValueError("fresh and response_schema are for the shape direct")
+        return self
+
+    @model_validator(mode="after")
+    def _prompt_has_a_place_for_each_variable(self) -> Self:
+        if strange := places(self.prompt) ^ set(self.variables):
+            raise ValueError(f"not both in variables and in the prompt: {', '.join(sorted(strange))}")
+        return self
 
     @model_validator(mode="after")
     def _tools_fit_the_shape(self) -> Self:

@@ -1,6 +1,6 @@
 """One turn: what the user asked, and what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agents.events import AgentEvent
@@ -35,7 +35,8 @@ class AttachedImage:
 class Turn:
     """What the user asked.
 
-    `history` seeds a conversation that has no turn yet; after that the checkpoint remembers.
+    `history` seeds a conversation that has no turn yet; after that the checkpoint remembers. `hints` are what
+    the caller brings along by key, unchecked but for their size.
     `deadline`, in the event loop's time: when the user stops waiting; passed on to whatever is called.
     """
 
@@ -46,6 +47,7 @@ class Turn:
     temperature: float | None = None
     seed: int | None = None
     deadline: float | None = None
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

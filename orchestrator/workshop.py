@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from agents.loader import AgentCatalog
 from agents.spec import AgentSpec
+from agents.variables import check_variables
 from orchestrator.assignment import Assignment
 from orchestrator.events import AgentChosen
 from orchestrator.execution import Work
@@ -62,12 +63,13 @@ class Workshop:
         """Choose who answers.
 
         Raises:
-            InvalidRequestError: No such agent, no such model or none that can do what is asked, or another
-                currency.
+            InvalidRequestError: No such agent, no such model or none that can do what is asked, another
+                currency, or a hint is missing that the agent needs.
             NotFoundError: No such checkpoint to go on from.
             ConversationNotEmptyError: The checkpoint is another conversation's, and this one has turns.
         """
         spec, routing_reason = self._catalog.resolve(assignment.agent_type)
+        check_variables(spec.name, spec.variables, assignment.turn.hints)
         choice = assignment.model or ClassChoice(spec.model_class)
         images = bool(assignment.turn.images)
         tools = bool(spec.tools) and assignment.allowed_tools != _NO_TOOLS

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from agents.events import Channel, TextEmitted
 from agents.graphs.state import Context, State
 from agents.images import StoredImage, StoredMessage, attached, kept, shown
+from agents.json_answer import described, form_of
 from agents.prompt import fit, system_prompt
+from agents.turn import Persona
+from agents.variables import check_variables, filled
 from providers.base import ModelFinished, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta, ToolSpec
 from providers.pool.run_budget import LimitReachedError
 from state.errors import ProviderBrokenError
@@ -56,7 +59,7 @@ def request_of(
 ) -> ModelRequest:
     """What the model is asked: the messages of this turn, and as much of what was before as fits."""
     spec, info, wishes = context.spec, context.model.info, context.turn
-    system = system_prompt(spec.prompt, wishes.persona, tools=bool(tools))
+    system = _system(context, tools=bool(tools))
     if not tools:
         past = list(filter(None, map(_without_tools, past)))
     before, now = (_shown(messages, images, seen=info.images) for messages in (past, turn))
@@ -67,7 +70,18 @@ def request_of(
         seed=wishes.seed,
         deadline=wishes.deadline,
         tools=tools,
+        json_schema=form_of(spec.name, spec.response_schema) if info.json_schema else None,
     )
+
+
+def _system(context: Context, *, tools: bool) -> str:
+    spec, turn, prompt = context.spec, context.turn, context.spec.prompt
+    if spec.variables:
+        check_variables(spec.name, spec.variables, turn.hints)  # a file may have changed while the run waited
+        prompt = filled(prompt, turn.hints, context.run_id)
+    if spec.response_schema is not None and not context.model.info.json_schema:
+        prompt = described(prompt, spec.response_schema)
+    return system_prompt(prompt, Persona() if spec.fresh else turn.persona, tools=tools)
 
 
 def _without_tools(message: StoredMessage) -> StoredMessage | None:

@@ -7,14 +7,21 @@ from langgraph.runtime import Runtime
 from agents.graphs.asking import asked, request_of, say
 from agents.graphs.state import Context, State, answer_of
 from agents.images import StoredMessage
+from agents.json_answer import check_answer
 
 
 async def answer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Stream one answer; add the complete turn to the conversation."""
+    """Stream one answer; add the complete turn to the conversation.
+
+    Raises:
+        ProviderBrokenError: The answer does not have the form that the agent's file asks for.
+    """
     context = runtime.context
     turn = asked(state, context)
-    past = [*state["messages"], *turn.seed]
+    past = [] if context.spec.fresh else [*state["messages"], *turn.seed]
     said = await say(context, request_of(context, past, [turn.question], turn.images))
+    if (schema := context.spec.response_schema) is not None:
+        check_answer(said.text, schema)
     reply = StoredMessage(role="assistant", content=said.text)
     context.complete()
     changed = {"images": turn.images} if context.turn.images else {}

@@ -121,6 +121,7 @@ def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
     _check_persona(check, request.persona)
     _check_model(check, request.model)
     _check_tools(check, request)
+    _check_hints(check, request)
     check_limits(check, request.limits)
     check_attachments(check, request.attachments)
 
@@ -177,6 +178,7 @@ def _turn(request: pb.ChatRequest, deadline: float | None) -> Turn:
         temperature=model.temperature if model.HasField("temperature") else None,
         seed=model.seed if model.HasField("seed") else None,
         deadline=deadline,
+        hints=dict(request.metadata),
     )
 
 
@@ -208,6 +210,15 @@ def _check_tools(check: Violations, request: pb.ChatRequest) -> None:
         check.add("permission_grants.custom_permissions", f"may have at most {validation.TOOLS} entries")
     for name in granted:
         check.characters("permission_grants.custom_permissions", name, validation.NAME_CHARACTERS)
+
+
+def _check_hints(check: Violations, request: pb.ChatRequest) -> None:
+    if len(request.metadata) > validation.HINTS:
+        check.add("metadata", f"may have at most {validation.HINTS} entries")
+        return
+    for name, value in request.metadata.items():
+        check.characters("metadata", name, validation.NAME_CHARACTERS)
+        check.text(f"metadata.{name[: validation.NAME_CHARACTERS]}", value, validation.HINT_BYTES)
 
 
 def _check_identity(check: Violations, request: pb.ChatRequest) -> None:

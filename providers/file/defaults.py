@@ -12,7 +12,7 @@ from providers.file.entries import (
     Timeouts,
 )
 
-CLASSES = ("chat", "fast", "reasoning")
+CLASSES = ("chat", "fast", "reasoning", "judge")
 
 
 def single_model(

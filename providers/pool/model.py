@@ -14,7 +14,8 @@ from providers.pool.run_budget import RunBudget
 class PooledModel:
     """What one run calls: `admitted` goes to its first call, `budget` to all, `needs` bound the choice.
 
-    `info` is that of the first choice; it has images only if every model does that may be called.
+    `info` is that of the first choice; it has images and JSON schemas only if every model does that may be
+    called.
     """
 
     def __init__(
@@ -35,7 +36,12 @@ class PooledModel:
     @property
     def info(self) -> ModelInfo:
         first, *others = self._pool.infos(self._wanted, self._needs)
-        return replace(first, images=first.images and all(info.images for info in others))
+        models = (first, *others)
+        return replace(
+            first,
+            images=all(info.images for info in models),
+            json_schema=all(info.json_schema for info in models),
+        )
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """As `ModelPool.stream`."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Self
@@ -38,6 +38,7 @@ class FakeToolService(grpc.GenericRpcHandler):
         self._served = served
         self._scripts: dict[str, deque[Script]] = defaultdict(deque)
         self._defaults: dict[str, Script] = {}
+        self._answering: dict[str, Callable[[dict[str, Any]], Script]] = {}
         self._server: grpc.aio.Server | None = None
 
     @property
@@ -76,6 +77,10 @@ class FakeToolService(grpc.GenericRpcHandler):
         """What a method does when it has no script left."""
         self._defaults[rpc] = script
 
+    def answer_with(self, rpc: str, answering: Callable[[dict[str, Any]], Script]) -> None:
+        """What a method does when it has no script left, by what it is asked."""
+        self._answering[rpc] = answering
+
     def release(self) -> None:
         """Let everything that is held go on."""
         for call in self.ledger.calls:
@@ -95,11 +100,13 @@ class FakeToolService(grpc.GenericRpcHandler):
         return self._served and (rpc not in ("DescribeTools", "InvokeTool") or self._knows(rpc))
 
     def _knows(self, rpc: str) -> bool:
-        return bool(self._scripts[rpc]) or rpc in self._defaults
+        return bool(self._scripts[rpc]) or rpc in self._defaults or rpc in self._answering
 
-    def next_script(self, rpc: str) -> Script:
-        scripts = self._scripts[rpc]
-        return scripts.popleft() if scripts else self._defaults.get(rpc, Script())
+    def next_script(self, rpc: str, request: dict[str, Any]) -> Script:
+        if scripts := self._scripts[rpc]:
+            return scripts.popleft()
+        answering = self._answering.get(rpc)
+        return self._defaults.get(rpc, Script()) if answering is None else answering(request)
 
 
 def _begin(fake: FakeToolService, method: MethodDescriptor, request: bytes, context: Any) -> Call:
@@ -138,7 +145,7 @@ def _unary(fake: FakeToolService, method: MethodDescriptor) -> Any:
     async def handler(request: bytes, context: Any) -> bytes:
         began = perf_counter_ns()
         call = _begin(fake, method, request, context)
-        script = fake.next_script(method.name)
+        script = fake.next_script(method.name, call.request)
         outcome = "failed"
         try:
             await _before(call, script, context)
@@ -160,7 +167,7 @@ def _unary(fake: FakeToolService, method: MethodDescriptor) -> Any:
 def _stream(fake: FakeToolService, method: MethodDescriptor) -> Any:
     async def handler(request: bytes, context: Any) -> AsyncGenerator[bytes, None]:
         call = _begin(fake, method, request, context)
-        script = fake.next_script(method.name)
+        script = fake.next_script(method.name, call.request)
         outcome = "failed"
         try:
             for number, event in enumerate(script.events):
