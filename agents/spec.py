@@ -15,6 +15,12 @@ class Shape(StrEnum):
 
     DIRECT = "direct"
     REACT = "react"
+    EDIT = "edit"
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether a turn keeps a checkpoint of each of its steps."""
+        return self is not Shape.DIRECT
 
 
 class AgentSpec(BaseModel):
@@ -39,6 +45,11 @@ class AgentSpec(BaseModel):
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     prompt: str = Field(min_length=1)
     version: str
+
+    @property
+    def offers_tools(self) -> bool:
+        """Whether the model itself wishes for tools, and so has to be one that can."""
+        return self.shape is Shape.REACT
 
     @model_validator(mode="after")
     def _tools_fit_the_shape(self) -> Self:
