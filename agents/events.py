@@ -1,7 +1,9 @@
 """What an agent emits while it works."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Channel(StrEnum):
@@ -57,4 +59,13 @@ class ToolAnswered:
     retryable: bool = False
 
 
-AgentEvent = TextEmitted | ToolCalled | ToolProgressed | ToolAnswered
+@dataclass(frozen=True, slots=True)
+class EditsProposed:
+    """Edits of the open document, for the caller to apply: JSON objects, as the contract has them."""
+
+    document_id: str
+    filename: str
+    operations: Sequence[Mapping[str, Any]]
+
+
+AgentEvent = TextEmitted | ToolCalled | ToolProgressed | ToolAnswered | EditsProposed

@@ -19,6 +19,12 @@ class Shape(StrEnum):
 
     DIRECT = "direct"
     REACT = "react"
+    EDIT = "edit"
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether a turn keeps a checkpoint of each of its steps."""
+        return self is not Shape.DIRECT
 
 
 class AgentSpec(BaseModel):
@@ -65,6 +71,11 @@ class AgentSpec(BaseModel):
         if strange := places(self.prompt) ^ set(self.variables):
             raise ValueError(f"not both in variables and in the prompt: {', '.join(sorted(strange))}")
         return self
+
+    @property
+    def offers_tools(self) -> bool:
+        """Whether the model itself wishes for tools, and so has to be one that can."""
+        return self.shape is Shape.REACT
 
     @model_validator(mode="after")
     def _tools_fit_the_shape(self) -> Self:

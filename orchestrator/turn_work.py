@@ -104,7 +104,7 @@ class TurnWork:
             request_id=assignment.request_id or job.run_id,
         )
         means = Means(
-            model=self._model(spec, tools=bool(offers)),
+            model=self._model(spec, tools=spec.offers_tools and bool(offers)),
             judge=Judge(user, offers, self._bench.consent, emit),
             hands=Hands(user, offers, self._bench.journal, emit, self._account.budget.tool_wanted),
             usage=lambda: self._account.usage,

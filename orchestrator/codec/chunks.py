@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
-from agents.events import Channel, TextEmitted, ToolAnswered, ToolCalled, ToolProgressed
-from orchestrator.codec import permissions, tools
+from agents.events import Channel, EditsProposed, TextEmitted, ToolAnswered, ToolCalled, ToolProgressed
+from orchestrator.codec import outputs, permissions
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
 from orchestrator.codec.usage import usage
@@ -71,8 +71,8 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             content.message_index = event.message_index
             content.channel = _CHANNELS[event.channel]
             content.offset = event.offset
-        case ToolCalled() | ToolProgressed() | ToolAnswered():
-            tools.fill(chunk, event)
+        case ToolCalled() | ToolProgressed() | ToolAnswered() | EditsProposed():
+            outputs.fill(chunk, event)
         case StatusChanged() | AgentChosen() | AttemptBegan():
             _fill_stage(chunk, event)
         case PermissionAsked() | PermissionResolved():
