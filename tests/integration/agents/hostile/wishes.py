@@ -195,44 +195,30 @@ _FORGERIES: dict[str, Forge] = {
 def _names_like(name: str, random: Random) -> list[str]:
     at = random.randrange(len(name) + 1)
     letter = random.choice([c for c in name if c in _LOOK_ALIKES] or ["_"])
+    written = [
+        name.upper(),
+        name.title(),
+        name.replace("_", "-"),
+        name.replace("_", ""),
+        f"{name} ",
+        f"\n{name}",
+    ]
+    prefixed = [f"functions.{name}", f"backend:{name}", f"*:{name}", f"default_api.{name}", f"{name}()"]
+    none = ["*", "add_*", "?", "[a-z]*", "invoke_tool", "InvokeTool", "describe_tools", "approve_permission"]
+    odd = [
+        "../" + name,
+        name * 40,
+        "x" * 5000,
+        "'",
+        '"',
+        "\\",
+        "{}",
+        "None",
+        "\u202e" + name[::-1],
+        f"{name}\0",
+    ]
     return [
         name[:at] + random.choice(_CHARACTERS) + name[at:],
         name.replace(letter, _LOOK_ALIKES.get(letter, "-"), 1),
-        random.choice(
-            [
-                name.upper(),
-                name.title(),
-                name.replace("_", "-"),
-                name.replace("_", ""),
-                f"{name} ",
-                f"\n{name}",
-            ]
-        ),
-        random.choice(
-            [
-                f"functions.{name}",
-                f"backend:{name}",
-                f"*:{name}",
-                f"default_api.{name}",
-                f"{name}()",
-                f"{name}\0",
-            ]
-        ),
-        random.choice(
-            ["*", "add_*", "?", "[a-z]*", "invoke_tool", "InvokeTool", "describe_tools", "approve_permission"]
-        ),
-        random.choice(
-            [
-                "../" + name,
-                name * 40,
-                "x" * 5000,
-                "'",
-                '"',
-                "\\",
-                "{}",
-                "None",
-                "__class__",
-                "\u202e" + name[::-1],
-            ]
-        ),
+        *map(random.choice, (written, prefixed, none, odd)),
     ]
