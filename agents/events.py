@@ -68,4 +68,31 @@ class EditsProposed:
     operations: Sequence[Mapping[str, Any]]
 
 
-AgentEvent = TextEmitted | ToolCalled | ToolProgressed | ToolAnswered | EditsProposed
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """What the agent means to do, as JSON; each takes the place of the one before."""
+
+    plan: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source. Either `uri` or `document_id` is set; `id` is as the text refers to it."""
+
+    id: str
+    uri: str = ""
+    title: str = ""
+    document_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesCited:
+    """The sources of the first message, which is so many bytes of UTF-8 long."""
+
+    citations: Sequence[Citation]
+    offset: int
+
+
+AgentEvent = (
+    TextEmitted | ToolCalled | ToolProgressed | ToolAnswered | EditsProposed | PlanChanged | SourcesCited
+)

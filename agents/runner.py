@@ -1,15 +1,16 @@
 """Run one turn of one agent."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command, Interrupt, StateSnapshot
 
-from agents.events import AgentEvent, EditsProposed, TextEmitted
+from agents.events import AgentEvent, Citation, EditsProposed, SourcesCited, TextEmitted
 from agents.graphs import root
 from agents.graphs.calling import taken_over
 from agents.graphs.state import Answer, Context, Work
@@ -188,12 +189,26 @@ def _result(values: Mapping[str, Any], thread: RunThread) -> TurnResult:
         checkpoint_id=thread.last_checkpoint_id,
         limit=answer.get("limit", ""),
         tools_used=tuple(answer.get("tools_used", ())),
-        closing=_closing(answer),
+        closing=tuple(_closing(answer)),
+        metadata=_metadata(answer),
     )
 
 
-def _closing(answer: Answer) -> tuple[AgentEvent, ...]:
-    return (EditsProposed(**answer["edits"]),) if "edits" in answer else ()
+def _closing(answer: Answer) -> Iterator[AgentEvent]:
+    if edits := answer.get("edits"):
+        yield EditsProposed(**edits)
+    if citations := answer.get("citations"):
+        cited = tuple(Citation(**citation) for citation in citations)
+        yield SourcesCited(cited, len(answer.get("text", "").encode()))
+
+
+def _metadata(answer: Answer) -> dict[str, str]:
+    metadata = {}
+    if citations := answer.get("citations"):
+        metadata["citations"] = orjson.dumps(citations).decode()
+    if dropped := answer.get("dropped_citations"):
+        metadata["dropped_citations"] = str(dropped)
+    return metadata
 
 
 def _config(thread: RunThread, spec: AgentSpec | None = None, checkpoint_id: str = "") -> RunnableConfig:

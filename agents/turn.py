@@ -59,7 +59,7 @@ class TurnResult:
 
     `usage` is what the run had used when it became that. `limit`: which limit of the run cut it short, if
     one did. `tools_used`: by name, each once, in the order of their first use. `closing` is emitted together
-    with the end of the run, once whatever dies.
+    with the end of the run, once whatever dies; `metadata` goes out with the end itself.
     """
 
     text: str
@@ -72,6 +72,7 @@ class TurnResult:
     limit: str = ""
     tools_used: tuple[str, ...] = ()
     closing: tuple[AgentEvent, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class Answer(TypedDict):
     """Where the last answer came from. `usage`: of the run until then; `limit`: what cut the answer short.
 
     `text` is what the run has said in all, where that is more than its last message. `edits` are the values
-    of an `EditsProposed`.
+    of an `EditsProposed`, `citations` those of `Citation`s.
     """
 
     finish_reason: str
@@ -32,6 +32,8 @@ class Answer(TypedDict):
     tools_used: NotRequired[list[str]]
     text: NotRequired[str]
     edits: NotRequired[dict[str, Any]]
+    citations: NotRequired[list[dict[str, str]]]
+    dropped_citations: NotRequired[int]
 
 
 class Work(TypedDict):
@@ -40,6 +42,7 @@ class Work(TypedDict):
     `seed` is what the caller brought to a new conversation. `messages` begins with the question; `texts` are
     the model's, one for each of its answers; `calls` are those of the newest. `step` is where the results of
     the calls go, "model" if nothing is said. `limit`: which limit of the run has ended the use of tools.
+    `rounds` counts those of research that have begun.
     """
 
     run_id: str
@@ -51,6 +54,7 @@ class Work(TypedDict):
     tools_used: list[str]
     step: NotRequired[str]
     limit: NotRequired[str]
+    rounds: NotRequired[int]
 
 
 class State(TypedDict, total=False):

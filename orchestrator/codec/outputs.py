@@ -1,10 +1,12 @@
 """What an agent does and makes beside its text, as chunks."""
 
-from agents.events import EditsProposed
+from dataclasses import asdict
+
+from agents.events import EditsProposed, PlanChanged, SourcesCited
 from orchestrator.codec import tools
 from protos import orchestrator_pb2 as pb
 
-OutputEvent = tools.ToolEvent | EditsProposed
+OutputEvent = tools.ToolEvent | EditsProposed | PlanChanged | SourcesCited
 
 
 def fill(chunk: pb.ChatChunk, event: OutputEvent) -> None:
@@ -16,5 +18,13 @@ def fill(chunk: pb.ChatChunk, event: OutputEvent) -> None:
             edits.filename = event.filename
             for one in event.operations:
                 edits.operations.add_struct().update(one)
+        case PlanChanged():
+            chunk.plan.plan.update(event.plan)
+        case SourcesCited():
+            content = chunk.content
+            content.channel = pb.CONTENT_CHANNEL_ANSWER
+            content.offset = event.offset
+            for cited in event.citations:
+                content.citations.add(**asdict(cited))
         case _:
             tools.fill(chunk, event)
