@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from agents.router import OpenDocument, RouteWish
 from agents.turn import Turn
 from providers.pool.choice import PinnedChoice
 from providers.pool.run_budget import RunCaps
@@ -18,6 +19,7 @@ class Assignment:
     the run fails then. `window_seconds` None = the server's own. `caps` are wished for, with costs in
     `currency`; empty = the server's. `allowed_tools` narrows the agent's; empty = all of them. `grants` are
     classes of tools that nobody is to be asked about. `permission_seconds` None = the server's own.
+    `locked_agent` keeps the conversation, unless it is to be released. `document` as in `RouteWish`.
     """
 
     owner: Owner
@@ -34,3 +36,10 @@ class Assignment:
     allowed_tools: tuple[str, ...] = ()
     grants: frozenset[str] = frozenset()
     permission_seconds: float | None = None
+    locked_agent: str = ""
+    document: OpenDocument | None = None
+
+    @property
+    def wish(self) -> RouteWish:
+        """What it says of who is to answer."""
+        return RouteWish(self.agent_type, self.locked_agent, self.document)

@@ -99,6 +99,7 @@ def settings_for_tests(**groups: Mapping[str, object] | bool) -> Settings:
     values: dict[str, object] = {
         "server": {"address": "127.0.0.1:0", "drain_seconds": 1.0},
         "run": {"max_repeated_chunks": 1_000_000},  # many a script repeats itself
+        "provider": {"routing": False},  # no call but those that a test is about
     }
     for name, group in groups.items():
         is_group = isinstance(group, Mapping)
@@ -115,8 +116,10 @@ def patient_gate(endpoint: Endpoint) -> ModelGate:
 
 
 @asynccontextmanager
-async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> AsyncIterator[ModelPool]:
-    """The model that a scripted provider serves, as every class."""
+async def scripted_models(
+    base_url: str, timeouts: Timeouts = TIMEOUTS, *, routing: bool = False
+) -> AsyncIterator[ModelPool]:
+    """The model that a scripted provider serves, as every class. `routing`: it may choose agents."""
     configuration = single_model(
         provider="scripted",
         kind="openai",
@@ -124,6 +127,7 @@ async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> Async
         api_key_env="KEY",
         model="scripted-1",
         context_tokens=8192,
+        routing=routing,
         limits=Limits(max_concurrency=10_000),
         timeouts=timeouts,
     )
@@ -140,11 +144,12 @@ async def running_service(
     provider: ScriptedProvider,
     *,
     timeouts: Timeouts = TIMEOUTS,
+    routing: bool = False,
     **groups: Mapping[str, object],
 ) -> AsyncIterator[Service]:
     """A service on a database; `groups` change settings, as `stream={"window_seconds": 0.5}`."""
     async with (
-        scripted_models(provider.base_url, timeouts) as models,
+        scripted_models(provider.base_url, timeouts, routing=routing) as models,
         assembled(settings_for_tests(**groups), dsn, models) as (port, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
