@@ -20,12 +20,11 @@ import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 import uvloop
 
-from agents.loader import CatalogError, load_catalog
+from agents.loader import CatalogError
 from agents.runner import AgentRunner
 from config.command_line import complain, parse, say, storage_report
 from config.load import SettingsError, load, picked
@@ -55,17 +54,16 @@ from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
 from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
+from wiring.agents import agents_of, check
 from wiring.deaths import Deaths
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
 from wiring.tools import tools_of
 
 VERSION = "0.1.0"
-CATALOG = Path(__file__).parent / "agents" / "catalog"
 
 EXPECTED = (
     AddressInUseError,
-    CatalogError,
     DatabaseUnavailableError,
     EmbeddedPostgresError,
     McpFileError,
@@ -103,16 +101,16 @@ async def assembled(
     models: ModelPool,
     *,
     hurried: asyncio.Event | None = None,
-    catalog: Path = CATALOG,
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """The whole service on a database that is up to date: its port, and what must not die."""
-    agents, replica_id = load_catalog(catalog), ReplicaId(uuid4().hex)
+    replica_id = ReplicaId(uuid4().hex)
     codec = Codec(encode, kept_assignment, left_off)
     async with AsyncExitStack() as stack:
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
         tools = await stack.enter_async_context(tools_of(settings))
+        agents = await stack.enter_async_context(agents_of(settings, stores.agent_versions, models.classes))
         runner, limits = AgentRunner(stores.checkpoints, stores.permissions), limits_of(settings)
         app = Application(
             stores, agents, runner, models, tools, codec=codec, limits=limits, spool=spool, hurried=hurried
@@ -121,14 +119,17 @@ async def assembled(
         listener = await stack.enter_async_context(Listener(dsn, hear))
         await stack.enter_async_context(app)
         server, kept = settings.server, settings.retention
-        about = ServerInfo(VERSION, agents.names, server.max_receive_bytes, kept.events_seconds)
+        about = ServerInfo(
+            VERSION, lambda: agents.current.names, server.max_receive_bytes, kept.events_seconds
+        )
         health = HealthService(
             stores.database, PooledModel(models, ClassChoice(DEFAULT_CLASS)), app.supervisor, spool
         )
         servicer = OrchestratorServicer(app, models, health, about)
         guard, options = edge_of(server)
         served = await stack.enter_async_context(listening(servicer, health, app.supervisor, guard, options))
-        yield served.port, {"readiness": served.died, "the listener": listener.died, **app.deaths}
+        deaths = {"readiness": served.died, "the listener": listener.died, "the agents' files": agents.died}
+        yield served.port, {**deaths, **app.deaths}
 
 
 def stores_at(
@@ -171,6 +172,11 @@ async def migrate_only(settings: Settings) -> None:
     say(f"the schema is up to date: {applied} migrations applied")
 
 
+async def check_agents(settings: Settings) -> None:
+    """Say whether the agents' files are in order, and end."""
+    say(f"the agents are in order: {check(settings)}")
+
+
 async def show_storage(settings: Settings, largest: int) -> None:
     """Say which tables and which conversations take up how many bytes, and end."""
     schema = settings.database.schema_name
@@ -182,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 stopped as told, 1 no start or a part died, 2 the command line or a setting is wrong."""
     parsed = parse(arguments, VERSION)
     commands: dict[str, Callable[[Settings], Coroutine[None, None, None]]] = {
+        "agents": check_agents,
         "migrate": migrate_only,
         "storage": partial(show_storage, largest=parsed.largest),
     }
@@ -193,6 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except SettingsError as error:
         return complain(error.lines, 2)
+    except CatalogError as error:
+        return complain(error.lines, 1)
     except EXPECTED as error:
         return complain([str(error)], 1)
     return 0

@@ -1,8 +1,7 @@
 """Read the catalogue: one Markdown file with front matter for each agent."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 
 import yaml
 from pydantic import ValidationError
@@ -11,11 +10,18 @@ from agents.spec import AgentSpec
 from state.errors import FieldViolation, InvalidRequestError
 
 _FENCE = "---\n"
-_ROUTE = ("", "auto")
+UNDECIDED = "auto"
+"""Stands for the agent of a run until one is chosen; a caller who leaves the choice to us may say it."""
+
+_ROUTE = ("", UNDECIDED)
 
 
 class CatalogError(Exception):
-    """An agent's file is wrong; the message names the file and what to change."""
+    """Agents' files are wrong. `lines`: one for each thing to change, which names the file or the agent."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
 
 
 class AgentCatalog:
@@ -26,40 +32,40 @@ class AgentCatalog:
     """
 
     def __init__(self, specs: Iterable[AgentSpec], *, default: str = "chat") -> None:
-        self._by_name: dict[str, AgentSpec] = {}
-        self.names: tuple[str, ...] = ()
-        for spec in specs:
-            self.names += (spec.name,)
-            for name in (spec.name, *spec.aliases):
-                if self._by_name.setdefault(name, spec) is not spec:
-                    raise CatalogError(f"two agents are called {name!r}")
+        self.specs = tuple(specs)
+        self.names = tuple(spec.name for spec in self.specs)
+        if wrong := collisions(self.specs):
+            raise CatalogError(*wrong)
+        self._by_name = {name: spec for spec in self.specs for name in (spec.name, *spec.aliases)}
         if default not in self._by_name:
             raise CatalogError(f"there is no agent {default!r}, which answers when nobody else is asked for")
-        self._default = self._by_name[default]
+        self.default = self._by_name[default]
 
-    def resolve(self, agent_type: str) -> tuple[AgentSpec, str]:
-        """The agent that answers, and why it does.
+    def wanted(self, name: str, field: str) -> AgentSpec | None:
+        """The agent that a caller names in a `field` of its request; None when the choice is ours.
 
         Raises:
             InvalidRequestError: No agent has that name or alias.
         """
-        spec = self._default if agent_type in _ROUTE else self._by_name.get(agent_type)
-        if spec is None:
-            raise InvalidRequestError(FieldViolation("agent_type", "no agent has this name"))
-        return spec, self.reason(agent_type)
-
-    def reason(self, agent_type: str) -> str:
-        """Why an agent answers whom a caller wanted so."""
-        return "default" if agent_type in _ROUTE else "explicit"
+        if name in _ROUTE:
+            return None
+        if name not in self._by_name:
+            raise InvalidRequestError(FieldViolation(field, "no agent has this name"))
+        return self._by_name[name]
 
 
-def load_catalog(folder: Path) -> AgentCatalog:
-    """Every `*.md` file of a folder.
-
-    Raises:
-        CatalogError: A file is not an agent.
-    """
-    return AgentCatalog([parse_agent(path.name, path.read_bytes()) for path in sorted(folder.glob("*.md"))])
+def collisions(specs: Iterable[AgentSpec]) -> list[str]:
+    """A line for each name or alias that cannot be an agent's own."""
+    holders: dict[str, AgentSpec] = {}
+    lines: list[str] = []
+    for spec in specs:
+        for name in dict.fromkeys((spec.name, *spec.aliases)):
+            other = holders.setdefault(name, spec)
+            if other is not spec:
+                lines.append(f"{spec.name}: {other.name} is called {name!r} too")
+            if name in _ROUTE:
+                lines.append(f"{spec.name}: no agent may be called {name!r}")
+    return lines
 
 
 def parse_agent(filename: str, content: bytes) -> AgentSpec:
@@ -78,11 +84,13 @@ def parse_agent(filename: str, content: bytes) -> AgentSpec:
         if head or not isinstance(fields, Mapping):
             raise CatalogError(f"{filename}: the front matter must be first, and a mapping")
         return AgentSpec(**fields, prompt=prompt.strip(), version=version)
-    except (yaml.YAMLError, ValidationError, TypeError) as error:
-        raise CatalogError(f"{filename}: {_where(error)}") from error
+    except ValidationError as error:
+        raise CatalogError(*(f"{filename}: {line}" for line in _lines(error))) from error
+    except (yaml.YAMLError, TypeError) as error:
+        raise CatalogError(f"{filename}: the front matter is not valid YAML") from error
 
 
-def _where(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    return "the front matter is not valid YAML"
+def _lines(error: ValidationError) -> Iterator[str]:
+    for detail in error.errors(include_url=False, include_input=False):
+        place = ".".join(map(str, detail["loc"]))
+        yield f"{place}: {detail['msg']}" if place else detail["msg"].removeprefix("Value error, ")

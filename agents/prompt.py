@@ -1,5 +1,6 @@
 """What a model is shown: the agent's prompt, the user's persona, and as much of the conversation as fits."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,8 +20,24 @@ _ABOUT_TOOLS = (
 _LEFT_OUT = "[left out: too long]"
 
 
+_VARIABLE = re.compile(r"\{\{\s*([^{}\s]*)\s*\}\}")
+_UNSAID = {"ai_name": "the assistant", "style": "professional", "timezone": "UTC"}
+"""The variables of prompts, and what they are where the user's persona does not say."""
+
+
+def unknown_variables(prompt: str) -> list[str]:
+    """The names between double braces that stand for nothing, each once."""
+    return [name for name in dict.fromkeys(_VARIABLE.findall(prompt)) if name not in _UNSAID]
+
+
+def _filled(prompt: str, persona: Persona) -> str:
+    said = {name: getattr(persona, name) or usual for name, usual in _UNSAID.items()}
+    return _VARIABLE.sub(lambda found: said.get(found[1], found[0]), prompt)
+
+
 def system_prompt(prompt: str, persona: Persona, *, tools: bool = False) -> str:
     """The agent's prompt, what is to be kept to with tools, then how the user wants to be answered."""
+    prompt = _filled(prompt, persona)
     if tools:
         prompt = f"{prompt}\n\n{_ABOUT_TOOLS}"
     lines = [

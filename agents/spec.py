@@ -6,13 +6,15 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from agents.variables import places
+from agents.words import words
 from tools.policy import Verdict
 from tools.schemas import usable
 
-Variable = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+Variable = Annotated[str, Field(pattern=NAME)]
 
 
 class Shape(StrEnum):
@@ -73,6 +75,54 @@ class FormSpec(BaseModel):
     action: str = Field(min_length=1)
 
 
+class RoutingHints(BaseModel):
+    """What speaks for an agent before a model is asked: see docs/agents.md.
+
+    `keywords` are words or phrases; `examples` whole requests. `editor_types`: a document's type or language,
+    or a pattern of its file's name. An agent that `locks` keeps the conversation until it is released.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keywords: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
+        default=(), max_length=100
+    )
+    examples: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
+        default=(), max_length=50
+    )
+    editor_types: tuple[str, ...] = ()
+    locks: bool = False
+    _phrases: tuple[tuple[str, ...], ...] = PrivateAttr(default=())
+    _sentences: tuple[tuple[str, ...], ...] = PrivateAttr(default=())
+
+    def model_post_init(self, context: object, /) -> None:
+        """Take the hints apart once: they are looked at for every request."""
+        self._phrases = tuple(map(words, self.keywords))
+        self._sentences = tuple(map(words, self.examples))
+
+    @property
+    def phrases(self) -> tuple[tuple[str, ...], ...]:
+        """The keywords as they are compared."""
+        return self._phrases
+
+    @property
+    def sentences(self) -> tuple[tuple[str, ...], ...]:
+        """The examples as they are compared."""
+        return self._sentences
+
+
+class Variant(BaseModel):
+    """An agent with some of its fields otherwise, for as large a part of the users as `weight` says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=NAME)
+    weight: float = Field(gt=0, le=1_000_000)
+    prompt: str | None = Field(default=None, min_length=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    model_class: str | None = Field(default=None, pattern=NAME)
+
+
 class AgentSpec(BaseModel):
     """Everything that distinguishes one agent from another: the front matter of its file, then its prompt.
 
@@ -100,6 +150,8 @@ class AgentSpec(BaseModel):
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
     fresh: bool = False
     response_schema: Mapping[str, Any] | None = None
+    routing: RoutingHints = RoutingHints()
+    variants: tuple[Variant, ...] = Field(default=(), max_length=16)
     prompt: str = Field(min_length=1)
     version: str
 
@@ -133,6 +185,8 @@ class AgentSpec(BaseModel):
         strange = [name for name in self.permissions if not any(fits(name, entry) for entry in self.tools)]
         if strange:
             raise ValueError(f"permissions for tools that it does not have: {', '.join(sorted(strange))}")
+        if len({variant.name for variant in self.variants}) < len(self.variants):
+            raise ValueError("two variants have the same name")
         return self
 
     @model_validator(mode="after")

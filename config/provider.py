@@ -35,6 +35,9 @@ class ProviderSettings(Group):
     )
     context_tokens: int = Field(default=128_000, ge=1024, description="context of that model, tokens")
     images: bool = Field(default=False, description="whether that model sees images")
+    routing: bool = Field(
+        default=True, description="whether that model may be asked which agent is to answer"
+    )
     connect_seconds: float = Field(default=5.0, gt=0, description="longest wait for a connection, seconds")
     first_token_seconds: float = Field(
         default=60.0, gt=0, description="longest wait for the first token, seconds"

@@ -7,6 +7,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.address import is_loopback
+from config.agents import AgentSettings
 from config.budget import BudgetSettings
 from config.caps import CapSettings
 from config.group import MAX_BYTES, MAX_SECONDS, Group
@@ -250,6 +251,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     stream: StreamSettings = StreamSettings()
     tools: ToolSettings = ToolSettings()
+    agents: AgentSettings = AgentSettings()
 
     @field_validator("database_url")
     @classmethod

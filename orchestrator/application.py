@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from agents.loader import AgentCatalog
 from agents.runner import AgentRunner
 from orchestrator.budgets import Budgets
 from orchestrator.cancellation import Cancellation
 from orchestrator.chat_service import ChatService
+from orchestrator.choosing import Agents
 from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
 from orchestrator.draining import Drain
@@ -42,7 +42,7 @@ class Application:
     def __init__(
         self,
         stores: Stores,
-        catalog: AgentCatalog,
+        agents: Agents,
         runner: AgentRunner,
         models: ModelPool,
         tools: ToolSupplier,
@@ -59,7 +59,7 @@ class Application:
         self.supervisor = self._supervisor(hurried)
         self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
         self._turns = Turns(stores.runs, self.log, self._cancellation.cancel)
-        self._workshop = Workshop(catalog, self._bench(runner, tools), limits.caps)
+        self._workshop = Workshop(agents, self._bench(runner, tools), limits.caps)
         self.line = self._line()
         self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
         self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)

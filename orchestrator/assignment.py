@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from agents.router import OpenDocument, RouteWish
 from agents.turn import Turn
 from providers.pool.choice import PinnedChoice
 from providers.pool.run_budget import RunCaps
@@ -18,7 +19,8 @@ class Assignment:
     the run fails then. `window_seconds` None = the server's own. `caps` are wished for, with costs in
     `currency`; empty = the server's. `allowed_tools` narrows the agent's; empty = all of them. `grants` are
     classes of tools that nobody is to be asked about. `permission_seconds` None = the server's own.
-    `request_id` is the caller's own, if it gave one.
+    `request_id` is the caller's own, if it gave one. `locked_agent` keeps the conversation, unless it is to
+    be released. `document` as in `RouteWish`.
     """
 
     owner: Owner
@@ -36,3 +38,10 @@ class Assignment:
     grants: frozenset[str] = frozenset()
     permission_seconds: float | None = None
     request_id: str = ""
+    locked_agent: str = ""
+    document: OpenDocument | None = None
+
+    @property
+    def wish(self) -> RouteWish:
+        """What it says of who is to answer."""
+        return RouteWish(self.agent_type, self.locked_agent, self.document)

@@ -161,7 +161,7 @@ class ChatService:
         run, assignment = turn.run, turn.command.assignment
         execution = self._supervisor.begin(
             run,
-            [turn.status(RunState.RUNNING, "Answering"), turn.plan.chosen],
+            [turn.status(RunState.RUNNING, "Answering"), *turn.plan.introduction],
             self._workshop.work(turn.plan, run, admitted),
             waits=assignment.waits,
             permission_seconds=assignment.permission_seconds,

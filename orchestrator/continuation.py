@@ -46,7 +46,7 @@ class Continuation:
         work = self._workshop.work_again(assignment, claimed, admitted, left_off.texts)
         self._supervisor.take_up(
             claimed,
-            [begins, *self._workshop.chosen(assignment, claimed)],
+            [begins, *self._workshop.introduction(claimed, left_off)],
             work,
             admitted.abandon,
             waits=assignment.waits,

@@ -37,23 +37,26 @@ class AgentChosen:
     agent_name: str
     agent_version: str
     routing_reason: str
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunCompleted:
-    """The terminal event of a run that succeeded. `usage`: of all its attempts."""
+    """The terminal event of a run that succeeded. `usage`: of all its attempts; `about` says who answered."""
 
     result: TurnResult
     usage: Usage = NOTHING_USED
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """The terminal event of a run that did not. `partial`: what it had answered until then."""
+    """The terminal event of a run that did not. `partial`: what it had answered; `about` as above."""
 
     error: OrchestratorError
     partial: str = ""
     usage: Usage = NOTHING_USED
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,12 @@ class LeftOff:
     """How far a log without an end has come.
 
     `unfinished` is the sequence of the first text of a message without an end; None when there is none.
-    `texts` counts the messages that have one.
+    `texts` counts the messages that have one. `introduced`: it says who answers.
     """
 
     unfinished: int | None = None
     texts: int = 0
+    introduced: bool = False
 
 
 @dataclass(slots=True)  # made for every chunk: a frozen one takes five times as long to make

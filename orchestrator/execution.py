@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
 
-from agents.events import AgentEvent
-from agents.turn import Emit, TurnResult, TurnSuspended
+from agents.turn import TurnResult, TurnSuspended
 from orchestrator.again import Again, RetryPolicy
 from orchestrator.events import PermissionAsked, RunCompleted, RunEvent, RunFailed, StatusChanged
 from orchestrator.journal import RunJournal
@@ -38,8 +37,13 @@ class Work(Protocol):
         """What the run has used until now, in all its attempts."""
         ...
 
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What the end of the run says of who answered."""
+        ...
+
     def __call__(
-        self, emit: Emit, attempt: Callable[[], Awaitable[Attempt]]
+        self, emit: Callable[[RunEvent], None], attempt: Callable[[], Awaitable[Attempt]]
     ) -> Awaitable[TurnResult | TurnSuspended]: ...
 
 
@@ -91,6 +95,7 @@ class RunExecution:
         self._journal = journal
         self._agent: asyncio.Future[TurnResult | TurnSuspended] | None = None
         self._usage: Callable[[], Usage] = Usage
+        self._about: Callable[[], Mapping[str, str]] = dict
         self._stopped_by: OrchestratorError | None = None
         self._handed_back = False
         self._attempt: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
@@ -119,7 +124,7 @@ class RunExecution:
         """Call the agent while the run commits, write what it emits, then write how it ended."""
         for event in begins:
             self._journal.emit(event)
-        self._usage = lambda: work.usage
+        self._usage, self._about = lambda: work.usage, lambda: work.about
         agent = self._agent = asyncio.ensure_future(self._guarded(work))
         first = self._journal.take()
         try:
@@ -145,7 +150,7 @@ class RunExecution:
             raise self._stopped_by
         return await work(self._emit, self.attempt)
 
-    def _emit(self, event: AgentEvent) -> None:
+    def _emit(self, event: RunEvent) -> None:
         self._journal.emit(event)
         if self._journal.is_full:
             self.stop(DatabaseUnavailableError("the database is away and the buffer is full"))
@@ -226,7 +231,7 @@ class RunExecution:
             return self._failed(stopped_by)
         error = agent.exception()
         if error is None and isinstance(result := agent.result(), TurnResult):
-            return RunCompleted(result, self._usage())
+            return RunCompleted(result, self._usage(), self._about())
         if isinstance(error, DeadlineExceededError):  # the caller's: the server's own arrives by `stop`
             return self._failed(CancelledRunError(error.message))
         if isinstance(error, OrchestratorError):
@@ -236,7 +241,7 @@ class RunExecution:
         return self._failed(OrchestratorError(f"internal error {error_id}", metadata={"error_id": error_id}))
 
     def _failed(self, error: OrchestratorError) -> RunFailed:
-        return RunFailed(error, self._journal.answer, self._usage())
+        return RunFailed(error, self._journal.answer, self._usage(), self._about())
 
     async def _finish(self, attempt: Attempt, end: RunCompleted | RunFailed) -> None:
         outcome = _outcome(end)

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Protocol, TypeGuard
 
 from agents.events import Channel, TextEmitted
-from orchestrator.events import ChunkEncoder, ChunkHeader, RunEvent
+from orchestrator.events import AgentChosen, ChunkEncoder, ChunkHeader, RunEvent
 from state.models import Attempt, Record, RunId
 from state.signal import Signal
 
@@ -124,6 +124,8 @@ class RunJournal:
 
     def _record(self, event: RunEvent, now: datetime, terminal: bool) -> Record:
         self._sequence += 1
+        if isinstance(event, AgentChosen):
+            self._agent_name = event.agent_name  # who answers may turn out only in the run
         if isinstance(event, TextEmitted):
             message = (event.message_index, event.channel)
             event = TextEmitted(event.text, event.channel, event.message_index, self._offsets[message])

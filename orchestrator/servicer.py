@@ -1,6 +1,6 @@
 """The gRPC face of the service: decode, delegate, encode."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -55,7 +55,7 @@ class ServerInfo:
     """What this server says of itself."""
 
     version: str
-    agents: tuple[str, ...]
+    agents: Callable[[], Sequence[str]]
     max_request_bytes: int
     event_retention_seconds: float
 
@@ -216,7 +216,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
         response = pb.GetServerInfoResponse(
             version=about.version,
             features=FEATURES,
-            agents=about.agents,
+            agents=about.agents(),
             max_request_bytes=about.max_request_bytes,
         )
         response.event_retention.FromNanoseconds(int(about.event_retention_seconds * 1e9))

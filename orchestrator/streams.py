@@ -46,24 +46,26 @@ async def chunks_of(
 
     With `suspended`, which says whether the run still waits for a person, the stream ends where it does.
     """
+    agent_name = run.agent_name
     async with aclosing(log) as records:
         async for record in records:
             if record is None:
-                yield chunks.heartbeat(run.run_id, run.agent_name, options)
+                yield chunks.heartbeat(run.run_id, agent_name, options)
                 continue
             if isinstance(record, BecameTask):
-                yield chunks.became_task(record, run.agent_name, options)
+                yield chunks.became_task(record, agent_name, options)
                 return
             if isinstance(record, Place):
-                yield chunks.in_line(run.run_id, run.agent_name, record, options)
+                yield chunks.in_line(run.run_id, agent_name, record, options)
                 continue
             if record.sequence > after + 1:  # a log has no gaps but those that retention makes
-                yield chunks.pruned(run.run_id, run.agent_name, record.sequence, options)
+                yield chunks.pruned(run.run_id, agent_name, record.sequence, options)
             after = record.sequence
             chunk = chunks.decode(record.payload, options)
+            agent_name = chunk.agent_name
             yield chunk
             if suspended and chunks.waits_for_a_person(chunk) and await suspended():
-                yield chunks.suspended(run.run_id, run.agent_name, options)
+                yield chunks.suspended(run.run_id, agent_name, options)
                 return
 
 

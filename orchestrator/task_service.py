@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from agents.loader import UNDECIDED
 from orchestrator.assignment import Assignment
 from orchestrator.budgets import Budgets
 from orchestrator.cancellation import Cancellation
@@ -177,6 +178,8 @@ class TaskService:
         if not from_start:
             await self._check_is_newest(row)
         assignment = self._decode(row.run.kind, await self._tasks.request(owner, run_id))
+        if row.run.agent_name != UNDECIDED:  # its turn may stand in the middle: only its own agent goes on
+            assignment = replace(assignment, agent_type=row.run.agent_name)
         return await self._begin(
             TaskCommand(
                 replace(assignment, conversation_id=row.run.conversation_id),
@@ -253,7 +256,7 @@ class TaskService:
         """It as begun; None while another run has its conversation."""
         execution = self._supervisor.begin(
             run,
-            [_status(run, plan, RunState.RUNNING, "Answering"), plan.chosen],
+            [_status(run, plan, RunState.RUNNING, "Answering"), *plan.introduction],
             self._workshop.work(plan, run, admitted),
             waits=True,
             permission_seconds=plan.assignment.permission_seconds,

@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agents.calls import ToolUser
+from agents.classifier import classify
 from agents.hands import Hands, Journal
 from agents.judge import Consent, Judge
+from agents.router import Routed, Undecided
 from agents.runner import AgentRunner, Means
 from agents.spec import AgentSpec
-from agents.turn import Emit, TurnResult, TurnSuspended
+from agents.turn import TurnResult, TurnSuspended
 from orchestrator.assignment import Assignment
+from orchestrator.choosing import CLASSIFIER, Chosen, chosen_of, wants_of
+from orchestrator.events import RunEvent
 from providers.base import ChatModel
 from providers.pool.account import RunAccount
 from providers.pool.admission import Admitted
@@ -51,7 +55,7 @@ class Workbench:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run. `spec` finds its agent; `again`: an earlier attempt may have come far.
+    """One run. `chosen` says who answers, or who may; `again`: an earlier attempt may have come far.
 
     `goes_on_from`: the run whose unfinished turn it takes over. `hurries`: the model is called before the run
     is committed. `texts_shown` as in `Means`.
@@ -60,7 +64,7 @@ class Job:
     assignment: Assignment
     run_id: RunId
     conversation: ConversationId
-    spec: Callable[[], AgentSpec]
+    chosen: Callable[[], Awaitable[Chosen | Routed | Undecided]]
     again: bool = False
     goes_on_from: RunId | None = None
     hurries: bool = True
@@ -75,6 +79,12 @@ class TurnWork:
         self._job = job
         self._admitted = admitted
         self._account = account
+        self._chosen: Chosen | None = None
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What the end of the run says of who answered."""
+        return self._chosen.about(self._job.assignment) if self._chosen else {}
 
     @property
     def usage(self) -> Usage:
@@ -82,14 +92,14 @@ class TurnWork:
         return self._account.usage
 
     async def __call__(
-        self, emit: Emit, attempt: Callable[[], Awaitable[Attempt]]
+        self, emit: Callable[[RunEvent], None], attempt: Callable[[], Awaitable[Attempt]]
     ) -> TurnResult | TurnSuspended:
         job, assignment = self._job, self._job.assignment
         if not job.hurries:
             # The same request may be beginning elsewhere: only one of them pays for a call.
             await attempt()
+        spec = await self._agent(emit, attempt)
         thread = await self._thread(attempt)
-        spec = job.spec()
         offers = await self._offers(spec)
         user = ToolUser(
             owner=assignment.owner,
@@ -114,6 +124,32 @@ class TurnWork:
         result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
         self._account.remembered(result.usage)
         return result
+
+    async def _agent(
+        self, emit: Callable[[RunEvent], None], attempt: Callable[[], Awaitable[Attempt]]
+    ) -> AgentSpec:
+        """Who answers. Where that turns out only now, it is written down before anything is done."""
+        assignment, found = self._job.assignment, await self._job.chosen()
+        if isinstance(found, Undecided):
+            found = await classify(self._classifier(), found, assignment.turn)
+        if isinstance(found, Routed):
+            chosen = chosen_of(assignment, found)
+            wants = wants_of(assignment, chosen.spec)
+            await self._bench.runs.choose(await attempt(), chosen.spec.name, chosen.route, wants)
+            emit(chosen.event)
+        else:
+            chosen = found
+        self._chosen = chosen
+        self._account.budget.lower(chosen.caps)
+        return chosen.spec
+
+    def _classifier(self) -> ChatModel:
+        return PooledModel(
+            self._bench.models,
+            CLASSIFIER,
+            admitted=self._admitted,
+            budget=self._account.budget,
+        )
 
     async def _thread(self, attempt: Callable[[], Awaitable[Attempt]]) -> RunThread:
         """The conversation's, begun with a copy where the turn branches from another one's checkpoint."""

@@ -2,18 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
-from agents.loader import AgentCatalog
-from agents.spec import AgentSpec
+from agents.loader import UNDECIDED
+from agents.router import Routed, RouteReason, Undecided
 from agents.variables import check_variables
+from agents.variants import varied
 from orchestrator.assignment import Assignment
-from orchestrator.events import AgentChosen
+from orchestrator.choosing import (
+    CLASSIFIER_WANTS,
+    Agents,
+    Choosing,
+    Chosen,
+    Needed,
+    chosen_of,
+    needed,
+    wants_of,
+)
+from orchestrator.events import AgentChosen, LeftOff
 from orchestrator.execution import Work
 from orchestrator.turn_work import Job, TurnWork, Workbench
 from providers.pool.account import RunAccount
 from providers.pool.admission import Admitted
-from providers.pool.choice import ClassChoice, ModelChoice, key_of
 from providers.pool.run_budget import RunCaps
 from state.errors import (
     ConversationNotEmptyError,
@@ -21,26 +32,29 @@ from state.errors import (
     InvalidRequestError,
     PreconditionViolation,
 )
-from state.models import ClaimedRun, ConversationId, NewRun, RequestKey, RunId, RunKind
+from state.models import ClaimedRun, ConversationId, NewRun, RequestKey, Route, RunId, RunKind
 from state.threads import thread_id
 from state.usage import NOTHING_USED, Usage
-
-_NO_TOOLS = ("none",)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who answers an assignment, why, and what a permit must serve for that."""
+    """Who answers an assignment, and what a permit must serve for the first call. `chosen` None: it is yet
+    to be found out in the run."""
 
     assignment: Assignment
-    spec: AgentSpec
-    routing_reason: str
+    chosen: Chosen | None
     wants: str
 
     @property
-    def chosen(self) -> AgentChosen:
-        """Tells who answers."""
-        return AgentChosen(self.spec.name, self.spec.version, self.routing_reason)
+    def introduction(self) -> list[AgentChosen]:
+        """Tells who answers, if that is known."""
+        return [] if self.chosen is None else [self.chosen.event]
+
+    @property
+    def routing_reason(self) -> str:
+        """Why that agent answers, or who is going to choose it."""
+        return RouteReason.CLASSIFIER.value if self.chosen is None else self.chosen.reason.value
 
 
 class Workshop:
@@ -48,19 +62,20 @@ class Workshop:
 
     def __init__(
         self,
-        catalog: AgentCatalog,
+        agents: Agents,
         bench: Workbench,
         caps: RunCaps,
         *,
         new_id: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
-        self._catalog = catalog
+        self._agents = agents
         self._bench = bench
         self._caps = caps
         self._new_id = new_id
+        self._choosing = Choosing(agents, bench.models)
 
     async def plan(self, assignment: Assignment) -> Plan:
-        """Choose who answers.
+        """Choose who answers, or leave that to the run when a model has to say.
 
         Raises:
             InvalidRequestError: No such agent, no such model or none that can do what is asked, another
@@ -68,20 +83,21 @@ class Workshop:
             NotFoundError: No such checkpoint to go on from.
             ConversationNotEmptyError: The checkpoint is another conversation's, and this one has turns.
         """
-        spec, routing_reason = self._catalog.resolve(assignment.agent_type)
-        check_variables(spec.name, spec.variables, assignment.turn.hints)
-        choice = assignment.model or ClassChoice(spec.model_class)
-        images = bool(assignment.turn.images)
-        tools = spec.offers_tools and assignment.allowed_tools != _NO_TOOLS
-        self._check_models(choice, images=images, tools=tools)
+        decision = self._choosing.decide(assignment)
+        chosen = chosen_of(assignment, decision) if isinstance(decision, Routed) else None
+        spec = chosen.spec if chosen else self._agents.current.default
+        self._check_models(needed(assignment, spec))
+        if chosen:
+            check_variables(spec.name, spec.variables, assignment.turn.hints)
         currency = self._bench.models.currency
         if assignment.currency not in ("", currency):
             only = f"costs are counted in {currency} here"
             raise InvalidRequestError(FieldViolation("limits.currency", only))
         await self._check_base(assignment)
-        return Plan(assignment, spec, routing_reason, key_of(choice, images=images, tools=tools))
+        return Plan(assignment, chosen, wants_of(assignment, spec) if chosen else CLASSIFIER_WANTS)
 
-    def _check_models(self, choice: ModelChoice, *, images: bool, tools: bool) -> None:
+    def _check_models(self, needed: Needed) -> None:
+        choice, images, tools = needed
         models = self._bench.models.infos(choice)
         if images and not any(info.images for info in models):
             what = "none of the models that may answer sees images"
@@ -106,12 +122,13 @@ class Workshop:
             owner=assignment.owner,
             kind=kind,
             conversation_id=assignment.conversation_id or ConversationId(self._new_id()),
-            agent_name=plan.spec.name,
+            agent_name=plan.chosen.spec.name if plan.chosen else UNDECIDED,
             request=assignment.request,
             survives=survives,
             wants=plan.wants,
             wait_seconds=wait_seconds,
             key=key,
+            route=plan.chosen.route if plan.chosen else Route(),
         )
 
     def work(self, plan: Plan, run: NewRun, admitted: Admitted) -> Work:
@@ -120,58 +137,52 @@ class Workshop:
             plan.assignment,
             run.run_id,
             run.conversation_id,
-            spec=lambda: plan.spec,
+            chosen=partial(self._chosen, plan),
             hurries=run.key is None,
             goes_on_from=None if run.from_start else run.retry_of,
         )
-        return TurnWork(self._bench, job, admitted, self._account(plan.assignment, plan.spec))
+        return TurnWork(self._bench, job, admitted, self._account(plan.assignment))
 
-    def chosen(self, assignment: Assignment, claimed: ClaimedRun) -> list[AgentChosen]:
-        """Tells who answers, when a run is taken from the line for the first time."""
-        spec = self.agent_of(claimed)
-        if spec is None or claimed.attempt.number > 1:
+    async def _chosen(self, plan: Plan) -> Chosen | Routed | Undecided:
+        return plan.chosen or self._choosing.decide(plan.assignment)
+
+    def introduction(self, claimed: ClaimedRun, left_off: LeftOff) -> list[AgentChosen]:
+        """Tells who answers a run that was taken from the line, unless its log does or it is not known."""
+        if left_off.introduced or claimed.agent_name == UNDECIDED:
             return []
-        return [AgentChosen(spec.name, spec.version, self._catalog.reason(assignment.agent_type))]
+        route = claimed.route
+        return [AgentChosen(claimed.agent_name, route.version, route.reason, route.variant)]
 
     def work_again(
         self, assignment: Assignment, claimed: ClaimedRun, admitted: Admitted, texts_shown: int
     ) -> Work:
         """What a run does that was taken from the line, perhaps not for the first time."""
-        spec = self.agent_of(claimed)
-
-        def its_agent() -> AgentSpec:
-            return spec or self._catalog.resolve(claimed.agent_name)[0]  # gone meanwhile: then the run fails
-
         job = Job(
             assignment,
             claimed.attempt.run_id,
             claimed.conversation_id,
-            spec=its_agent,
+            chosen=partial(self._chosen_before, assignment, claimed),
             again=claimed.attempt.number > 1,
             texts_shown=texts_shown,
             goes_on_from=claimed.goes_on_from,
         )
-        account = self._account(assignment, spec, claimed.usage, claimed.running_seconds)
+        account = self._account(assignment, claimed.usage, claimed.running_seconds)
         return TurnWork(self._bench, job, admitted, account)
 
-    def agent_of(self, claimed: ClaimedRun) -> AgentSpec | None:
-        """The agent of a run that was taken from the line; None when its file is gone."""
-        try:
-            return self._catalog.resolve(claimed.agent_name)[0]
-        except InvalidRequestError:
-            return None
+    async def _chosen_before(
+        self, assignment: Assignment, claimed: ClaimedRun
+    ) -> Chosen | Routed | Undecided:
+        """Who answers a run, as it was chosen when the run began, however its file may have changed."""
+        if claimed.agent_name == UNDECIDED:
+            return self._choosing.decide(assignment)
+        spec, kept = await self._agents.version(claimed.agent_name, claimed.route.version), claimed.route
+        reason = RouteReason(kept.reason) if kept.reason else RouteReason.DEFAULT
+        return Chosen(varied(spec, kept.variant), kept.variant, reason)
 
     def _account(
-        self,
-        assignment: Assignment,
-        spec: AgentSpec | None,
-        earlier: Usage = NOTHING_USED,
-        seconds: float = 0.0,
+        self, assignment: Assignment, earlier: Usage = NOTHING_USED, seconds: float = 0.0
     ) -> RunAccount:
         caps, currency = self._caps.lowered(assignment.caps), self._bench.models.currency
-        if spec is not None:
-            own = RunCaps(max_steps=spec.max_steps, max_tool_calls=spec.max_tool_calls)
-            caps = caps.lowered(own)
         return RunAccount(caps, currency=currency, earlier=earlier, running_seconds=seconds)
 
     async def _check_base(self, assignment: Assignment) -> None:

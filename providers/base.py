@@ -31,7 +31,8 @@ ToolChoice = Literal["auto", "none", "required"]
 class ModelRequest:
     """One call of a model. None leaves the choice to the provider.
 
-    `deadline`, in the event loop's time: when whoever asked stops waiting.
+    `deadline`, in the event loop's time: when whoever asked stops waiting. `routing`: it chooses an agent,
+    for which not every model will do.
     """
 
     messages: tuple[Message, ...]
@@ -42,6 +43,7 @@ class ModelRequest:
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = "auto"
     json_schema: JsonSchema | None = None
+    routing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ Delta = CallAccepted | TextDelta | ReasoningDelta | ToolCallDelta | ModelFinishe
 class ModelInfo:
     """What a caller must know of a model. `context_tokens` counts prompt and answer together.
 
-    A request may use tools, images and a JSON schema only where the model has them.
+    A request may use tools, images and a JSON schema only where the model has them, and choose an agent only
+    where it is marked for `routing`.
     """
 
     provider: str
@@ -121,6 +124,7 @@ class ModelInfo:
     tools: bool = True
     images: bool = False
     json_schema: bool = True
+    routing: bool = True
 
 
 class ChatModel(Protocol):

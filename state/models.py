@@ -133,6 +133,15 @@ class RequestKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Why a run's agent answers, and in which form: the `version` of its file, and a `variant` of that."""
+
+    version: str = ""
+    variant: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NewRun:
     """A run about to be written down.
 
@@ -159,6 +168,7 @@ class NewRun:
     retry_of: RunId | None = None
     from_start: bool = False
     key: RequestKey | None = None
+    route: Route = Route()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +230,7 @@ class ClaimedRun:
     usage: Usage = NOTHING_USED
     running_seconds: float = 0.0
     goes_on_from: RunId | None = None
+    route: Route = Route()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from state.models import (
     Owner,
     Record,
     RequestKey,
+    Route,
     Run,
     RunId,
     RunOutcome,
@@ -68,6 +69,15 @@ class RunStore(Protocol):
 
         Raises:
             NotFoundError: No such run of this owner.
+        """
+        ...
+
+    async def choose(self, attempt: Attempt, agent_name: str, route: Route, wants: str) -> None:
+        """Write down who answers a run that began before that was known, and what a permit must serve now.
+
+        Raises:
+            CancelledRunError: The run is being cancelled.
+            LostAttemptError: Another attempt owns the run, or it has ended.
         """
         ...
 

@@ -15,6 +15,7 @@ from agents.events import (
     ToolCalled,
     ToolProgressed,
 )
+from agents.loader import UNDECIDED
 from orchestrator.codec import outputs, permissions
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
@@ -65,7 +66,7 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
     chunk = pb.ChatChunk(
         sequence=header.sequence,
         run_id=header.run_id,
-        agent_name=header.agent_name,
+        agent_name=shown_agent(header.agent_name),
     )
     since = header.time - _EPOCH
     time = chunk.time
@@ -116,10 +117,16 @@ def _fill_stage(chunk: pb.ChatChunk, event: StatusChanged | AgentChosen | Attemp
             chunk.agent_update.agent_name = event.agent_name
             chunk.agent_update.agent_version = event.agent_version
             chunk.agent_update.routing_reason = event.routing_reason
+            chunk.agent_update.variant = event.variant
         case AttemptBegan():
             chunk.reset.from_sequence = event.from_sequence
             chunk.reset.reason = pb.RESET_REASON_NEW_ATTEMPT
             chunk.reset.attempt = event.attempt
+
+
+def shown_agent(agent_name: str) -> str:
+    """The name as callers see it: empty until an agent is chosen."""
+    return "" if agent_name == UNDECIDED else agent_name
 
 
 def decode(payload: bytes, options: ReaderOptions) -> pb.ChatChunk:
@@ -140,16 +147,19 @@ def left_off(payloads: Iterable[bytes]) -> LeftOff:
     """How far a log without an end has come, from its chunks."""
     first: int | None = None
     texts = message = 0
+    introduced = False
     for chunk in map(pb.ChatChunk.FromString, payloads):
         kind = chunk.WhichOneof("payload")
         if kind == "reset":
             first = None
+        elif kind == "agent_update":
+            introduced = True
         elif kind == "content":
             first = chunk.sequence if first is None else first
             message = chunk.content.message_index
         elif kind in _AFTER_A_MESSAGE and first is not None:
             first, texts = None, message + 1
-    return LeftOff(first, texts)
+    return LeftOff(first, texts, introduced)
 
 
 def heartbeat(run_id: RunId, agent_name: str, options: ReaderOptions) -> pb.ChatChunk:
@@ -197,6 +207,7 @@ def waits_for_a_person(chunk: pb.ChatChunk) -> bool:
 
 
 def _unlogged(chunk: pb.ChatChunk, options: ReaderOptions) -> pb.ChatChunk:
+    chunk.agent_name = shown_agent(chunk.agent_name)
     chunk.time.GetCurrentTime()
     if not options.structured_only:
         fill_strings(chunk)
@@ -234,9 +245,11 @@ def _metadata(event: RunEvent) -> dict[str, str]:
                 "model": result.model,
                 "generation_id": result.generation_id,
                 "task_status": "complete",
+                **event.about,
                 **({"limit": result.limit} if result.limit else {}),
             }
         case RunFailed():
-            return {"task_status": "error", **({"partial": "true"} if event.partial else {})}
+            partial = {"partial": "true"} if event.partial else {}
+            return {"task_status": "error", **event.about, **partial}
         case _:
             return {}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message as ProtoMessage
 
+from agents.router import OpenDocument
 from agents.turn import Persona, Turn
 from orchestrator.assignment import Assignment
 from orchestrator.chat import ChatCommand, OnSaturated
@@ -118,6 +119,7 @@ def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
     check.text("query", request.query, validation.QUERY_BYTES)
     check.characters("base_checkpoint_id", request.base_checkpoint_id, validation.ID_CHARACTERS)
     check.characters("agent_type", request.agent_type, validation.NAME_CHARACTERS)
+    check.characters("locked_agent", request.locked_agent, validation.NAME_CHARACTERS)
     _check_history(check, request)
     _check_persona(check, request.persona)
     _check_model(check, request.model)
@@ -151,7 +153,18 @@ def _assignment(request: pb.ChatRequest, deadline: float | None) -> Assignment:
         grants=_grants(request.permission_grants),
         permission_seconds=seconds_of(request.run_options.permission_timeout) or None,
         request_id=request.request_id,
+        locked_agent=request.locked_agent,
+        document=_document(request),
     )
+
+
+def _document(request: pb.ChatRequest) -> OpenDocument | None:
+    """What is open beside the conversation, as far as it says who is to answer."""
+    editor = request.active_editor
+    if not request.HasField("active_editor") or editor.editor_preference == "ignore":
+        return None
+    preferred = editor.editor_preference == "prefer"
+    return OpenDocument(editor.frontmatter.type, editor.language, editor.filename, preferred)
 
 
 def _grants(grants: pb.PermissionGrants) -> frozenset[str]:

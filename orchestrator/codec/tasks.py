@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestrator.codec import pages, permissions, requests, validation
-from orchestrator.codec.chunks import FINISH_REASONS, STATES, usage_of
+from orchestrator.codec.chunks import FINISH_REASONS, STATES, shown_agent, usage_of
 from orchestrator.codec.validation import Violations
 from orchestrator.task import TaskCommand, TaskView
 from protos import orchestrator_pb2 as pb
@@ -209,7 +209,7 @@ def status(view: TaskView) -> pb.TaskStatusResponse:
         queue_position=row.place,
         deferrals=row.deferrals,
         retry_of=row.retry_of or "",
-        agent_name=run.agent_name,
+        agent_name=shown_agent(run.agent_name),
         create_time=_timestamp(run.create_time),
         start_time=_timestamp(row.start_time),
         update_time=_timestamp(row.update_time),

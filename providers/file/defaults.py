@@ -25,6 +25,7 @@ def single_model(
     api_key_env: str | None = None,
     max_output_tokens: int | None = None,
     images: bool = False,
+    routing: bool | None = None,
     limits: Limits = Limits(),  # noqa: B008  # frozen
     timeouts: Timeouts = Timeouts(),  # noqa: B008  # frozen
 ) -> ProviderConfiguration:
@@ -40,6 +41,7 @@ def single_model(
                 context_tokens=context_tokens,
                 max_output_tokens=max_output_tokens,
                 images=images,
+                routing=routing,
             )
         },
         classes=dict.fromkeys(CLASSES, (model,)),
@@ -57,6 +59,7 @@ class KeyedModel:
     model: str
     context_tokens: int
     images: bool
+    routing: bool
     min_concurrency: int
     max_concurrency: int
     connect_seconds: float
@@ -93,6 +96,7 @@ class KeyedModel:
             model=self.model or usual_model,
             context_tokens=self.context_tokens,
             images=self.images,
+            routing=self.routing,
             limits=Limits(min_concurrency=self.min_concurrency, max_concurrency=self.max_concurrency),
             timeouts=self.timeouts,
         )

@@ -65,6 +65,7 @@ def _endpoint(
         tools=model.tools,
         images=model.images,
         json_schema=model.json_schema,
+        routing=provider.kind != "local" if model.routing is None else model.routing,
     )
     key = SecretStr(environment[provider.api_key_env]) if provider.api_key_env is not None else None
     return Endpoint(name, info, provider, key, model.prices)

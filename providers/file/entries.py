@@ -110,7 +110,10 @@ class ProviderEntry(_Entry):
 
 
 class ModelEntry(_Entry):
-    """One model of a provider. `model` is the vendor's id, the name of the table where it is empty."""
+    """One model of a provider. `model` is the vendor's id, the name of the table where it is empty.
+
+    `routing`: it is good enough to choose agents; None = unless it is the local one.
+    """
 
     provider: Name
     model: str = Field(default="", max_length=256)
@@ -119,6 +122,7 @@ class ModelEntry(_Entry):
     tools: bool = True
     images: bool = False
     json_schema: bool = True
+    routing: bool | None = None
     prices: Prices = Prices()
 
 

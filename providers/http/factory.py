@@ -34,7 +34,9 @@ class HTTPAdapterFactory:
 
     def __call__(self, endpoint: Endpoint) -> ChatModel:
         provider = endpoint.provider
-        make = partial(self._adapter, self._session, **asdict(endpoint.info))
+        about = asdict(endpoint.info)
+        del about["routing"]  # which model may choose an agent is known before one is called
+        make = partial(self._adapter, self._session, **about)
         return make(
             base_url=provider.base_url or self._default_url,
             api_key=endpoint.api_key,

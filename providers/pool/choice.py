@@ -24,13 +24,16 @@ class PinnedChoice:
 ModelChoice = ClassChoice | PinnedChoice
 
 
-_IMAGES, _TOOLS = "images ", "tools "
-"""Begin the key of who brings images or uses tools. No name of a class or a model holds a space."""
+_IMAGES, _TOOLS, _ROUTING = "images ", "tools ", "routing "
+"""Begin the key of who brings images, uses tools or is to be given an agent. No name holds a space."""
 
 
-def key_of(choice: ModelChoice, *, images: bool = False, tools: bool = False) -> str:
-    """A choice as text, as it stands in a run's row: only models are meant that see `images`, use `tools`."""
-    prefix = _IMAGES * images + _TOOLS * tools
+def key_of(choice: ModelChoice, *, images: bool = False, tools: bool = False, routing: bool = False) -> str:
+    """A choice as text, as it stands in a run's row: only models are meant that see `images`, use `tools`.
+
+    `routing`: only those that may choose an agent, with a JSON schema for their answer.
+    """
+    prefix = _IMAGES * images + _TOOLS * tools + _ROUTING * routing
     match choice:
         case ClassChoice():
             return f"{prefix}class:{choice.name}"
@@ -40,12 +43,13 @@ def key_of(choice: ModelChoice, *, images: bool = False, tools: bool = False) ->
 
 def needs_of(key: str) -> Needs:
     """What the models must be able to do."""
-    return Needs(images=_IMAGES in key, tools=_TOOLS in key)
+    routing = _ROUTING in key
+    return Needs(images=_IMAGES in key, tools=_TOOLS in key, json_schema=routing, routing=routing)
 
 
 def choice_of(key: str) -> ModelChoice:
     """The choice that `key_of` has written; the default class for a run from before there were any."""
-    kind, _, names = key.removeprefix(_IMAGES).removeprefix(_TOOLS).partition(":")
+    kind, _, names = key.rpartition(" ")[2].partition(":")
     if kind == "models":
         model, *fallback_models = names.split(",")
         return PinnedChoice(model, tuple(fallback_models))

@@ -15,6 +15,7 @@ class Needs:
     tools: bool = False
     images: bool = False
     json_schema: bool = False
+    routing: bool = False
 
     @classmethod
     def of(cls, request: ModelRequest) -> Self:
@@ -23,6 +24,7 @@ class Needs:
             tools=bool(request.tools),
             images=any(message.images for message in request.messages),
             json_schema=request.json_schema is not None,
+            routing=request.routing,
         )
 
     def met_by(self, info: ModelInfo) -> bool:
@@ -31,6 +33,7 @@ class Needs:
             (info.tools or not self.tools)
             and (info.images or not self.images)
             and (info.json_schema or not self.json_schema)
+            and (info.routing or not self.routing)
         )
 
     def fit_into(self, info: ModelInfo) -> bool:

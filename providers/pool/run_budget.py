@@ -136,6 +136,10 @@ class RunBudget:
         """When the time is over, in the event loop's time."""
         return self._begin + (math.inf if self._caps.max_seconds is None else self._caps.max_seconds)
 
+    def lower(self, caps: RunCaps) -> None:
+        """From now on the lower of both counts, each cap for itself."""
+        self._caps = self._caps.lowered(caps)
+
     def check(self) -> None:
         """One more answer is wanted. It becomes a step once it is written: a wait for a provider is none.
 

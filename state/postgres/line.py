@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import suppress
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from state.models import (
     Owner,
     Record,
     ReplicaId,
+    Route,
     RunId,
     RunKind,
     RunOutcome,
@@ -144,6 +146,7 @@ async def write_queued(
         orjson.dumps(run.labels).decode(),
         run.retry_of and UUID(run.retry_of),
         run.from_start,
+        *astuple(run.route),
     ):
         holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
         if holder is not None:  # else it has ended between the two
@@ -176,4 +179,5 @@ def _claimed(row: asyncpg.Record) -> ClaimedRun:
         usage=unattended.usage_of(row),
         running_seconds=row["running_seconds"],
         goes_on_from=row["goes_on_from"] and RunId(row["goes_on_from"].hex),
+        route=Route(row["agent_version"], row["agent_variant"], row["routing_reason"]),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from state.models import (
     Owner,
     Record,
     ReplicaId,
+    Route,
     Run,
     RunId,
     RunKind,
@@ -84,7 +85,17 @@ class PostgresRunStore:
             run.retry_of and UUID(run.retry_of),
             run.lead_seconds,
             run.from_start,
+            *astuple(run.route),
         )
+
+    async def choose(self, attempt: Attempt, agent_name: str, route: Route, wants: str) -> None:
+        await self._patience(lambda: self._choose(attempt, agent_name, *astuple(route), wants))
+
+    async def _choose(self, attempt: Attempt, *chosen: str) -> None:
+        async with self._database.connection() as connection:
+            if await connection.fetchval(sql.CHOOSE, *fence_arguments(attempt), *chosen) is None:
+                row = await connection.fetchrow(sql.STANDS, *fence_arguments(attempt))
+                raise _lost_or_cancelled(row, attempt)
 
     async def requeue(self, attempt: Attempt, usage: Usage | None = None) -> None:
         async with self._database.connection() as connection:

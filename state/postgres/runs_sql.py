@@ -17,11 +17,11 @@ WITH run AS (
     INSERT INTO runs (
         run_id, owner, kind, conversation_id, agent_name, state, attempt, request, start_time,
         replica_id, survives, wants, wait_until, tries, priority, labels, retry_of, rank,
-        from_start
+        from_start, agent_version, agent_variant, routing_reason
     )
     VALUES (
         $1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10, $11, now() + make_interval(secs => $13), 1,
-        $14, $15::jsonb, $16, now() - make_interval(secs => $17), $18
+        $14, $15::jsonb, $16, now() - make_interval(secs => $17), $18, $19, $20, $21
     )
     ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
     RETURNING run_id, owner, create_time
@@ -81,6 +81,15 @@ WITH {FENCE}
 UPDATE runs SET
     state = 'queued', replica_id = NULL, wait_until = NULL, update_time = now(),
     not_before = now() + make_interval(secs => $4), usage = coalesce($5::jsonb, runs.usage)
+FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
+RETURNING runs.run_id
+"""  # noqa: S608 - a constant
+
+CHOOSE = f"""
+WITH {FENCE}
+UPDATE runs SET
+    agent_name = $4, agent_version = $5, agent_variant = $6, routing_reason = $7, wants = $8,
+    update_time = now()
 FROM fence WHERE runs.run_id = $1 AND runs.state = 'running'
 RETURNING runs.run_id
 """  # noqa: S608 - a constant

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from state.models import ReplicaId
+from state.postgres.agent_versions import PostgresAgentVersions
 from state.postgres.checkpoints.branches import PostgresBranches
 from state.postgres.checkpoints.patient import PatientSaver
 from state.postgres.conversations import PostgresConversations
@@ -78,6 +79,7 @@ class PostgresStores:
         self.permissions = PostgresPermissions(self.database, reaps)
         self.effects = PostgresEffects(self.database, patience)
         self.usage = PostgresUsage(self.database)
+        self.agent_versions = PostgresAgentVersions(self.database)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -3,12 +3,13 @@
 import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from state.models import ConversationId, NewRun, Owner, Priority, Record, RequestKey, RunId, RunKind
+from state.models import ConversationId, NewRun, Owner, Priority, Record, RequestKey, Route, RunId, RunKind
 from state.tasks import SpooledTask
 
 COLUMNS = "run_id, owner, method, request_id, fields, key_digest, request, first"
@@ -31,6 +32,7 @@ def row_of(task: SpooledTask) -> Row:
         "labels": dict(run.labels),
         "retry_of": run.retry_of,
         "from_start": run.from_start,
+        "route": asdict(run.route),
         "accept_time": task.accept_time.isoformat(),
     }
     return (
@@ -66,6 +68,7 @@ def task_of(row: sqlite3.Row) -> SpooledTask:
         retry_of=fields["retry_of"] and RunId(fields["retry_of"]),
         from_start=fields.get("from_start", False),
         key=key,
+        route=Route(**fields.get("route", {})),
     )
     accept_time = datetime.fromisoformat(fields["accept_time"])
     return SpooledTask(run, Record(1, row["first"]), accept_time, row["position"])

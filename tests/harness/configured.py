@@ -26,6 +26,7 @@ context_tokens = 8192
 [models.small]
 provider = "second"
 context_tokens = 8192
+routing = false
 [classes]
 chat = ["big", "small"]
 fast = ["small"]

@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _SERVING = "serving on "
+_DEFAULTS = {"ORCHESTRATOR_SERVER__ADDRESS": "127.0.0.1:0", "ORCHESTRATOR_PROVIDER__ROUTING": "false"}
+"""A free port, and no call of a model but those that a test is about."""
 
 
 class OrchestratorProcess:
@@ -117,7 +119,7 @@ async def _spawn(folder: Path, environment: Mapping[str, str], *arguments: str) 
         str(ROOT / "main.py"),
         *arguments,
         cwd=folder,
-        env={**kept, "ORCHESTRATOR_SERVER__ADDRESS": "127.0.0.1:0", **environment},
+        env={**kept, **_DEFAULTS, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

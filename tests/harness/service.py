@@ -11,7 +11,7 @@ import asyncpg
 import grpc
 
 from config.settings import Settings
-from main import CATALOG, assembled
+from main import assembled
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from providers.breaker import BreakerSettings
@@ -100,6 +100,7 @@ def settings_for_tests(**groups: Mapping[str, object] | bool) -> Settings:
     values: dict[str, object] = {
         "server": {"address": "127.0.0.1:0", "drain_seconds": 1.0},
         "run": {"max_repeated_chunks": 1_000_000},  # many a script repeats itself
+        "provider": {"routing": False},  # no call but those that a test is about
     }
     for name, group in groups.items():
         is_group = isinstance(group, Mapping)
@@ -116,8 +117,10 @@ def patient_gate(endpoint: Endpoint) -> ModelGate:
 
 
 @asynccontextmanager
-async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> AsyncIterator[ModelPool]:
-    """The model that a scripted provider serves, as every class."""
+async def scripted_models(
+    base_url: str, timeouts: Timeouts = TIMEOUTS, *, routing: bool = False
+) -> AsyncIterator[ModelPool]:
+    """The model that a scripted provider serves, as every class. `routing`: it may choose agents."""
     configuration = single_model(
         provider="scripted",
         kind="openai",
@@ -125,6 +128,7 @@ async def scripted_models(base_url: str, timeouts: Timeouts = TIMEOUTS) -> Async
         api_key_env="KEY",
         model="scripted-1",
         context_tokens=8192,
+        routing=routing,
         limits=Limits(max_concurrency=10_000),
         timeouts=timeouts,
     )
@@ -141,16 +145,19 @@ async def running_service(
     provider: ScriptedProvider,
     *,
     timeouts: Timeouts = TIMEOUTS,
-    catalog: Path = CATALOG,
+    catalog: Path | None = None,
+    routing: bool = False,
     **groups: Mapping[str, object],
 ) -> AsyncIterator[Service]:
     """A service on a database; `groups` change settings, as `stream={"window_seconds": 0.5}`.
 
     `catalog` is the folder of its agents.
     """
+    if catalog is not None:
+        groups["agents"] = {**groups.get("agents", {}), "folder": catalog}
     async with (
-        scripted_models(provider.base_url, timeouts) as models,
-        assembled(settings_for_tests(**groups), dsn, models, catalog=catalog) as (port, _),
+        scripted_models(provider.base_url, timeouts, routing=routing) as models,
+        assembled(settings_for_tests(**groups), dsn, models) as (port, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)

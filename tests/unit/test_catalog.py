@@ -1,16 +1,14 @@
 """An agent is a file."""
 
-from pathlib import Path
-
 import pytest
 
-from agents.loader import AgentCatalog, CatalogError, load_catalog, parse_agent
+from agents.loader import AgentCatalog, CatalogError, parse_agent
 from agents.prompt import fit, system_prompt
 from agents.turn import Persona
-from main import CATALOG
 from providers.estimate import estimate_tokens
 from state.errors import InvalidRequestError
 from state.models import Message
+from tests.harness.catalogue import shipped
 from tools.builtins.source import Builtins
 from tools.table.typed import NAMES
 
@@ -18,28 +16,27 @@ GOOD = b"---\nname: poet\naliases: [bard]\ndescription: Rhymes.\nshape: direct\n
 
 
 def test_the_shipped_catalogue_loads_and_knows_each_agent_by_both_names() -> None:
-    catalog = load_catalog(CATALOG)
+    catalog = shipped()
     for name in catalog.names:
-        assert catalog.resolve(name) == catalog.resolve(f"{name}_agent")
+        assert catalog.wanted(name, "agent_type") is catalog.wanted(f"{name}_agent", "agent_type")
 
 
 def test_the_shipped_agents_name_only_tools_that_there_are() -> None:
-    catalog = load_catalog(CATALOG)
-    named = {tool for name in catalog.names for tool in catalog.resolve(name)[0].tools}
+    named = {tool for spec in shipped().specs for tool in spec.tools}
     of_the_backend = {tool for tool in named if tool.startswith("described:")}  # it says itself what it has
     assert named - of_the_backend - NAMES - Builtins().names == set()
 
 
 @pytest.mark.parametrize("asked", ["", "auto"])
-def test_nobody_asked_for_is_chat(asked: str) -> None:
-    spec, reason = load_catalog(CATALOG).resolve(asked)
-    assert (spec.name, reason) == ("chat", "default")
+def test_whoever_names_nobody_leaves_the_choice_to_us(asked: str) -> None:
+    assert shipped().wanted(asked, "agent_type") is None
 
 
-def test_an_unknown_agent_is_an_invalid_request() -> None:
+@pytest.mark.parametrize("field", ["agent_type", "locked_agent"])
+def test_an_unknown_agent_is_an_invalid_request(field: str) -> None:
     with pytest.raises(InvalidRequestError) as raised:
-        load_catalog(CATALOG).resolve("nobody")
-    assert raised.value.violations[0].field == "agent_type"
+        shipped().wanted("nobody", field)
+    assert raised.value.violations[0].field == field
 
 
 def test_the_version_is_a_digest_of_the_file() -> None:
@@ -107,10 +104,14 @@ def test_two_agents_may_not_share_a_name_or_alias() -> None:
         AgentCatalog([poet, other], default="poet")
 
 
-def test_a_catalogue_without_its_default_agent_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "poet.md").write_bytes(GOOD)
+def test_a_catalogue_without_its_default_agent_is_refused() -> None:
     with pytest.raises(CatalogError, match="chat"):
-        load_catalog(tmp_path)
+        AgentCatalog([parse_agent("poet.md", GOOD)])
+
+
+def test_no_agent_may_be_called_what_stands_for_an_open_choice() -> None:
+    with pytest.raises(CatalogError, match="'auto'"):
+        AgentCatalog([parse_agent("a.md", GOOD.replace(b"bard", b"auto"))], default="poet")
 
 
 def test_an_empty_persona_adds_nothing_to_the_prompt() -> None:

@@ -4,8 +4,8 @@ import ast
 from collections import Counter
 from pathlib import Path
 
-from agents.loader import load_catalog
-from main import CATALOG
+from tests.harness.catalogue import shipped
+from wiring.agents import SHIPPED
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests/integration/agents/catalogue"
@@ -38,7 +38,7 @@ def played(folder: Path) -> Counter[str]:
 
 
 def test_every_agent_is_played_by_one_test() -> None:
-    assert played(FOLDER) == Counter(load_catalog(CATALOG).names)
+    assert played(FOLDER) == Counter(shipped().names)
 
 
 def test_a_test_counts_only_when_it_is_marked_and_plays_that_agent(tmp_path: Path) -> None:
@@ -53,5 +53,5 @@ def test_a_test_counts_only_when_it_is_marked_and_plays_that_agent(tmp_path: Pat
 
 
 def test_no_agent_file_is_longer_than_sixty_lines() -> None:
-    lengths = {path.name: len(path.read_text().splitlines()) for path in CATALOG.glob("*.md")}
+    lengths = {path.name: len(path.read_text().splitlines()) for path in SHIPPED.glob("*.md")}
     assert {name: length for name, length in lengths.items() if length > 60} == {}

@@ -3,14 +3,14 @@
 import pytest
 
 from agents.json_answer import check_answer
-from agents.loader import CatalogError, load_catalog, parse_agent
-from main import CATALOG
+from agents.loader import CatalogError, parse_agent
 from providers.openai_compatible.strict import fits_strict
 from state.errors import ProviderBrokenError, Reason
+from tests.harness.catalogue import agent_named
 
 GOOD = '{"winner": "a", "justification": "It is shorter.", "confidence": 4}'
 HEAD = "---\nname: judge\ndescription: Judges.\nshape: direct\n"
-SCHEMA = load_catalog(CATALOG).resolve("comparison")[0].response_schema or {}
+SCHEMA = agent_named("comparison").response_schema or {}
 
 
 @pytest.mark.parametrize("text", [GOOD, f"\n  {GOOD}\n", GOOD.replace('"a"', '"tie"')])

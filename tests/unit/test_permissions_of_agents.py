@@ -2,14 +2,13 @@
 
 import pytest
 
-from agents.loader import load_catalog
-from main import CATALOG
+from tests.harness.catalogue import agent_named, shipped
 from tests.harness.tools import options
 from tools.gateway.gateway import ToolGateway
 from tools.policy import PolicyContext, Verdict, verdict
 from tools.table.typed import NAMES
 
-AGENTS = load_catalog(CATALOG)
+AGENTS = shipped()
 GATEWAY = ToolGateway(options("127.0.0.1:1"))
 OPEN_READS = {("fact_checking", "search_web")}
 """Reads of the open world that are an agent's very purpose; nothing else is widened."""
@@ -17,7 +16,7 @@ OPEN_READS = {("fact_checking", "search_web")}
 
 @pytest.mark.parametrize("name", AGENTS.names)
 def test_an_agent_asks_for_all_that_writes_spends_sends_or_reaches_out(name: str) -> None:
-    spec = AGENTS.resolve(name)[0]
+    spec = agent_named(name)
     context = PolicyContext(overrides=spec.permissions)
     tools = [GATEWAY.tool(tool) for tool in spec.tools if tool in NAMES]
     unasked = {tool.name for tool in tools if verdict(tool, context) is Verdict.ALLOW}
@@ -31,6 +30,6 @@ def test_an_agent_asks_for_all_that_writes_spends_sends_or_reaches_out(name: str
 
 @pytest.mark.parametrize("name", AGENTS.names)
 def test_what_a_file_allows_of_described_tools_is_named_as_reading(name: str) -> None:
-    spec = AGENTS.resolve(name)[0]
+    spec = agent_named(name)
     allowed = {tool for tool, said in spec.permissions.items() if said is Verdict.ALLOW}
     assert all(tool.startswith(("get_", "search_")) for tool in allowed)

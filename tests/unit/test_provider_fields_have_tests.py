@@ -19,6 +19,7 @@ from tests.unit.test_mutants import functions_of
 PREFIX = "ORCHESTRATOR_PROVIDER__"
 ENTRIES = (ProviderConfiguration, ProviderEntry, ModelEntry, Limits, Timeouts, Prices)
 FIELDS = "tests/integration/pool/test_fields.py"
+ROUTING = "tests/integration/routing/test_classifier.py"
 RELOAD = "tests/integration/pool/test_reload.py"
 PROBES = "tests/integration/pool/test_background_probes.py"
 SERVICE = "tests/integration/test_models_in_service.py"
@@ -53,6 +54,7 @@ TESTS: Mapping[str, str] = {
     "ModelEntry.tools": _ABLE,
     "ModelEntry.images": _ABLE,
     "ModelEntry.json_schema": _ABLE,
+    "ModelEntry.routing": f"{ROUTING}::test_a_model_not_marked_is_never_asked",
     "ModelEntry.prices": _PRICE,
     "Limits.max_concurrency": f"{FIELDS}::test_max_concurrency_reaches_the_gate",
     "Limits.min_concurrency": f"{FIELDS}::test_min_concurrency_is_as_far_as_the_limit_falls",
@@ -71,6 +73,7 @@ TESTS: Mapping[str, str] = {
     f"{PREFIX}IMAGES": (
         "tests/integration/usage/test_settings.py::test_the_one_model_sees_images_where_its_setting_says_so"
     ),
+    f"{PREFIX}ROUTING": f"{ROUTING}::test_the_one_model_is_asked_unless_its_setting_says_no",
     f"{PREFIX}MAX_CONCURRENCY": (
         f"{SETTINGS}::test_the_model_without_a_file_is_called_as_often_at_once_as_its_setting"
     ),

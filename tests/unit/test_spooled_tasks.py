@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from state.models import ConversationId, NewRun, Owner, Priority, Record, RequestKey, RunId, RunKind
+from state.models import ConversationId, NewRun, Owner, Priority, Record, RequestKey, Route, RunId, RunKind
 from state.spool.entries import COLUMNS, digest, row_of, size_of, task_of
 from state.tasks import SpooledTask
 
@@ -28,6 +28,7 @@ RUN = NewRun(
     retry_of=RunId("2" * 32),
     from_start=True,
     key=RequestKey("StartTask", "r1", b"\xffdigest"),
+    route=Route("v1", "warm", "keywords"),
 )
 
 

@@ -11,9 +11,8 @@ import asyncpg
 import grpc
 import pytest
 
-from agents.loader import load_catalog
 from agents.runner import AgentRunner
-from main import CATALOG, stores_at
+from main import stores_at
 from orchestrator.application import Application
 from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
@@ -32,6 +31,7 @@ from tests.harness.service import scripted_models, settings_for_tests, text_of
 from tests.integration.life.callers import NOT_SERVING, SERVING, Watcher, begun
 from tests.integration.life.kin import child_of, children_of, is_model, lives, survivors
 from tools.registry import ToolRegistry
+from wiring.agents import agents_of
 from wiring.limits import edge_of, limits_of
 
 POSTGRES_HAS_ENDED = "llm-orchestrator: the embedded Postgres has ended"
@@ -98,22 +98,25 @@ class BreaksOnce:
 @asynccontextmanager
 async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> AsyncIterator[Listening]:
     """The service as `main.assembled` makes it, but for what its health is asked of."""
-    settings, catalog = settings_for_tests(), load_catalog(CATALOG)
+    settings = settings_for_tests()
     async with (
         stores_at(settings, dsn, ReplicaId("0" * 32), None) as stores,
         scripted_models(provider.base_url) as models,
+        agents_of(settings, stores.agent_versions, models.classes) as agents,
     ):
         runner, codec = (
             AgentRunner(stores.checkpoints, stores.permissions),
             Codec(encode, kept_assignment, left_off),
         )
         async with Application(
-            stores, catalog, runner, models, ToolRegistry({}), codec=codec, limits=limits_of(settings)
+            stores, agents, runner, models, ToolRegistry({}), codec=codec, limits=limits_of(settings)
         ) as app:
             health = HealthService(
                 probe, PooledModel(models, ClassChoice("chat")), app.supervisor, fresh_seconds=0.0
             )
-            servicer = OrchestratorServicer(app, models, health, ServerInfo("0", catalog.names, 1024, 60.0))
+            servicer = OrchestratorServicer(
+                app, models, health, ServerInfo("0", lambda: agents.current.names, 1024, 60.0)
+            )
             async with listening(servicer, health, app.supervisor, *edge_of(settings.server)) as running:
                 yield running
 

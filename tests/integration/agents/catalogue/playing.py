@@ -4,20 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.loader import load_catalog
 from agents.spec import AgentSpec
-from main import CATALOG
 from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.script import Script as Answer
 from tests.fakes.tool_service.service import FakeToolService
+from tests.harness.catalogue import agent_named
 from tests.harness.service import Service, text_of
 from tests.harness.tooled import decide, kinds, pending, rest, told, wish, wishing
 from tests.integration.tools.describing import output, spec
 from tools.builtins.source import Builtins
 from tools.table.typed import TABLE
 
-AGENTS = load_catalog(CATALOG)
 RPCS = {row.name: row.rpc for row in TABLE}
 CONVERSATION = "c1"
 
@@ -53,7 +51,7 @@ class Scene:
 
     @property
     def spec(self) -> AgentSpec:
-        return AGENTS.resolve(self.agent)[0]
+        return agent_named(self.agent)
 
     @property
     def kinds(self) -> list[str]:

@@ -15,10 +15,10 @@ from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.script import Script as Answer
 from tests.fakes.tool_service.service import FakeToolService
+from tests.harness.catalogue import agent_named
 from tests.harness.scale import scaled
 from tests.harness.service import Service, chat_request, text_of
 from tests.harness.tooled import tooled, wish, wishing
-from tests.integration.agents.catalogue.playing import AGENTS
 
 RUNS = scaled(100)
 USERS = ("ann", "bob")
@@ -61,7 +61,7 @@ def owners(text: object) -> set[str]:
 def agent_of(body: Any) -> str:
     """Whose prompt a request of the model begins with."""
     system = body["messages"][0]["content"]
-    return next(n for n in MIX if system.startswith(AGENTS.resolve(n)[0].prompt.split("{")[0]))
+    return next(n for n in MIX if system.startswith(agent_named(n).prompt.split("{")[0]))
 
 
 def answered(body: Any) -> Script:

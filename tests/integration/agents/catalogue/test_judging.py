@@ -11,11 +11,12 @@ from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.service import FakeToolService
+from tests.harness.catalogue import agent_named
 from tests.harness.configured import with_file
 from tests.harness.service import Service, chat_request, collect, text_of
 from tests.harness.statuses import error_info
 from tests.harness.tooled import rest
-from tests.integration.agents.catalogue.playing import AGENTS, Scene, play
+from tests.integration.agents.catalogue.playing import Scene, play
 from tests.integration.tasks.asking import ended, start
 
 TEXTS = {"text_a": "The cat sat.", "text_b": "A cat was sitting {text_a}.", "criteria": "Brevity."}
@@ -46,7 +47,7 @@ async def test_comparison_gives_its_judgement_as_the_model_wrote_it(
     await play(service, backend, Scene("comparison", "Which is better?", answer, fields={"metadata": TEXTS}))
     form = service.provider.ledger[0].body["response_format"]["json_schema"]
     assert (form["name"], form["strict"]) == ("comparison", True)
-    assert form["schema"] == AGENTS.resolve("comparison")[0].response_schema
+    assert form["schema"] == agent_named("comparison").response_schema
 
 
 @pytest.mark.agent("wargaming")
