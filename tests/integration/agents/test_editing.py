@@ -1,15 +1,20 @@
 """An agent that edits the open document: what the model is shown, what it may propose, what goes out."""
 
+from pathlib import Path
+
 import grpc
 import orjson
 import pytest
 
 from agents.edits import applied
 from protos import orchestrator_pb2 as pb
+from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
-from tests.harness.service import Service, chat_request, collect, text_of
+from tests.harness.configured import configured, two_models
+from tests.harness.service import Service, chat_request, collect, settings_for_tests, text_of
 from tests.harness.statuses import violations
 from tests.harness.tooled import kinds, rest
+from tests.integration.agents.conftest import SHAPES
 
 CONTENT = "# Rain\nIt rains. It rains.\nThe sun \U0001f31e shines.\n"
 OPEN = pb.ActiveEditor(
@@ -51,6 +56,7 @@ def operations_of(chunks: list[pb.ChatChunk]) -> list[dict[str, object]]:
 async def test_edits_go_out_with_offsets_and_hashes_that_hold_beside_a_short_answer(shapes: Service) -> None:
     shapes.provider.enqueue(proposing(SUN, edit("insert_after_heading", anchor="# Rain", text="Noon.")))
     chunks = await asks(shapes)
+    assert shapes.provider.ledger[0].body["response_format"]["json_schema"]["strict"] is True
     assert kinds(chunks) == ["status", "agent_update", "content", "editor_operations", "complete"]
     assert text_of(chunks) == chunks[-1].complete.final_text == "I changed it."
     edits = chunks[-2].editor_operations
@@ -168,6 +174,22 @@ async def test_an_answer_that_breaks_shows_nothing_of_its_json(shapes: Service) 
         await collect(shapes.stub.StreamChat(request), chunks)
     assert kinds(chunks) == ["status", "agent_update", "error"]
     assert "{" not in chunks[-1].error.message
+
+
+async def test_a_model_without_json_schemas_is_told_the_form_in_words(
+    dsn: str, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    file = tmp_path / "providers.toml"
+    models = two_models(provider.base_url, provider.base_url)
+    file.write_text(models.replace("context_tokens = 8192", "context_tokens = 8192\njson_schema = false"))
+    provider.enqueue(proposing(SUN))
+    settings = settings_for_tests(provider={"file": file})
+    async with configured(settings, dsn, provider, catalog=SHAPES) as service:
+        chunks = await asks(service)
+    assert len(operations_of(chunks)) == 1
+    body = provider.ledger[0].body
+    assert "response_format" not in body
+    assert '"replace_range"' in body["messages"][0]["content"]
 
 
 @pytest.mark.parametrize(
