@@ -98,10 +98,15 @@ async def bring_up_to_date(settings: Settings, dsn: str) -> int:
 
 @asynccontextmanager
 async def assembled(
-    settings: Settings, dsn: str, models: ModelPool, *, hurried: asyncio.Event | None = None
+    settings: Settings,
+    dsn: str,
+    models: ModelPool,
+    *,
+    hurried: asyncio.Event | None = None,
+    catalog: Path = CATALOG,
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """The whole service on a database that is up to date: its port, and what must not die."""
-    catalog, replica_id = load_catalog(CATALOG), ReplicaId(uuid4().hex)
+    agents, replica_id = load_catalog(catalog), ReplicaId(uuid4().hex)
     codec = Codec(encode, kept_assignment, left_off)
     async with AsyncExitStack() as stack:
         room = picked(SpoolLimits, settings.journal)
@@ -110,13 +115,13 @@ async def assembled(
         tools = await stack.enter_async_context(tools_of(settings))
         runner, limits = AgentRunner(stores.checkpoints, stores.permissions), limits_of(settings)
         app = Application(
-            stores, catalog, runner, models, tools, codec=codec, limits=limits, spool=spool, hurried=hurried
+            stores, agents, runner, models, tools, codec=codec, limits=limits, spool=spool, hurried=hurried
         )
         hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel, QUEUED: app.line.wake}
         listener = await stack.enter_async_context(Listener(dsn, hear))
         await stack.enter_async_context(app)
         server, kept = settings.server, settings.retention
-        about = ServerInfo(VERSION, catalog.names, server.max_receive_bytes, kept.events_seconds)
+        about = ServerInfo(VERSION, agents.names, server.max_receive_bytes, kept.events_seconds)
         health = HealthService(
             stores.database, PooledModel(models, ClassChoice(DEFAULT_CLASS)), app.supervisor, spool
         )

@@ -1,7 +1,9 @@
 """What an agent emits while it works."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Channel(StrEnum):
@@ -57,4 +59,40 @@ class ToolAnswered:
     retryable: bool = False
 
 
-AgentEvent = TextEmitted | ToolCalled | ToolProgressed | ToolAnswered
+@dataclass(frozen=True, slots=True)
+class EditsProposed:
+    """Edits of the open document, for the caller to apply: JSON objects, as the contract has them."""
+
+    document_id: str
+    filename: str
+    operations: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """What the agent means to do, as JSON; each takes the place of the one before."""
+
+    plan: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source. Either `uri` or `document_id` is set; `id` is as the text refers to it."""
+
+    id: str
+    uri: str = ""
+    title: str = ""
+    document_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesCited:
+    """The sources of the first message, which is so many bytes of UTF-8 long."""
+
+    citations: Sequence[Citation]
+    offset: int
+
+
+AgentEvent = (
+    TextEmitted | ToolCalled | ToolProgressed | ToolAnswered | EditsProposed | PlanChanged | SourcesCited
+)

@@ -1,22 +1,23 @@
 """Run one turn of one agent."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command, Interrupt, StateSnapshot
 
-from agents.events import TextEmitted
+from agents.events import AgentEvent, Citation, EditsProposed, SourcesCited, TextEmitted
 from agents.graphs import root
-from agents.graphs.react import shown_texts, taken_over
 from agents.graphs.state import Answer, Context, Work
+from agents.graphs.turns import shown_texts, taken_over
 from agents.hands import Hands
 from agents.history import CheckpointView, history
 from agents.judge import Judge
-from agents.spec import AgentSpec, Shape
+from agents.spec import AgentSpec
 from agents.turn import Emit, Turn, TurnResult, TurnSuspended
 from providers.base import ChatModel
 from state.models import FinishReason, Owner, RunId, ThreadId
@@ -93,7 +94,7 @@ class AgentRunner:
             start,
             _config(thread, spec, thread.base if left_off is None else ""),
             context=_context(spec, turn, thread, emit, means),
-            durability="sync" if spec.shape is Shape.REACT else "exit",
+            durability="sync" if spec.shape.in_steps else "exit",
         )
         if asked := final.get("__interrupt__"):
             return TurnSuspended(_questions(asked), means.usage())
@@ -152,7 +153,7 @@ def _question(values: Mapping[str, Any]) -> Question:
 def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: Means) -> Context:
     # LangGraph writes its last checkpoint also when a step has failed: in a graph of one step a branch would
     # move the head. One of several steps keeps them all.
-    thread.complete = spec.shape is Shape.REACT
+    thread.complete = spec.shape.in_steps
     return Context(
         run_id=thread.run_id,
         spec=spec,
@@ -186,7 +187,26 @@ def _result(values: Mapping[str, Any], thread: RunThread) -> TurnResult:
         checkpoint_id=thread.last_checkpoint_id,
         limit=answer.get("limit", ""),
         tools_used=tuple(answer.get("tools_used", ())),
+        closing=tuple(_closing(answer)),
+        metadata=_metadata(answer),
     )
+
+
+def _closing(answer: Answer) -> Iterator[AgentEvent]:
+    if edits := answer.get("edits"):
+        yield EditsProposed(**edits)
+    if citations := answer.get("citations"):
+        cited = tuple(Citation(**citation) for citation in citations)
+        yield SourcesCited(cited, len(answer.get("text", "").encode()))
+
+
+def _metadata(answer: Answer) -> dict[str, str]:
+    metadata = {}
+    if citations := answer.get("citations"):
+        metadata["citations"] = orjson.dumps(citations).decode()
+    if dropped := answer.get("dropped_citations"):
+        metadata["dropped_citations"] = str(dropped)
+    return metadata
 
 
 def _config(thread: RunThread, spec: AgentSpec | None = None, checkpoint_id: str = "") -> RunnableConfig:

@@ -19,6 +19,27 @@ class Shape(StrEnum):
 
     DIRECT = "direct"
     REACT = "react"
+    EDIT = "edit"
+    RESEARCH = "research"
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether a turn keeps a checkpoint of each of its steps."""
+        return self is not Shape.DIRECT
+
+
+class ResearchLimits(BaseModel):
+    """What research looks up: with `local_tools` by the question, then with `web_tools` in so many `rounds`.
+
+    Entries are as in `tools`. A tool that needs a `query` searches; one that needs a `url` or a `document_id`
+    reads what a search has found.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rounds: int = Field(default=2, ge=0, le=10)
+    local_tools: tuple[str, ...] = Field(default=(), max_length=16)
+    web_tools: tuple[str, ...] = Field(default=(), max_length=16)
 
 
 class AgentSpec(BaseModel):
@@ -41,6 +62,7 @@ class AgentSpec(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2)
     tools: tuple[str, ...] = Field(default=(), max_length=64)
     permissions: Mapping[str, Verdict] = Field(default_factory=dict)
+    research: ResearchLimits | None = None
     max_steps: int = Field(default=12, ge=1, le=100)
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
@@ -48,6 +70,11 @@ class AgentSpec(BaseModel):
     response_schema: Mapping[str, Any] | None = None
     prompt: str = Field(min_length=1)
     version: str
+
+    @property
+    def offers_tools(self) -> bool:
+        """Whether the model itself wishes for tools, and so has to be one that can."""
+        return self.shape is Shape.REACT
 
     @field_validator("response_schema")
     @classmethod
@@ -68,14 +95,28 @@ class AgentSpec(BaseModel):
 
     @model_validator(mode="after")
     def _tools_fit_the_shape(self) -> Self:
-        if (self.shape is Shape.REACT) != bool(self.tools):
-            raise ValueError("an agent of the shape react needs tools, and no other may have any")
-        strange = [name for name in self.permissions if not any(_fits(name, entry) for entry in self.tools)]
+        if (self.shape in _WITH_TOOLS) != bool(self.tools):
+            with_tools = ", ".join(shape.value for shape in _WITH_TOOLS)
+            raise ValueError(f"an agent of the shape {with_tools} needs tools, and no other may have any")
+        strange = [name for name in self.permissions if not any(fits(name, entry) for entry in self.tools)]
         if strange:
             raise ValueError(f"permissions for tools that it does not have: {', '.join(sorted(strange))}")
         return self
 
+    @model_validator(mode="after")
+    def _research_has_its_tools(self) -> Self:
+        if (self.shape is Shape.RESEARCH) != (self.research is not None):
+            raise ValueError("an agent of the shape research needs `research`, and no other may have it")
+        if self.research is not None:
+            strange = {*self.research.local_tools, *self.research.web_tools} - set(self.tools)
+            if strange:
+                raise ValueError(f"research with tools that are not in `tools`: {', '.join(sorted(strange))}")
+        return self
 
-def _fits(name: str, entry: str) -> bool:
+
+_WITH_TOOLS = (Shape.REACT, Shape.RESEARCH)
+
+
+def fits(name: str, entry: str) -> bool:
     """Whether an entry of `tools` may mean this tool: a name or a pattern, perhaps of one source."""
     return fnmatchcase(name, entry.rpartition(":")[2])

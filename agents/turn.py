@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from agents.document import OpenDocument
 from agents.events import AgentEvent
 from state.models import FinishReason, Image, Message
 from state.permissions import Question
@@ -38,6 +39,7 @@ class Turn:
     `history` seeds a conversation that has no turn yet; after that the checkpoint remembers. `hints` are what
     the caller brings along by key, unchecked but for their size.
     `deadline`, in the event loop's time: when the user stops waiting; passed on to whatever is called.
+    `editor` is of this turn alone: the conversation never keeps it.
     """
 
     question: str
@@ -48,6 +50,7 @@ class Turn:
     seed: int | None = None
     deadline: float | None = None
     hints: Mapping[str, str] = field(default_factory=dict)
+    editor: OpenDocument | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class TurnResult:
     """A complete answer, already part of the conversation.
 
     `usage` is what the run had used when it became that. `limit`: which limit of the run cut it short, if
-    one did. `tools_used`: by name, each once, in the order of their first use.
+    one did. `tools_used`: by name, each once, in the order of their first use. `closing` is emitted together
+    with the end of the run, once whatever dies; `metadata` goes out with the end itself.
     """
 
     text: str
@@ -67,6 +71,8 @@ class TurnResult:
     checkpoint_id: str
     limit: str = ""
     tools_used: tuple[str, ...] = ()
+    closing: tuple[AgentEvent, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

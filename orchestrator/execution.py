@@ -240,7 +240,8 @@ class RunExecution:
 
     async def _finish(self, attempt: Attempt, end: RunCompleted | RunFailed) -> None:
         outcome = _outcome(end)
-        last = self._journal.take(end, terminal=True)
+        closing = end.result.closing if isinstance(end, RunCompleted) else ()
+        last = self._journal.take(*closing, end, terminal=True)
         try:
             await self._runs.finish(attempt, outcome, last)
         except CancelledRunError as error:  # it was asked to end while it was ending

@@ -103,7 +103,7 @@ class TurnWork:
             deadline=assignment.turn.deadline,
         )
         means = Means(
-            model=self._model(spec, tools=bool(offers)),
+            model=self._model(spec, tools=spec.offers_tools and bool(offers)),
             judge=Judge(user, offers, self._bench.consent, emit),
             hands=Hands(user, offers, self._bench.journal, emit, self._account.budget.tool_wanted),
             usage=lambda: self._account.usage,

@@ -72,7 +72,7 @@ class Workshop:
         check_variables(spec.name, spec.variables, assignment.turn.hints)
         choice = assignment.model or ClassChoice(spec.model_class)
         images = bool(assignment.turn.images)
-        tools = bool(spec.tools) and assignment.allowed_tools != _NO_TOOLS
+        tools = spec.offers_tools and assignment.allowed_tools != _NO_TOOLS
         self._check_models(choice, images=images, tools=tools)
         currency = self._bench.models.currency
         if assignment.currency not in ("", currency):

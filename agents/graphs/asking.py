@@ -9,7 +9,7 @@ from agents.graphs.state import Context, State
 from agents.images import StoredImage, StoredMessage, attached, kept, shown
 from agents.json_answer import described, form_of
 from agents.prompt import fit, system_prompt
-from agents.turn import Persona
+from agents.turn import Emit, Persona
 from agents.variables import check_variables, filled
 from providers.base import ModelFinished, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta, ToolSpec
 from providers.pool.run_budget import LimitReachedError
@@ -56,10 +56,18 @@ def request_of(
     images: Mapping[str, StoredImage],
     *,
     tools: tuple[ToolSpec, ...] = (),
+    rules: str = "",
+    material: str = "",
 ) -> ModelRequest:
-    """What the model is asked: the messages of this turn, and as much of what was before as fits."""
+    """What the model is asked: the messages of this turn, and as much of what was before as fits.
+
+    `rules` follow the agent's prompt; `material` comes before the question and is kept nowhere.
+    """
     spec, info, wishes = context.spec, context.model.info, context.turn
-    system = _system(context, tools=bool(tools))
+    system = _system(context, rules, tools=bool(tools))
+    if material:
+        question, *others = turn
+        turn = [{**question, "content": f"{material}\n\n{question['content']}"}, *others]
     if not tools:
         past = list(filter(None, map(_without_tools, past)))
     before, now = (_shown(messages, images, seen=info.images) for messages in (past, turn))
@@ -74,11 +82,13 @@ def request_of(
     )
 
 
-def _system(context: Context, *, tools: bool) -> str:
+def _system(context: Context, rules: str, *, tools: bool) -> str:
     spec, turn, prompt = context.spec, context.turn, context.spec.prompt
     if spec.variables:
         check_variables(spec.name, spec.variables, turn.hints)  # a file may have changed while the run waited
         prompt = filled(prompt, turn.hints, context.run_id)
+    if rules:
+        prompt = f"{prompt}\n\n{rules}"
     if spec.response_schema is not None and not context.model.info.json_schema:
         prompt = described(prompt, spec.response_schema)
     return system_prompt(prompt, Persona() if spec.fresh else turn.persona, tools=tools)
@@ -97,14 +107,19 @@ def _shown(
     return [shown(message, images, seen=seen) for message in messages]
 
 
-async def say(context: Context, request: ModelRequest, *, index: int = 0, opening: str = "") -> Said:
+async def say(
+    context: Context, request: ModelRequest, *, index: int = 0, opening: str = "", aloud: bool = True
+) -> Said:
     """Call the model. Its text goes out as it is written, as message `index`, after the `opening`.
+
+    Unless it is said `aloud`, nothing goes out.
 
     Raises:
         ProviderError: The model failed.
     """
     pieces: list[str] = []
     calls: list[ToolCall] = []
+    emit: Emit = context.emit if aloud else lambda _: None
     try:
         async with aclosing(context.model.stream(request)) as deltas:
             async for delta in deltas:
@@ -112,9 +127,9 @@ async def say(context: Context, request: ModelRequest, *, index: int = 0, openin
                     case TextDelta():
                         lead = "" if pieces else opening
                         pieces.append(delta.text)
-                        context.emit(TextEmitted(lead + delta.text, message_index=index))
+                        emit(TextEmitted(lead + delta.text, message_index=index))
                     case ReasoningDelta():
-                        context.emit(TextEmitted(delta.text, Channel.REASONING, index))
+                        emit(TextEmitted(delta.text, Channel.REASONING, index))
                     case ToolCallDelta():
                         calls.append(delta.call)
                     case ModelFinished():

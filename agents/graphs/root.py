@@ -9,36 +9,49 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from agents.graphs import react
+from agents.graphs import calling, edit, react, research
 from agents.graphs.direct import answer
 from agents.graphs.state import Context, State
+from agents.graphs.turns import open_turn
 from agents.spec import Shape
 
 Graph = CompiledStateGraph[State, Context, State, State]
 
-_FIRST_STEP = {Shape.DIRECT: "answer", Shape.REACT: "open"}
+_STEP = {Shape.REACT: "model", Shape.EDIT: "edit", Shape.RESEARCH: "research"}
+"""Where a turn of several steps begins its work, and takes it up again."""
 
 
 def build(checkpointer: BaseCheckpointSaver[str]) -> Graph:
     """Compile the graph; one instance serves every agent."""
     graph = StateGraph(State, context_schema=Context)
     graph.add_node("answer", answer)
-    graph.add_node("open", react.open_turn)
+    graph.add_node("open", open_turn)
     graph.add_node("model", react.model)
-    graph.add_node("decide", react.decide)
-    graph.add_node("ask", react.ask)
-    graph.add_node("act", react.act)
-    graph.add_conditional_edges(START, _by_shape, [*_FIRST_STEP.values(), "model"])
-    graph.add_edge("open", "model")
-    graph.add_conditional_edges("model", react.after_model, ["decide", END])
-    graph.add_conditional_edges("decide", react.after_decide, ["ask", "act"])
+    graph.add_node("edit", edit.propose)
+    graph.add_node("research", research.look)
+    graph.add_node("write", research.write)
+    graph.add_node("decide", calling.decide)
+    graph.add_node("ask", calling.ask)
+    graph.add_node("act", calling.act)
+    graph.add_conditional_edges(START, _begin, ["answer", "open", *_STEP.values()])
+    graph.add_conditional_edges("open", _by_shape, [*_STEP.values()])
+    graph.add_conditional_edges("model", calling.wished, ["decide", END])
+    graph.add_conditional_edges("edit", edit.again, ["edit", END])
+    graph.add_conditional_edges("research", research.after_look, ["decide", "write", END])
+    graph.add_edge("write", END)
+    graph.add_conditional_edges("decide", calling.after_decide, ["ask", "act"])
     graph.add_edge("ask", "act")
-    graph.add_conditional_edges("act", react.after_act, ["ask", "model", END])
+    graph.add_conditional_edges("act", calling.after_act, ["ask", "model", "research", END])
     return graph.compile(checkpointer=checkpointer)
 
 
-async def _by_shape(state: State, runtime: Runtime[Context]) -> str:
+async def _begin(state: State, runtime: Runtime[Context]) -> str:
     context, work = runtime.context, state.get("work")
-    if work and work["run_id"] == context.run_id and context.spec.shape is Shape.REACT:
-        return "model"  # taken over from a run before
-    return _FIRST_STEP[context.spec.shape]
+    if not context.spec.shape.in_steps:
+        return "answer"
+    taken_over = work and work["run_id"] == context.run_id
+    return _STEP[context.spec.shape] if taken_over else "open"
+
+
+async def _by_shape(state: State, runtime: Runtime[Context]) -> str:
+    return _STEP[runtime.context.spec.shape]

@@ -19,7 +19,8 @@ from state.usage import Usage
 class Answer(TypedDict):
     """Where the last answer came from. `usage`: of the run until then; `limit`: what cut the answer short.
 
-    `text` is what the run has said in all, where that is more than its last message.
+    `text` is what the run has said in all, where that is more than its last message. `edits` are the values
+    of an `EditsProposed`, `citations` those of `Citation`s.
     """
 
     finish_reason: str
@@ -30,13 +31,18 @@ class Answer(TypedDict):
     limit: NotRequired[str]
     tools_used: NotRequired[list[str]]
     text: NotRequired[str]
+    edits: NotRequired[dict[str, Any]]
+    citations: NotRequired[list[dict[str, str]]]
+    dropped_citations: NotRequired[int]
 
 
 class Work(TypedDict):
     """A turn that is under way, in a graph of several steps.
 
     `seed` is what the caller brought to a new conversation. `messages` begins with the question; `texts` are
-    the model's, one for each of its answers; `calls` are those of the newest.
+    the model's, one for each of its answers; `calls` are those of the newest. `step` is where the results of
+    the calls go, "model" if nothing is said. `limit`: which limit of the run has ended the use of tools.
+    `rounds` counts those of research that have begun.
     """
 
     run_id: str
@@ -46,6 +52,9 @@ class Work(TypedDict):
     calls: list[Call]
     tainted: bool
     tools_used: list[str]
+    step: NotRequired[str]
+    limit: NotRequired[str]
+    rounds: NotRequired[int]
 
 
 class State(TypedDict, total=False):

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
-from agents.events import Channel, TextEmitted, ToolAnswered, ToolCalled, ToolProgressed
-from orchestrator.codec import permissions, tools
+from agents.events import (
+    Channel,
+    EditsProposed,
+    PlanChanged,
+    SourcesCited,
+    TextEmitted,
+    ToolAnswered,
+    ToolCalled,
+    ToolProgressed,
+)
+from orchestrator.codec import outputs, permissions
 from orchestrator.codec.errors import detail_of
 from orchestrator.codec.strings import fill_strings
 from orchestrator.codec.usage import usage
@@ -71,8 +80,15 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             content.message_index = event.message_index
             content.channel = _CHANNELS[event.channel]
             content.offset = event.offset
-        case ToolCalled() | ToolProgressed() | ToolAnswered():
-            tools.fill(chunk, event)
+        case (
+            ToolCalled()
+            | ToolProgressed()
+            | ToolAnswered()
+            | EditsProposed()
+            | PlanChanged()
+            | SourcesCited()
+        ):
+            outputs.fill(chunk, event)
         case StatusChanged() | AgentChosen() | AttemptBegan():
             _fill_stage(chunk, event)
         case PermissionAsked() | PermissionResolved():
@@ -213,6 +229,7 @@ def _metadata(event: RunEvent) -> dict[str, str]:
         case RunCompleted():
             result = event.result
             return {
+                **result.metadata,
                 "provider": result.provider,
                 "model": result.model,
                 "generation_id": result.generation_id,

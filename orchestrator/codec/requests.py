@@ -12,6 +12,7 @@ from orchestrator.assignment import Assignment
 from orchestrator.chat import ChatCommand, OnSaturated
 from orchestrator.codec import validation
 from orchestrator.codec.attachments import check_attachments, images_of, refuse_documents
+from orchestrator.codec.editor import check_editor, document_of
 from orchestrator.codec.limits import caps_of, check_limits
 from orchestrator.codec.readers import check_stream_options
 from orchestrator.codec.validation import Violations, check_user, seconds_of
@@ -124,6 +125,7 @@ def _check_turn(check: Violations, request: pb.ChatRequest) -> None:
     _check_hints(check, request)
     check_limits(check, request.limits)
     check_attachments(check, request.attachments)
+    check_editor(check, request.active_editor)
 
 
 def kept_assignment(kind: RunKind, request: bytes) -> Assignment:
@@ -178,6 +180,7 @@ def _turn(request: pb.ChatRequest, deadline: float | None) -> Turn:
         seed=model.seed if model.HasField("seed") else None,
         deadline=deadline,
         hints=dict(request.metadata),
+        editor=document_of(request),
     )
 
 

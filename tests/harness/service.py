@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import grpc
 
 from config.settings import Settings
-from main import assembled
+from main import CATALOG, assembled
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 from providers.breaker import BreakerSettings
@@ -140,12 +141,16 @@ async def running_service(
     provider: ScriptedProvider,
     *,
     timeouts: Timeouts = TIMEOUTS,
+    catalog: Path = CATALOG,
     **groups: Mapping[str, object],
 ) -> AsyncIterator[Service]:
-    """A service on a database; `groups` change settings, as `stream={"window_seconds": 0.5}`."""
+    """A service on a database; `groups` change settings, as `stream={"window_seconds": 0.5}`.
+
+    `catalog` is the folder of its agents.
+    """
     async with (
         scripted_models(provider.base_url, timeouts) as models,
-        assembled(settings_for_tests(**groups), dsn, models) as (port, _),
+        assembled(settings_for_tests(**groups), dsn, models, catalog=catalog) as (port, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)

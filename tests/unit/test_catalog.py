@@ -63,6 +63,12 @@ def test_the_version_is_a_digest_of_the_file() -> None:
         (GOOD.replace(b"shape: direct", b"shape: direct\ntemperature: 3"), "temperature"),
         (GOOD.replace(b"shape: direct", b"shape: react"), "needs tools"),
         (GOOD.replace(b"shape: direct", b"shape: direct\ntools: [search_web]"), "needs tools"),
+        (GOOD.replace(b"shape: direct", b"shape: research\ntools: [a]"), "needs `research`"),
+        (GOOD.replace(b"shape: direct", b"shape: direct\nresearch: {rounds: 1}"), "needs `research`"),
+        (
+            GOOD.replace(b"shape: direct", b"shape: research\ntools: [a]\nresearch: {web_tools: [b]}"),
+            "not in `tools`: b",
+        ),
         (
             GOOD.replace(b"shape: direct", b"shape: react\ntools: [a]\npermissions: {b: ask}"),
             "does not have: b",

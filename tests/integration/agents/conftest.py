@@ -1,6 +1,7 @@
 """A service whose agents use the tools of a scripted backend."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.service import Service
 from tests.harness.tooled import tooled
+
+SHAPES = Path(__file__).parent / "catalog"
 
 
 @pytest.fixture
@@ -19,4 +22,11 @@ async def backend() -> AsyncIterator[FakeToolService]:
 @pytest.fixture
 async def service(dsn: str, provider: ScriptedProvider, backend: FakeToolService) -> AsyncIterator[Service]:
     async with tooled(dsn, provider, backend) as service:
+        yield service
+
+
+@pytest.fixture
+async def shapes(dsn: str, provider: ScriptedProvider, backend: FakeToolService) -> AsyncIterator[Service]:
+    """One agent of each shape."""
+    async with tooled(dsn, provider, backend, catalog=SHAPES) as service:
         yield service

@@ -1,0 +1,142 @@
+"""The steps of a tool call, whichever step has wished for it: ruled on, perhaps asked about, then made.
+
+Every step is a checkpoint. A question to a person is an interrupt in a step of its own, before anything acts.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from langgraph.graph import END
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from agents.calls import Call
+from agents.graphs.state import Context, State, Work
+from agents.graphs.turns import whole, work_of
+from agents.images import StoredCall, StoredMessage
+from providers.base import ModelFinished
+from providers.pool.run_budget import LimitReachedError
+from state.models import FinishReason, ToolCall
+
+_MOST_CALLS = 16
+"""That one answer may wish for."""
+_NOT_CALLED = "Not called: the run has come to its limit."
+_CUT_SHORT = "[the run came to its limit here]"
+_TOO_MANY = f"No more than {_MOST_CALLS} calls at once."
+
+
+def wishing(work: Work, text: str, wishes: Sequence[ToolCall], step: str) -> Work:
+    """The work with wishes for tools, whose results go back to `step`."""
+    new = [Call(id=uuid4().hex, name=w.name, arguments=w.arguments, state="wished") for w in wishes]
+    calls = [StoredCall(id=c["id"], name=c["name"], arguments=c["arguments"]) for c in new]
+    reply = StoredMessage(role="assistant", content=text, tool_calls=calls)
+    return {**work, "messages": [*work["messages"], reply], "calls": new, "step": step}
+
+
+async def decide(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Say of each wish whether it is allowed, refused, or a person's to decide."""
+    judge, work = runtime.context.judge, work_of(state)
+    wishes, surplus = work["calls"][:_MOST_CALLS], work["calls"][_MOST_CALLS:]
+    ruled = await judge.ruled(wishes, tainted=work["tainted"])
+    refused = [judge.refused(call, _TOO_MANY, "RESOURCE_EXHAUSTED") for call in surplus]
+    return {"work": {**work, "calls": [*ruled, *refused]}}
+
+
+async def ask(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Stop for a person. Run again with the decisions, it goes on with what they allow."""
+    judge, work = runtime.context.judge, work_of(state)
+    waiting = [call for call in work["calls"] if call["state"] == "asked"]
+    why = work["texts"][-1] if work["texts"] else ""
+    decisions = interrupt([judge.question(call, why) for call in waiting])
+    calls = [
+        judge.decided(call, decisions[call["permission_id"]]) if call["state"] == "asked" else call
+        for call in work["calls"]
+    ]
+    return {"work": {**work, "calls": calls}}
+
+
+async def act(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Call what is allowed: what only reads at the same time, the rest one after the other."""
+    context, work = runtime.context, work_of(state)
+    try:
+        context.hands.count(work["calls"])
+    except LimitReachedError as reached:
+        return _cut_short(work, context, reached)
+    calls = await _called(context, work["calls"])
+    if any(call["state"] == "asked" for call in calls):  # cut in the middle once: a person is to say
+        return {"work": {**work, "calls": calls}}
+    return {"work": _answered(work, calls)}
+
+
+def _answered(work: Work, calls: list[Call]) -> Work:
+    results = list(map(_result, calls))
+    used = {call["name"] for call in calls if call.get("digest")} - set(work["tools_used"])
+    return {
+        **work,
+        "messages": [*work["messages"], *results],
+        "calls": [],
+        "tainted": work["tainted"] or any("untrusted" in result for result in results),
+        "tools_used": [*work["tools_used"], *sorted(used)],
+    }
+
+
+async def _called(context: Context, calls: list[Call]) -> list[Call]:
+    hands = context.hands
+    done: dict[str, Call] = {call["id"]: call for call in calls}
+    reading = [
+        asyncio.create_task(hands.call(call), name=f"tool:{call['id']}")
+        for call in calls
+        if call["state"] == "allowed" and hands.only_reads(call)
+    ]
+    try:
+        done.update((call["id"], call) for call in await asyncio.gather(*reading))
+    finally:
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+    for call in calls:
+        if done[call["id"]]["state"] == "allowed":
+            done[call["id"]] = await hands.call(call)
+    return list(done.values())
+
+
+def _result(call: Call) -> StoredMessage:
+    message = StoredMessage(role="tool", content=call.get("text", _NOT_CALLED), tool_call_id=call["id"])
+    if call.get("untrusted"):
+        message["untrusted"] = True
+    return message
+
+
+def _cut_short(work: Work, context: Context, reached: LimitReachedError) -> dict[str, Any]:
+    """Wishes that are one too many: each still gets an answer, as providers ask for.
+
+    A model that has used its tools up ends there; a step of ours goes on with what it has.
+    """
+    results = list(map(_result, work["calls"]))
+    work = {**work, "messages": [*work["messages"], *results], "calls": []}
+    if work.get("step", "model") != "model":
+        return {"work": {**work, "limit": reached.limit.value}}
+    info = context.model.info
+    finished = ModelFinished(FinishReason.LIMIT, "", info.provider, info.model)
+    last = StoredMessage(role="assistant", content=_CUT_SHORT)
+    return whole(work, context, finished, [*work["messages"], last], reached.limit.value)
+
+
+# LangGraph calls what is not async in a thread of its own.
+async def after_decide(state: State) -> str:
+    """Whether a person is to be asked first."""
+    return "ask" if any(call["state"] == "asked" for call in work_of(state)["calls"]) else "act"
+
+
+async def after_act(state: State) -> str:
+    """Whether a person has to say what becomes of a call that was cut; without work the turn is over."""
+    if not (work := state.get("work")):
+        return END
+    return "ask" if work["calls"] else work.get("step", "model")
+
+
+async def wished(state: State) -> str:
+    """Whether tools are wanted; without work the turn is over."""
+    return "decide" if state.get("work") else END

@@ -1,0 +1,99 @@
+"""A turn of several steps: its beginning, its end, and what of it goes on elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from agents.events import TextEmitted
+from agents.graphs.asking import asked
+from agents.graphs.state import Answer, Context, State, Work, answer_of
+from agents.images import StoredMessage
+from providers.base import ModelFinished
+from state.models import FinishReason, RunId
+
+BETWEEN = "\n\n"
+"""What stands between two messages of one run."""
+
+_REMEMBERED_CHARACTERS = 4000
+"""Of a tool's result, once its turn is over."""
+
+
+async def open_turn(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Begin the work of a turn, whatever a turn before has left undone."""
+    context = runtime.context
+    turn = asked(state, context)
+    tainted = any(message.get("untrusted", False) for message in state["messages"])
+    work = Work(
+        run_id=context.run_id,
+        seed=turn.seed,
+        messages=[turn.question],
+        texts=[],
+        calls=[],
+        tainted=tainted,
+        tools_used=[],
+    )
+    return {"work": work, **({"images": turn.images} if context.turn.images else {})}
+
+
+def work_of(state: State) -> Work:
+    work = state.get("work")
+    assert work is not None, "a turn is opened before its first step"
+    return work
+
+
+def past_of(state: State, work: Work) -> list[StoredMessage]:
+    """The conversation before this turn."""
+    return [*state["messages"], *work["seed"]]
+
+
+def whole(
+    work: Work,
+    context: Context,
+    finished: ModelFinished,
+    said: Sequence[StoredMessage],
+    limit: str = "",
+) -> dict[str, Any]:
+    """The end of a turn: `said`, from the question to the answer, becomes part of the conversation."""
+    *before, last = said
+    if work["tainted"]:
+        last = {**last, "untrusted": True}
+    context.complete()
+    if "limit" in work:
+        finished, limit = replace(finished, finish_reason=FinishReason.LIMIT), work["limit"]
+    answer = answer_of(finished, limit, context.usage(), work["tools_used"])
+    answer["text"] = BETWEEN.join(filter(None, work["texts"]))
+    messages = [*work["seed"], *map(_remembered, before), last]
+    return {"messages": messages, "answer": answer, "work": None}
+
+
+def telling(ended: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401 - an Answer's values
+    """The end of a turn with more in its `Answer`."""
+    answer: Answer = ended["answer"]
+    return {**ended, "answer": {**answer, **more}}
+
+
+def taken_over(work: Work, run_id: RunId) -> Work:
+    """The work of another run as that of this one; wishes that have no answer yet are forgotten."""
+    messages, texts = list(work["messages"]), list(work["texts"])
+    if messages[-1].get("tool_calls"):
+        del messages[-1], texts[-1:]
+    return {**work, "run_id": run_id, "messages": messages, "texts": texts, "calls": []}
+
+
+def shown_texts(state: Mapping[str, Any], shown: int) -> list[TextEmitted]:
+    """What the model has said in a turn under way, from its message `shown` on, as it goes out."""
+    texts: list[str] = (state.get("work") or {}).get("texts", [])
+    return [
+        TextEmitted((BETWEEN if any(texts[:index]) else "") + text, message_index=index)
+        for index, text in enumerate(texts)
+        if text and index >= shown
+    ]
+
+
+def _remembered(message: StoredMessage) -> StoredMessage:
+    content = message["content"]
+    if message["role"] != "tool" or len(content) <= _REMEMBERED_CHARACTERS:
+        return message
+    return {**message, "content": f"{content[:_REMEMBERED_CHARACTERS]}\n[the rest is not kept]"}
