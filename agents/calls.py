@@ -14,6 +14,7 @@ class Call(TypedDict):
     `arguments` is JSON in the form of RFC 8785 once it is checked, `digest` its SHA-256 in hex. `text` is
     what the model is told in the end; `untrusted`: third parties have a part in that. `permission_id` names
     the question about it, if there is one; `cut`: it was begun before, and nobody knows what came of it.
+    `ok`: it was made, and succeeded.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Call(TypedDict):
     cut: NotRequired[bool]
     text: NotRequired[str]
     untrusted: NotRequired[bool]
+    ok: NotRequired[bool]
 
 
 def changed(call: Call, **fields: Any) -> Call:  # noqa: ANN401 - a TypedDict's values

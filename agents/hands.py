@@ -112,7 +112,7 @@ class Hands:
                 retryable=outcome.retryable,
             )
         )
-        over = changed(call, state="over", text=outcome.text)
+        over = changed(call, state="over", text=outcome.text, ok=outcome.ok)
         return changed(over, untrusted=True) if outcome.untrusted else over
 
     def _context(self, call: Call) -> ToolContext:

@@ -1,5 +1,6 @@
 """Agents as data."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -21,6 +22,7 @@ class Shape(StrEnum):
     REACT = "react"
     EDIT = "edit"
     RESEARCH = "research"
+    FORM = "form"
 
     @property
     def in_steps(self) -> bool:
@@ -40,6 +42,35 @@ class ResearchLimits(BaseModel):
     rounds: int = Field(default=2, ge=0, le=10)
     local_tools: tuple[str, ...] = Field(default=(), max_length=16)
     web_tools: tuple[str, ...] = Field(default=(), max_length=16)
+
+
+class FormField(BaseModel):
+    """A field: the name of one of the action's arguments, and what to ask for. `pattern` has to match all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    description: str = Field(min_length=1, max_length=500)
+    required: bool = True
+    pattern: str | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_is_one(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from error
+        return pattern
+
+
+class FormSpec(BaseModel):
+    """What a form collects, and the tool that acts on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fields: tuple[FormField, ...] = Field(min_length=1, max_length=32)
+    action: str = Field(min_length=1)
 
 
 class AgentSpec(BaseModel):
@@ -63,6 +94,7 @@ class AgentSpec(BaseModel):
     tools: tuple[str, ...] = Field(default=(), max_length=64)
     permissions: Mapping[str, Verdict] = Field(default_factory=dict)
     research: ResearchLimits | None = None
+    form: FormSpec | None = None
     max_steps: int = Field(default=12, ge=1, le=100)
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
@@ -104,6 +136,14 @@ class AgentSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _form_has_its_tool(self) -> Self:
+        if (self.shape is Shape.FORM) != (self.form is not None):
+            raise ValueError("an agent of the shape form needs `form`, and no other may have it")
+        if self.form is not None and self.form.action not in self.tools:
+            raise ValueError(f"the form's action {self.form.action} is not in `tools`")
+        return self
+
+    @model_validator(mode="after")
     def _research_has_its_tools(self) -> Self:
         if (self.shape is Shape.RESEARCH) != (self.research is not None):
             raise ValueError("an agent of the shape research needs `research`, and no other may have it")
@@ -114,7 +154,7 @@ class AgentSpec(BaseModel):
         return self
 
 
-_WITH_TOOLS = (Shape.REACT, Shape.RESEARCH)
+_WITH_TOOLS = (Shape.REACT, Shape.RESEARCH, Shape.FORM)
 
 
 def fits(name: str, entry: str) -> bool:

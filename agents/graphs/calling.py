@@ -77,6 +77,7 @@ def _answered(work: Work, calls: list[Call]) -> Work:
         **work,
         "messages": [*work["messages"], *results],
         "calls": [],
+        "done": all(call.get("ok", False) for call in calls),
         "tainted": work["tainted"] or any("untrusted" in result for result in results),
         "tools_used": [*work["tools_used"], *sorted(used)],
     }

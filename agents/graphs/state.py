@@ -42,7 +42,7 @@ class Work(TypedDict):
     `seed` is what the caller brought to a new conversation. `messages` begins with the question; `texts` are
     the model's, one for each of its answers; `calls` are those of the newest. `step` is where the results of
     the calls go, "model" if nothing is said. `limit`: which limit of the run has ended the use of tools.
-    `rounds` counts those of research that have begun.
+    `rounds` counts those of research that have begun; `done`: every call of the last step succeeded.
     """
 
     run_id: str
@@ -55,6 +55,14 @@ class Work(TypedDict):
     step: NotRequired[str]
     limit: NotRequired[str]
     rounds: NotRequired[int]
+    done: NotRequired[bool]
+
+
+class Collected(TypedDict):
+    """The fields of a form that is not done yet, by name, and whose it is."""
+
+    agent: str
+    values: dict[str, str]
 
 
 class State(TypedDict, total=False):
@@ -62,13 +70,15 @@ class State(TypedDict, total=False):
 
     `messages` grows by whole turns: question and answer together, once the answer is complete. So a turn that
     fails or is cancelled leaves the conversation as it was. `images` by their digest change only when a turn
-    brings some, so that other turns do not write them again. `work` is of the newest run alone.
+    brings some, so that other turns do not write them again. `work` is of the newest run alone; `form` stays
+    until it is done.
     """
 
     messages: Annotated[list[StoredMessage], operator.add]
     images: dict[str, StoredImage]
     answer: Answer
     work: Work | None
+    form: Collected | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """An answer that has to be JSON of a certain form, by schema where the model has that, else in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -24,13 +25,22 @@ class Formed(Generic[Form]):
     problem: str = ""
 
 
-async def formed(context: Context, request: ModelRequest, wanted: type[Form], name: str) -> Formed[Form]:
+async def formed(
+    context: Context,
+    request: ModelRequest,
+    wanted: type[Form],
+    name: str,
+    *,
+    schema: Mapping[str, Any] | None = None,
+) -> Formed[Form]:
     """Call the model; nothing of its answer goes out. Nothing is mended: what does not fit is a problem.
+
+    `schema` is what it is held to, where that is narrower than `wanted`.
 
     Raises:
         ProviderError: The model failed.
     """
-    schema = wanted.model_json_schema()
+    schema = schema or wanted.model_json_schema()
     if context.model.info.json_schema:
         request = replace(request, json_schema=JsonSchema(name, schema))
     else:

@@ -65,6 +65,22 @@ def test_the_version_is_a_digest_of_the_file() -> None:
         (GOOD.replace(b"shape: direct", b"shape: direct\ntools: [search_web]"), "needs tools"),
         (GOOD.replace(b"shape: direct", b"shape: research\ntools: [a]"), "needs `research`"),
         (GOOD.replace(b"shape: direct", b"shape: direct\nresearch: {rounds: 1}"), "needs `research`"),
+        (GOOD.replace(b"shape: direct", b"shape: form\ntools: [a]"), "needs `form`"),
+        (
+            GOOD.replace(
+                b"shape: direct",
+                b"shape: form\ntools: [a]\nform: {action: b, fields: [{name: x, description: y}]}",
+            ),
+            "action b is not in `tools`",
+        ),
+        (
+            GOOD.replace(
+                b"shape: direct",
+                b"shape: form\ntools: [a]\n"
+                b"form: {action: a, fields: [{name: x, description: y, pattern: (}]}",
+            ),
+            "no regular expression",
+        ),
         (
             GOOD.replace(b"shape: direct", b"shape: research\ntools: [a]\nresearch: {web_tools: [b]}"),
             "not in `tools`: b",

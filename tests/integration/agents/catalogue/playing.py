@@ -187,8 +187,10 @@ def _right_requests(service: Service, backend: FakeToolService, scene: Scene) ->
 async def _remembered(service: Service, scene: Scene) -> None:
     """Another agent goes on with what was said."""
     await service.chat("and now?", agent_type="chat", conversation_id=CONVERSATION)
-    said = [(m["role"], m["content"]) for m in service.provider.ledger[-1].body["messages"]]
-    assert said[1:] == [("user", scene.query), ("assistant", scene.answer), ("user", "and now?")]
+    _, asked, *answered, last = service.provider.ledger[-1].body["messages"]
+    assert (asked["role"], asked["content"], last["content"]) == ("user", scene.query, "and now?")
+    assert {message["role"] for message in answered} == {"assistant"}
+    assert "\n\n".join(message["content"] for message in answered) == scene.answer
 
 
 def _leaves(value: object) -> list[str]:
