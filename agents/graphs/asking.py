@@ -87,6 +87,8 @@ def _system(context: Context, rules: str, *, tools: bool) -> str:
     if spec.variables:
         check_variables(spec.name, spec.variables, turn.hints)  # a file may have changed while the run waited
         prompt = filled(prompt, turn.hints, context.run_id)
+    if rules:
+        prompt = f"{prompt}\n\n{rules}"
     if spec.response_schema is not None and not context.model.info.json_schema:
         prompt = described(prompt, spec.response_schema)
     prompt = f"{prompt}\n\n{rules}" if rules else prompt

@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 
 from config.settings import Settings
-from main import CATALOG, assembled
+from main import assembled
 from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.service import Service, settings_for_tests
@@ -40,12 +40,15 @@ def two_models(first: str, second: str) -> str:
 
 @asynccontextmanager
 async def configured(
-    settings: Settings, dsn: str, provider: ScriptedProvider, *, catalog: Path = CATALOG
+    settings: Settings, dsn: str, provider: ScriptedProvider, *, catalog: Path | None = None
 ) -> AsyncIterator[Service]:
     """A service with these settings; `provider` is what tests find in it, whatever the settings name."""
+    if catalog is not None:
+        folder = settings.agents.model_copy(update={"folder": catalog})
+        settings = settings.model_copy(update={"agents": folder})
     async with (
         models_of(settings, {}) as models,
-        assembled(settings, dsn, models, catalog=catalog) as (port, _),
+        assembled(settings, dsn, models) as (port, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)

@@ -10,7 +10,7 @@ from tools.table.typed import NAMES
 
 AGENTS = shipped()
 GATEWAY = ToolGateway(options("127.0.0.1:1"))
-OPEN_READS = {("fact_checking", "search_web")}
+OPEN_READS = {("fact_checking", "search_web"), ("research", "search_web")}
 """Reads of the open world that are an agent's very purpose; nothing else is widened."""
 
 

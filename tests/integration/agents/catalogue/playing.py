@@ -40,7 +40,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a user says to an agent, and how the turn goes. `describes`: tools that the backend describes."""
+    """What a user says to an agent, and how the turn goes.
+
+    `describes`: tools that the backend describes. `says`: the model's answers, where they are not one wish
+    for each step and then the answer. `log`: the chunks of the log, where the shape has some of its own.
+    """
 
     agent: str
     query: str
@@ -48,14 +52,24 @@ class Scene:
     steps: Sequence[Step] = ()
     describes: Sequence[Mapping[str, Any]] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    says: Sequence[Script] = ()
+    log: Sequence[str] = ()
 
     @property
     def spec(self) -> AgentSpec:
         return agent_named(self.agent)
 
     @property
+    def answers(self) -> Sequence[Script]:
+        """What the model says, in order."""
+        wishes = (wishing(wish(step.tool, step.arguments)) for step in self.steps)
+        return self.says or (*wishes, Script(tokens=(self.answer[:5], self.answer[5:])))
+
+    @property
     def kinds(self) -> list[str]:
         """The chunks of the log."""
+        if self.log:
+            return list(self.log)
         asking = ["permission_requested", "status", "permission_resolved", "status"]
         steps = [[*(asking if step.asked else ()), "tool_call", "tool_result"] for step in self.steps]
         return ["status", "agent_update", *(kind for step in steps for kind in step), "content", "complete"]
@@ -67,8 +81,8 @@ def describing(name: str, properties: Mapping[str, Any], **says: Any) -> dict[st
     return spec(name, input_schema=schema, **says)
 
 
-async def play(service: Service, backend: FakeToolService, scene: Scene) -> None:
-    """Play a scene, and a second turn after it.
+async def play(service: Service, backend: FakeToolService, scene: Scene) -> list[pb.ChatChunk]:
+    """The log of a scene that is played, and a second turn after it.
 
     Looks at the route, what the model is offered and told, the calls and their order, what a person is asked,
     the chunks, the answer, and what stays of it.
@@ -83,6 +97,7 @@ async def play(service: Service, backend: FakeToolService, scene: Scene) -> None
     _right_requests(service, backend, scene)
     assert kinds(await rest(service, chunks[0].run_id)) == scene.kinds
     await _remembered(service, scene)
+    return chunks
 
 
 def _prepare(service: Service, backend: FakeToolService, scene: Scene) -> None:
@@ -93,8 +108,7 @@ def _prepare(service: Service, backend: FakeToolService, scene: Scene) -> None:
             backend.script("InvokeTool", Answer(events=(output(data=dict(step.answer)),)))
         elif step.rpc:
             backend.script(step.rpc, Answer(answer=dict(step.answer)))
-    service.provider.enqueue(*(wishing(wish(step.tool, step.arguments)) for step in scene.steps))
-    service.provider.enqueue(Script(tokens=(scene.answer[:5], scene.answer[5:])))
+    service.provider.enqueue(*scene.answers)
 
 
 async def _to_the_end(service: Service, backend: FakeToolService, scene: Scene) -> list[pb.ChatChunk]:
@@ -135,6 +149,10 @@ def _right_calls(backend: FakeToolService, scene: Scene, chunks: Sequence[pb.Cha
     assert all(c.tool_result.ok for c in chunks if c.HasField("tool_result"))
     steps = [step for step in scene.steps if step.rpc]
     calls = _calls(backend)
+    if (
+        not scene.spec.offers_tools
+    ):  # the shape makes several at once: their order is that of the chunks above
+        steps, calls = sorted(steps, key=lambda s: s.rpc), sorted(calls, key=lambda c: str(c.method))
     assert [call.method for call in calls] == [step.rpc for step in steps]
     for call, step in zip(calls, steps, strict=True):
         got = call.request["arguments"] if step.rpc == "InvokeTool" else call.request
@@ -154,10 +172,12 @@ def _right_requests(service: Service, backend: FakeToolService, scene: Scene) ->
     first = service.provider.ledger[0].body
     assert first["messages"][0]["content"].startswith(scene.spec.prompt.split("{")[0])
     offered = {tool["function"]["name"] for tool in first.get("tools", ())}
-    assert offered == {entry.rpartition(":")[2] for entry in scene.spec.tools}
-    assert len(service.provider.ledger) == len(scene.steps) + 1
-    found = told(service.provider, len(scene.steps) + 1)
-    for text, step in zip(found, scene.steps, strict=True):
+    entries = scene.spec.tools if scene.spec.offers_tools else ()
+    assert offered == {entry.rpartition(":")[2] for entry in entries}
+    assert len(service.provider.ledger) == len(scene.answers)
+    if not scene.spec.offers_tools:
+        return
+    for text, step in zip(told(service.provider, len(scene.answers)), scene.steps, strict=True):
         assert text.startswith("[data ")
         assert all(leaf in text for leaf in _leaves(step.answer))
 
@@ -165,8 +185,10 @@ def _right_requests(service: Service, backend: FakeToolService, scene: Scene) ->
 async def _remembered(service: Service, scene: Scene) -> None:
     """Another agent goes on with what was said."""
     await service.chat("and now?", agent_type="chat", conversation_id=CONVERSATION)
-    said = [(m["role"], m["content"]) for m in service.provider.ledger[-1].body["messages"]]
-    assert said[1:] == [("user", scene.query), ("assistant", scene.answer), ("user", "and now?")]
+    _, asked, *answered, last = service.provider.ledger[-1].body["messages"]
+    assert (asked["role"], asked["content"], last["content"]) == ("user", scene.query, "and now?")
+    assert {message["role"] for message in answered} == {"assistant"}
+    assert "\n\n".join(message["content"] for message in answered) == scene.answer
 
 
 def _leaves(value: object) -> list[str]:

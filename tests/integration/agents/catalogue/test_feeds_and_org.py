@@ -1,7 +1,9 @@
 """News feeds, and the org-mode inbox."""
 
+import orjson
 import pytest
 
+from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.service import Service
 from tests.integration.agents.catalogue.playing import Scene, Step, play
@@ -39,4 +41,24 @@ async def test_org_inbox_looks_before_it_changes_and_asks_for_each_change(
         Step("archive_org_inbox_done", {}, {"message": "1 archived"}, asked=True),
     )
     scene = Scene("org_inbox", "Milk is done; add tea and tidy up.", "Tea is all that is left.", steps)
+    await play(service, backend, scene)
+
+
+@pytest.mark.agent("org_project")
+async def test_org_project_shows_the_entry_and_asks_before_it_writes(
+    service: Service, backend: FakeToolService
+) -> None:
+    values = {"text": "Harbour: it is open", "kind": "todo", "schedule": "<2026-05-01 Fri>"}
+    steps = (Step("add_org_inbox_item", values, {"message": "added"}, asked=True),)
+    preview = "- text: Harbour: it is open\n- kind: todo\n- schedule: <2026-05-01 Fri>"
+    says = (
+        Script(tokens=(orjson.dumps({"values": values, "question": ""}).decode(),)),
+        Script(tokens=("It is in ", "the inbox.")),
+    )
+    asking = ("permission_requested", "status", "permission_resolved", "status")
+    log = ("status", "agent_update", "content", *asking, "tool_call", "tool_result", "content", "complete")
+    answer = f"{preview}\n\nIt is in the inbox."
+    scene = Scene(
+        "org_project", "A project: the harbour, open by 1 May 2026.", answer, steps, says=says, log=log
+    )
     await play(service, backend, scene)
