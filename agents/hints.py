@@ -134,7 +134,7 @@ def asks_for_release(question: str) -> bool:
 
 
 def _score(said: Sequence[str], spec: AgentSpec) -> float:
-    phrases = {phrase for phrase in spec.routing.phrases if _places(phrase, said)}
+    phrases = set(_said_of(spec, said))
     # Of "weather forecast" and "forecast" only the longer one counts.
     found = {p for p in phrases if not any(p != other and _places(p, other) for other in phrases)}
     return max(_likeness(said, spec), float(sum(min(len(phrase), _PHRASE_WORDS) for phrase in found)))
@@ -144,13 +144,20 @@ def _is_about(said: Sequence[str], spec: AgentSpec) -> bool:
     """Whether a request comes to one of its phrases at once: further on, that is part of something else."""
     if _likeness(said, spec):
         return True
-    places = [place for phrase in spec.routing.phrases for place in _places(phrase, said)]
+    places = [place for phrase in _said_of(spec, said) for place in _places(phrase, said)]
     return _OPENERS.issuperset(said[: min(places)])
 
 
 def _likeness(said: Sequence[str], spec: AgentSpec) -> float:
-    most = max((_in_common(said, sentence) for sentence in spec.routing.sentences), default=0.0)
+    mine = frozenset(said)
+    most = max((_in_common(mine, sentence) for sentence in spec.routing.sentences), default=0.0)
     return _EXAMPLE * most if most >= _LIKE_AN_EXAMPLE else 0.0
+
+
+def _said_of(spec: AgentSpec, said: Sequence[str]) -> list[tuple[str, ...]]:
+    """The agent's phrases that stand in a request. Most are ruled out by their words alone."""
+    mine = frozenset(said)
+    return [p for p in spec.routing.phrases if mine.issuperset(p) and _places(p, said)]
 
 
 def _places(phrase: Sequence[str], said: Sequence[str]) -> list[int]:
@@ -160,7 +167,6 @@ def _places(phrase: Sequence[str], said: Sequence[str]) -> list[int]:
     return [at for at in ends if tuple(said[at : at + size]) == tuple(phrase)]
 
 
-def _in_common(one: Sequence[str], other: Sequence[str]) -> float:
+def _in_common(one: frozenset[str], other: frozenset[str]) -> float:
     """0..1: the words of both, of all (Dice, 1945)."""
-    first, second = set(one), set(other)
-    return 2 * len(first & second) / (len(first) + len(second)) if first and second else 0.0
+    return 2 * len(one & other) / (len(one) + len(other)) if one and other else 0.0

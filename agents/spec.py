@@ -93,12 +93,12 @@ class RoutingHints(BaseModel):
     editor_types: tuple[str, ...] = ()
     locks: bool = False
     _phrases: tuple[tuple[str, ...], ...] = PrivateAttr(default=())
-    _sentences: tuple[tuple[str, ...], ...] = PrivateAttr(default=())
+    _sentences: tuple[frozenset[str], ...] = PrivateAttr(default=())
 
     def model_post_init(self, context: object, /) -> None:
         """Take the hints apart once: they are looked at for every request."""
         self._phrases = tuple(map(words, self.keywords))
-        self._sentences = tuple(map(words, self.examples))
+        self._sentences = tuple(frozenset(words(text)) for text in self.examples)
 
     @property
     def phrases(self) -> tuple[tuple[str, ...], ...]:
@@ -106,8 +106,8 @@ class RoutingHints(BaseModel):
         return self._phrases
 
     @property
-    def sentences(self) -> tuple[tuple[str, ...], ...]:
-        """The examples as they are compared."""
+    def sentences(self) -> tuple[frozenset[str], ...]:
+        """The words of each example as they are compared."""
         return self._sentences
 
 

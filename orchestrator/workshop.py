@@ -39,12 +39,16 @@ from state.usage import NOTHING_USED, Usage
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who answers an assignment, and what a permit must serve for the first call. `chosen` None: it is yet
-    to be found out in the run."""
+    """Who answers an assignment, or may, and what a permit must serve for the first call."""
 
     assignment: Assignment
-    chosen: Chosen | None
+    decision: Chosen | Undecided
     wants: str
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """Who answers, if that is known."""
+        return None if isinstance(self.decision, Undecided) else self.decision
 
     @property
     def introduction(self) -> list[AgentChosen]:
@@ -84,8 +88,8 @@ class Workshop:
             ConversationNotEmptyError: The checkpoint is another conversation's, and this one has turns.
         """
         decision = self._choosing.decide(assignment)
-        chosen = chosen_of(assignment, decision) if isinstance(decision, Routed) else None
-        spec = chosen.spec if chosen else self._agents.current.default
+        found = chosen_of(assignment, decision) if isinstance(decision, Routed) else decision
+        spec = found.fallback if isinstance(found, Undecided) else found.spec
         self._check_models(needed(assignment, spec))
         if chosen:
             check_variables(spec.name, spec.variables, assignment.turn.hints)
@@ -94,7 +98,8 @@ class Workshop:
             only = f"costs are counted in {currency} here"
             raise InvalidRequestError(FieldViolation("limits.currency", only))
         await self._check_base(assignment)
-        return Plan(assignment, chosen, wants_of(assignment, spec) if chosen else CLASSIFIER_WANTS)
+        asks = isinstance(found, Undecided)
+        return Plan(assignment, found, CLASSIFIER_WANTS if asks else wants_of(assignment, spec))
 
     def _check_models(self, needed: Needed) -> None:
         choice, images, tools = needed
@@ -137,14 +142,11 @@ class Workshop:
             plan.assignment,
             run.run_id,
             run.conversation_id,
-            chosen=partial(self._chosen, plan),
+            chosen=partial(_known, plan.decision),
             hurries=run.key is None,
             goes_on_from=None if run.from_start else run.retry_of,
         )
         return TurnWork(self._bench, job, admitted, self._account(plan.assignment))
-
-    async def _chosen(self, plan: Plan) -> Chosen | Routed | Undecided:
-        return plan.chosen or self._choosing.decide(plan.assignment)
 
     def introduction(self, claimed: ClaimedRun, left_off: LeftOff) -> list[AgentChosen]:
         """Tells who answers a run that was taken from the line, unless its log does or it is not known."""
@@ -195,3 +197,7 @@ class Workshop:
         if conversation and source != own and not await branches.is_empty(own):
             must = PreconditionViolation("CONVERSATION", "conversation_id", "must be new or without a turn")
             raise ConversationNotEmptyError("the conversation has turns of its own", must)
+
+
+async def _known(decision: Chosen | Undecided) -> Chosen | Undecided:
+    return decision
