@@ -91,7 +91,7 @@ class Workshop:
         found = chosen_of(assignment, decision) if isinstance(decision, Routed) else decision
         spec = found.fallback if isinstance(found, Undecided) else found.spec
         self._check_models(needed(assignment, spec))
-        if chosen:
+        if not isinstance(found, Undecided):
             check_variables(spec.name, spec.variables, assignment.turn.hints)
         currency = self._bench.models.currency
         if assignment.currency not in ("", currency):
