@@ -114,10 +114,9 @@ async def run_main(folder: Path, *arguments: str, **environment: str) -> tuple[i
 
 async def _spawn(folder: Path, environment: Mapping[str, str], *arguments: str) -> asyncio.subprocess.Process:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-    own = folder / "main.py"  # a link to ours beside agents/catalog: another catalogue
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        str(own if own.is_symlink() else ROOT / "main.py"),
+        str(ROOT / "main.py"),
         *arguments,
         cwd=folder,
         env={**kept, **_DEFAULTS, **environment},

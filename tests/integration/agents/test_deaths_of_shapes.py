@@ -11,7 +11,6 @@ from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.script import Script as Answer
 from tests.fakes.tool_service.service import FakeToolService
-from tests.harness.process import ROOT
 from tests.harness.service import Service, chat_request, text_of
 from tests.harness.tooled import kinds, rest
 from tests.integration.agents.conftest import SHAPES
@@ -26,10 +25,8 @@ GOES_ON = pb.RunOptions(on_disconnect=pb.DISCONNECT_BEHAVIOR_CONTINUE)
 async def place(
     dsn: str, tmp_path: Path, provider: ScriptedProvider, backend: FakeToolService
 ) -> AsyncIterator[Place]:
-    (tmp_path / "main.py").symlink_to(ROOT / "main.py")
-    (tmp_path / "agents").mkdir()
-    (tmp_path / "agents" / "catalog").symlink_to(SHAPES)
     environment = {
+        "ORCHESTRATOR_AGENTS__FOLDER": str(SHAPES),
         "OPENAI_BASE_URL": provider.base_url,
         "USE_GRPC_TOOL_SERVICE": "true",
         "ORCHESTRATOR_TOOLS__ADDRESS": backend.address,
