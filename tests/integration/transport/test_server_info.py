@@ -5,6 +5,7 @@ import pytest
 from main import VERSION
 from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.harness.catalogue import agent_named
 from tests.harness.service import Service, running_service, text_of
 
 
@@ -20,8 +21,9 @@ async def test_it_tells_the_version_that_health_tells(service: Service) -> None:
 async def test_every_agent_it_names_answers(service: Service) -> None:
     agents = (await info(service)).agents
     assert "chat" in agents
-    for agent in agents:
-        assert text_of(await service.chat(agent_type=agent))
+    for agent in map(agent_named, agents):  # who answers in a form has tests of its own
+        if agent.response_schema is None:
+            assert text_of(await service.chat(agent_type=agent.name))
 
 
 @pytest.mark.parametrize("size", [2048, 50_000])

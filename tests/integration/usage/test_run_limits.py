@@ -96,7 +96,7 @@ async def handed_back(dsn: str, provider: ScriptedProvider, folder: Path, limits
     [
         (pb.RunLimits(max_steps=1), "max_steps"),
         (pb.RunLimits(max_output_tokens=1), "max_output_tokens"),
-        (pb.RunLimits(max_total_tokens=200), "max_total_tokens"),
+        (pb.RunLimits(max_total_tokens=400), "max_total_tokens"),
     ],
 )
 async def test_what_an_earlier_attempt_spent_counts(

@@ -22,8 +22,8 @@ HELD = Script(tokens=("one", " two"), hold_after=1)
     ("name", "low", "high"),
     [
         ("max_output_tokens", 1, 1000),
-        ("max_total_tokens", 200, 2000),
-        ("max_cost_micros", 200, 5000),
+        ("max_total_tokens", 400, 2000),
+        ("max_cost_micros", 400, 5000),
     ],
 )
 async def test_an_answer_is_as_long_as_a_cap_of_the_server_allows(
