@@ -71,7 +71,8 @@ async def test_nothing_is_done_twice_or_unallowed_whatever_is_killed_while_peopl
             attending.cancel()
             await asyncio.gather(attending, return_exceptions=True)
         calls = backend.ledger.calls
-        assert await problems(durable_dsn, calls, people) == []
+        wrong = await problems(durable_dsn, calls, people)
+        assert not wrong, "\n".join(wrong)
         async with connected(durable_dsn) as connection:
             rows = await connection.fetch("SELECT state, count(*) FROM orchestrator.permissions GROUP BY 1")
         again = len(calls) - len({call.metadata["x-tool-call-id"] for call in calls})
