@@ -19,7 +19,8 @@ USERS = 5
 _AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _WAYS = {"yes": 8, "yes twice": 4, "yes and no": 3, "no": 2, "yes and cancel": 2, "edits": 2}
 _RUNS = """
-SELECT run_id, state, losses, coalesce(error_reason, '') AS reason, end_time IS NOT NULL AS ended, last_sequence,
+SELECT run_id, state, losses, coalesce(error_reason, '') AS reason, end_time IS NOT NULL AS ended,
+    last_sequence,
     (SELECT array_agg(sequence ORDER BY sequence) FROM orchestrator.run_events e
      WHERE e.run_id = r.run_id) AS log,
     (SELECT count(*) FROM orchestrator.run_events e WHERE e.run_id = r.run_id AND terminal) AS ends
