@@ -10,6 +10,7 @@ ONLY ?=
 
 # A stamp stands for an environment that matches its requirements file.
 RUNTIME := .venv/.runtime
+BACKEND := .venv/.backend
 DEV := .venv/.dev
 MODEL := .venv/.model
 PROTOS := .venv-protos/.stamp
@@ -101,7 +102,7 @@ bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; 
 
 lock: ## Compile requirements*.in into requirements*.txt (needs uv)
 	@test -n "$(UV)" || { echo "make lock needs uv: pip install uv"; exit 1; }
-	for name in requirements requirements-dev requirements-protos; do \
+	for name in requirements requirements-backend requirements-dev requirements-protos; do \
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt || exit 1; done
 	uv pip compile -q --universal --no-deps --python-version 3.11 --generate-hashes \
@@ -119,6 +120,11 @@ clean: ## Remove environments and caches; .data, which holds your conversations,
 $(RUNTIME): requirements.txt | .venv/bin/python
 	@echo "==> .venv: installing the service's packages"
 	@$(call install,.venv,--require-hashes -r requirements.txt)
+	@touch $@
+
+$(BACKEND): requirements-backend.txt $(RUNTIME)
+	@echo "==> .venv: installing what the client and the reference backend need"
+	@$(call install,.venv,--require-hashes -r requirements-backend.txt)
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUNTIME)
