@@ -34,7 +34,7 @@ def check_answer(text: str, schema: Schema) -> None:
         ProviderBrokenError: It is not. Its text stays out of the message.
     """
     try:
-        value = _parsed(text)
+        value = parsed(text)
     except (ValueError, RecursionError) as error:
         raise ProviderBrokenError("the model's answer is not the JSON that it had to be") from error
     try:
@@ -43,7 +43,13 @@ def check_answer(text: str, schema: Schema) -> None:
         raise ProviderBrokenError("the model's answer does not have the form that it had to have") from error
 
 
-def _parsed(text: str) -> object:
+def parsed(text: str) -> object:
+    """The value of an answer that is JSON and nothing else, each name in it once.
+
+    Raises:
+        ValueError: It is not, or it is too long or too deep.
+        RecursionError: It is much too deep.
+    """
     if len(text) > _MOST_CHARACTERS:
         raise ValueError("too long")
     orjson.loads(text)  # stricter than json: no NaN, no half of a surrogate pair

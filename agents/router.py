@@ -27,7 +27,7 @@ class RouteReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OpenDocument:
+class EditorHint:
     """What is open beside the conversation. `preferred`: the caller says that the request is about it."""
 
     type: str = ""
@@ -42,7 +42,7 @@ class RouteWish:
 
     agent_type: str = ""
     locked_agent: str = ""
-    document: OpenDocument | None = None
+    document: EditorHint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def route(
     return Undecided(candidates, catalog.default)
 
 
-def opens(spec: AgentSpec, document: OpenDocument) -> bool:
+def opens(spec: AgentSpec, document: EditorHint) -> bool:
     """Whether the agent works on such documents."""
     for entry in map(str.casefold, spec.routing.editor_types):
         if "*" in entry or entry.startswith("."):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from agents.router import OpenDocument, RouteWish
+from agents.router import EditorHint, RouteWish
 from agents.turn import Turn
 from providers.pool.choice import PinnedChoice
 from providers.pool.run_budget import RunCaps
@@ -39,7 +39,7 @@ class Assignment:
     permission_seconds: float | None = None
     request_id: str = ""
     locked_agent: str = ""
-    document: OpenDocument | None = None
+    document: EditorHint | None = None
 
     @property
     def wish(self) -> RouteWish:

@@ -91,7 +91,6 @@ def _system(context: Context, rules: str, *, tools: bool) -> str:
         prompt = f"{prompt}\n\n{rules}"
     if spec.response_schema is not None and not context.model.info.json_schema:
         prompt = described(prompt, spec.response_schema)
-    prompt = f"{prompt}\n\n{rules}" if rules else prompt
     return system_prompt(prompt, Persona() if spec.fresh else turn.persona, tools=tools)
 
 

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from agents.graphs.asking import Said, say
 from agents.graphs.state import Context
+from agents.json_answer import described, parsed
 from providers.base import JsonSchema, ModelRequest
 
-_IN_WORDS = "Answer with one JSON object by this JSON schema and nothing else, not even a fence around it:\n"
 _MOST_PROBLEMS = 5
 Form = TypeVar("Form", bound=BaseModel)
 
@@ -44,14 +43,17 @@ async def formed(
     if context.model.info.json_schema:
         request = replace(request, json_schema=JsonSchema(name, schema))
     else:
-        words = _IN_WORDS + orjson.dumps(schema).decode()
         first, *others = request.messages
-        request = replace(request, messages=(replace(first, content=f"{first.content}\n\n{words}"), *others))
+        told = replace(first, content=described(first.content, schema))
+        request = replace(request, messages=(told, *others))
     said = await say(context, request, aloud=False)
     try:
+        parsed(said.text)
         return Formed(said, wanted.model_validate_json(said.text))
     except ValidationError as error:
         return Formed(said, None, _told(error))
+    except (ValueError, RecursionError) as error:
+        return Formed(said, None, f"answer: not JSON as it has to be ({type(error).__name__})")
 
 
 def _told(error: ValidationError) -> str:

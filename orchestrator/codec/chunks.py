@@ -94,15 +94,8 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             _fill_stage(chunk, event)
         case PermissionAsked() | PermissionResolved():
             _put_permission(chunk, event, header)
-        case RunCompleted():
-            chunk.complete.finish_reason = FINISH_REASONS[event.result.finish_reason]
-            chunk.complete.final_text = event.result.text
-            chunk.complete.checkpoint_id = event.result.checkpoint_id
-            chunk.tools_used.extend(event.result.tools_used)
-            chunk.usage.CopyFrom(usage(event.usage))
-        case RunFailed():
-            chunk.error.CopyFrom(detail_of(event.error))
-            chunk.usage.CopyFrom(usage(event.usage))
+        case RunCompleted() | RunFailed():
+            _put_end(chunk, event)
         case _:
             assert_never(event)
     return chunk.SerializeToString()
@@ -122,6 +115,18 @@ def _fill_stage(chunk: pb.ChatChunk, event: StatusChanged | AgentChosen | Attemp
             chunk.reset.from_sequence = event.from_sequence
             chunk.reset.reason = pb.RESET_REASON_NEW_ATTEMPT
             chunk.reset.attempt = event.attempt
+
+
+def _put_end(chunk: pb.ChatChunk, event: RunCompleted | RunFailed) -> None:
+    match event:
+        case RunCompleted():
+            chunk.complete.finish_reason = FINISH_REASONS[event.result.finish_reason]
+            chunk.complete.final_text = event.result.text
+            chunk.complete.checkpoint_id = event.result.checkpoint_id
+            chunk.tools_used.extend(event.result.tools_used)
+        case RunFailed():
+            chunk.error.CopyFrom(detail_of(event.error))
+    chunk.usage.CopyFrom(usage(event.usage))
 
 
 def shown_agent(agent_name: str) -> str:

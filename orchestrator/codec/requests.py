@@ -7,7 +7,7 @@ from dataclasses import replace
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message as ProtoMessage
 
-from agents.router import OpenDocument
+from agents.router import EditorHint
 from agents.turn import Persona, Turn
 from orchestrator.assignment import Assignment
 from orchestrator.chat import ChatCommand, OnSaturated
@@ -158,13 +158,13 @@ def _assignment(request: pb.ChatRequest, deadline: float | None) -> Assignment:
     )
 
 
-def _document(request: pb.ChatRequest) -> OpenDocument | None:
+def _document(request: pb.ChatRequest) -> EditorHint | None:
     """What is open beside the conversation, as far as it says who is to answer."""
     editor = request.active_editor
     if not request.HasField("active_editor") or editor.editor_preference == "ignore":
         return None
     preferred = editor.editor_preference == "prefer"
-    return OpenDocument(editor.frontmatter.type, editor.language, editor.filename, preferred)
+    return EditorHint(editor.frontmatter.type, editor.language, editor.filename, preferred)
 
 
 def _grants(grants: pb.PermissionGrants) -> frozenset[str]:

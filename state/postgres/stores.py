@@ -61,8 +61,8 @@ class PostgresStores:
             statement_seconds=statement_seconds,
         )
         self.database = database(pool_size=pool_size)
-        beats, reaps, claims, retention = (database(pool_size=1) for _ in range(4))
-        self._databases = (self.database, beats, reaps, claims, retention)
+        beats, reaps, claims, retention = alone = [database(pool_size=1) for _ in range(4)]
+        self._databases = (self.database, *alone)
         patience = Patience(outage_seconds, hurried)
         self.runs = PostgresRunStore(self.database, replica_id, patience)
         self.events = PostgresEventStore(self.database, patience)
@@ -80,13 +80,12 @@ class PostgresStores:
         self.effects = PostgresEffects(self.database, patience)
         self.usage = PostgresUsage(self.database)
         self.agent_versions = PostgresAgentVersions(self.database)
-        self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             for database in self._databases:
                 await stack.enter_async_context(database)
-            self._opened = stack.pop_all()
+            self._opened: AsyncExitStack = stack.pop_all()
         return self
 
     async def __aexit__(

@@ -13,6 +13,7 @@ from orchestrator.retention import Retention, RetentionTimes
 from state.postgres.database import Database
 from state.postgres.retention import PostgresRetention
 from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.harness.logs import listening
 from tests.harness.service import Service, running_service
 
 HOUR = 3600.0
@@ -123,15 +124,8 @@ class Passes(logging.Handler):
 @contextmanager
 def heard_passes() -> Iterator[Passes]:
     """What the jobs of this process log while inside."""
-    logger, passes = logging.getLogger("orchestrator.retention"), Passes()
-    level = logger.level
-    logger.addHandler(passes)
-    logger.setLevel(logging.INFO)
-    try:
+    with listening("orchestrator.retention", Passes()) as passes:
         yield passes
-    finally:
-        logger.removeHandler(passes)
-        logger.setLevel(level)
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from tests.harness.statuses import violations
 from tests.harness.tooled import kinds, rest
 from tests.integration.agents.conftest import SHAPES
 
+ONE_RULE = "You do not write the document again"
 CONTENT = "# Rain\nIt rains. It rains.\nThe sun \U0001f31e shines.\n"
 OPEN = pb.ActiveEditor(
     is_editable=True, filename="rain.md", language="markdown", content=CONTENT, document_id="d1"
@@ -87,6 +88,7 @@ async def test_the_document_is_shown_as_data_in_its_turn_alone(shapes: Service) 
     first, second = (call.body["messages"] for call in shapes.provider.ledger)
     shown = first[-1]["content"]
     assert f"{CONTENT}\n[data " in shown
+    assert first[0]["content"].count(ONE_RULE) == 1
     assert shown.startswith("[data ")
     assert shown.endswith("\n\nmoon, please")
     assert all(word in shown for word in ("fiction", "wet", "begins: selected]\n# Rain\n", "# Rain[cursor]"))
@@ -189,7 +191,9 @@ async def test_a_model_without_json_schemas_is_told_the_form_in_words(
     assert len(operations_of(chunks)) == 1
     body = provider.ledger[0].body
     assert "response_format" not in body
-    assert '"replace_range"' in body["messages"][0]["content"]
+    told = body["messages"][0]["content"]
+    assert '"replace_range"' in told
+    assert told.count(ONE_RULE) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.harness.logs import listening
+
 
 class Lines(logging.Handler):
     """The records, and a way to wait for one more of them."""
@@ -27,12 +29,5 @@ class Lines(logging.Handler):
 @contextmanager
 def heard() -> Iterator[Lines]:
     """What is logged of the files inside."""
-    logger, lines = logging.getLogger("agents.files"), Lines()
-    level = logger.level
-    logger.addHandler(lines)
-    logger.setLevel(logging.INFO)
-    try:
+    with listening("agents.files", Lines()) as lines:
         yield lines
-    finally:
-        logger.removeHandler(lines)
-        logger.setLevel(level)

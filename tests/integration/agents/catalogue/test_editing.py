@@ -37,6 +37,12 @@ def after(chunks: list[pb.ChatChunk]) -> str:
     return applied(CONTENT, [{**o, "start": int(o["start"]), "end": int(o["end"])} for o in operations])
 
 
+def fits(service: Service, chunks: list[pb.ChatChunk]) -> None:
+    """The model saw the document as it is open, and what came out changes it as asked."""
+    assert CONTENT in service.provider.ledger[0].body["messages"][-1]["content"]
+    assert after(chunks) == AFTER
+
+
 @pytest.mark.agent("fiction_editing")
 async def test_fiction_editing_proposes_operations_that_fit(
     service: Service, backend: FakeToolService
@@ -44,8 +50,7 @@ async def test_fiction_editing_proposes_operations_that_fit(
     scene = Scene(
         "fiction_editing", "Make it light, and noon.", "Changed.", fields=FIELDS, says=DONE, log=LOG
     )
-    assert after(await play(service, backend, scene)) == AFTER
-    assert CONTENT in service.provider.ledger[0].body["messages"][-1]["content"]
+    fits(service, await play(service, backend, scene))
 
 
 @pytest.mark.agent("outline_editing")
@@ -55,8 +60,7 @@ async def test_outline_editing_proposes_operations_that_fit(
     scene = Scene(
         "outline_editing", "The first beat is in the light.", "Changed.", fields=FIELDS, says=DONE, log=LOG
     )
-    assert after(await play(service, backend, scene)) == AFTER
-    assert CONTENT in service.provider.ledger[0].body["messages"][-1]["content"]
+    fits(service, await play(service, backend, scene))
 
 
 @pytest.mark.agent("rules_editing")
@@ -64,8 +68,7 @@ async def test_rules_editing_proposes_operations_that_fit(service: Service, back
     scene = Scene(
         "rules_editing", "It is light, and noon is a rule.", "Changed.", fields=FIELDS, says=DONE, log=LOG
     )
-    assert after(await play(service, backend, scene)) == AFTER
-    assert CONTENT in service.provider.ledger[0].body["messages"][-1]["content"]
+    fits(service, await play(service, backend, scene))
 
 
 @pytest.mark.agent("character_development")
@@ -75,19 +78,16 @@ async def test_character_development_proposes_operations_that_fit(
     scene = Scene(
         "character_development", "She likes the light.", "Changed.", fields=FIELDS, says=DONE, log=LOG
     )
-    assert after(await play(service, backend, scene)) == AFTER
-    assert CONTENT in service.provider.ledger[0].body["messages"][-1]["content"]
+    fits(service, await play(service, backend, scene))
 
 
 @pytest.mark.agent("proofreading")
 async def test_proofreading_proposes_operations_that_fit(service: Service, backend: FakeToolService) -> None:
     scene = Scene("proofreading", "Correct it.", "Changed.", fields=FIELDS, says=DONE, log=LOG)
-    assert after(await play(service, backend, scene)) == AFTER
-    assert CONTENT in service.provider.ledger[0].body["messages"][-1]["content"]
+    fits(service, await play(service, backend, scene))
 
 
 @pytest.mark.agent("sysml")
 async def test_sysml_proposes_operations_that_fit(service: Service, backend: FakeToolService) -> None:
     scene = Scene("sysml", "Add the block Noon.", "Changed.", fields=FIELDS, says=DONE, log=LOG)
-    assert after(await play(service, backend, scene)) == AFTER
-    assert CONTENT in service.provider.ledger[0].body["messages"][-1]["content"]
+    fits(service, await play(service, backend, scene))

@@ -9,7 +9,7 @@ from tests.harness.service import Service
 from tests.integration.agents.catalogue.playing import Scene, Step, play
 
 FEED = {"feed_id": "f1", "feed_name": "Sea news", "feed_url": "https://sea.example/feed"}
-LINE = {"line_index": 3, "expected_text": "* TODO buy milk"}
+LINE = {"line_index": 3, "expected_text": "* NEXT buy milk"}
 
 
 @pytest.mark.agent("rss")
@@ -32,7 +32,7 @@ async def test_rss_reads_by_itself_and_asks_before_it_changes_the_feeds(
 async def test_org_inbox_looks_before_it_changes_and_asks_for_each_change(
     service: Service, backend: FakeToolService
 ) -> None:
-    items = {"items": [{"line_index": 3, "text": "* TODO buy milk", "todo_state": "TODO"}]}
+    items = {"items": [{"line_index": 3, "text": "* NEXT buy milk", "todo_state": "NEXT"}]}
     steps = (
         Step("current_time", {}),
         Step("list_org_inbox_items", {}, items),

@@ -75,19 +75,9 @@ async def test_research_looks_at_the_documents_then_searches_by_itself_and_asks_
         Script(tokens=("In 1880 ", "[2].")),
     )
     log = (
-        *("status", "agent_update", "plan"),
-        *("tool_call", "tool_result"),
-        *("plan", "tool_call", "tool_result"),
-        *(
-            "plan",
-            "permission_requested",
-            "status",
-            "permission_resolved",
-            "status",
-            "tool_call",
-            "tool_result",
-        ),
-        *("content", "complete"),
+        *("status", "agent_update", "plan", "tool_call", "tool_result", "plan", "tool_call", "tool_result"),
+        *("plan", "permission_requested", "status", "permission_resolved", "status"),
+        *("tool_call", "tool_result", "content", "complete"),
     )
     scene = Scene("research", "When was it built?", "In 1880 [2].", steps, says=says, log=log)
     chunks = await play(service, backend, scene)
