@@ -22,11 +22,11 @@ SHORT = {"lease_seconds": 1.0, "beat_seconds": 0.3, "reap_seconds": 0.1}
 
 
 async def until_text(stream: AsyncIterator[pb.ChatChunk]) -> list[pb.ChatChunk]:
-    """The chunks up to the first with text."""
+    """The chunks up to the first with text, without the heartbeats of a slow machine."""
     chunks = [await anext(stream)]
     while not chunks[-1].content.text:
         chunks.append(await anext(stream))
-    return chunks
+    return [chunk for chunk in chunks if not chunk.HasField("heartbeat")]
 
 
 async def test_a_stream_pauses_with_heartbeats_while_the_database_is_away_and_then_goes_on(
