@@ -64,7 +64,7 @@ async def _stopped(
 ) -> dict[str, Any]:
     there, run = hearing.there, _run(context)
     there["run_id"] = run.run_id
-    texts = [] if stop is Stop.ANEW else [*work["texts"], hearing.text]
+    texts = [] if stop is Stop.ANEW else hearing.all_texts
     work = {**work, "texts": texts, "tools_used": hearing.tools, "tainted": True, "elsewhere": there}
     match stop:
         case EndedThere():

@@ -1,6 +1,7 @@
 """What is heard of a run elsewhere, as far as one step of ours takes it.
 
-Text up to a sign that its message is whole is one step and one message of ours. So what readers saw and what
+Text up to a sign that its message is whole is one step and one message of ours, and so is what is shown up
+to the next text. So what readers saw and what
 a checkpoint holds agree after a death here, and what a remote takes back is taken back from our readers.
 """
 
@@ -24,7 +25,7 @@ from agents.elsewhere import (
     VoidedThere,
     WaitsThere,
 )
-from agents.events import Channel, TextEmitted, TextVoided, ToolCalled
+from agents.events import Channel, PlanChanged, TextEmitted, TextVoided, ToolCalled
 from agents.turn import Emit
 from state.errors import ProviderBrokenError
 from state.usage import NOTHING_USED, Usage
@@ -99,6 +100,7 @@ class Hearing:
         self._begins_after = there["after"]
         self._spent = Usage.parsed(there.get("spent"))
         self._pieces: list[TextHeard] = []
+        self._has_shown = False
         self._characters = sum(map(len, texts))
         self._pending: dict[str, AskedThere] = {}
         self.there = there
@@ -107,9 +109,10 @@ class Hearing:
         self.used = NOTHING_USED
 
     @property
-    def text(self) -> str:
-        """Of this step."""
-        return "".join(one.text for one in self._pieces if one.channel is Channel.ANSWER)
+    def all_texts(self) -> list[str]:
+        """Those before this step, and its own if it has one."""
+        text = "".join(one.text for one in self._pieces if one.channel is Channel.ANSWER)
+        return [*self.texts, text] if self._pieces else self.texts
 
     @property
     def asked(self) -> list[AskedThere]:
@@ -159,7 +162,7 @@ class Hearing:
     def _heard_text(self, heard: TextHeard) -> Stop | None:
         if any(begin <= heard.sequence < end for begin, end in self.there["voids"]):
             return None
-        if self._pieces and heard.message_index != self._pieces[-1].message_index:
+        if self._has_shown or (self._pieces and heard.message_index != self._pieces[-1].message_index):
             return Stop.WHOLE
         self._characters += len(heard.text)
         if self._characters > _MOST_CHARACTERS:
@@ -185,6 +188,7 @@ class Hearing:
         if self._pieces:
             return Stop.WHOLE
         self._emit(heard.event)
+        self._has_shown = not isinstance(heard.event, PlanChanged)
         if isinstance(heard.event, ToolCalled) and heard.event.tool_name not in self.tools:
             self.tools.append(heard.event.tool_name)
         return None

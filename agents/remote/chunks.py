@@ -74,7 +74,7 @@ def heard(chunk: pb.ChatChunk, remote: str, currency: str) -> Iterator[Heard]:
 
 def _text(sequence: int, content: pb.ContentDelta) -> TextHeard:
     reasoning = content.channel == pb.CONTENT_CHANNEL_REASONING
-    cited = tuple(_citation(one) for one in content.citations if one.uri or one.document_id)
+    cited = tuple(one for one in map(_citation, content.citations) if one.uri or one.document_id)
     channel = Channel.REASONING if reasoning else Channel.ANSWER
     return TextHeard(sequence, content.text.replace("\0", ""), channel, content.message_index, cited)
 
