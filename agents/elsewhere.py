@@ -150,6 +150,11 @@ class Elsewhere(Protocol):
         ...
 
     @property
+    def place(self) -> str:
+        """Whose conversation there it is."""
+        ...
+
+    @property
     def run_id(self) -> str:
         """Theirs; empty until it is known."""
         ...

@@ -126,7 +126,7 @@ def _there(context: Context, work: Work, run: Elsewhere) -> There:
 
 def _wanted(state: State, work: Work, there: There, run: Elsewhere) -> Listen:
     said = [m for m in past_of(state, work) if m["content"] and m["role"] in ("user", "assistant")]
-    base = state.get("elsewhere", {}).get(run.name, "") if run.branched else ""
+    base = state.get("elsewhere", {}).get(run.place, "") if run.branched else ""
     return Listen(there["round"], there["run_id"], there["after"], _newest(said), base)
 
 
@@ -170,4 +170,4 @@ def _ended(state: State, context: Context, work: Work, end: EndedThere) -> dict[
         place = {"document_id": document.document_id, "filename": document.filename}
         more["edits"] = {**place, "operations": there["edits"]}
     ended = telling(whole(work, context, finished, [question, reply], end.limit), **more)
-    return {**ended, "elsewhere": {**state.get("elsewhere", {}), run.name: end.checkpoint_id}}
+    return {**ended, "elsewhere": {**state.get("elsewhere", {}), run.place: end.checkpoint_id}}

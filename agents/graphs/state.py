@@ -75,7 +75,7 @@ class State(TypedDict, total=False):
     `messages` grows by whole turns: question and answer together, once the answer is complete. So a turn that
     fails or is cancelled leaves the conversation as it was. `images` by their digest change only when a turn
     brings some, so that other turns do not write them again. `work` is of the newest run alone; `form` stays
-    until it is done. `elsewhere`: by remote, the state there of their last answer.
+    until it is done. `elsewhere`: by `Elsewhere.place`, the state of their last answer there.
     """
 
     messages: Annotated[list[StoredMessage], operator.add]

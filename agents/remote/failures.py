@@ -37,7 +37,7 @@ def error_of(code: int, reason: str, retry_after: float | None) -> ProviderError
     after = None if retry_after is None else min(max(retry_after, 0.0), _LONGEST_SECONDS)
     if reason == "PROVIDER_BROKEN":
         return ProviderBrokenError(BROKEN)
-    if known in _UNAVAILABLE:
+    if known in _UNAVAILABLE or reason == "SLOW_READER":
         return ProviderUnavailableError(UNREACHABLE, retry_after=after)
     if known is grpc.StatusCode.RESOURCE_EXHAUSTED and reason != "QUOTA":
         return ProviderSaturatedError(BUSY, retry_after=after)

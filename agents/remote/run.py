@@ -73,6 +73,10 @@ class RemoteRun:
         return chunks.provider_of(self._service.name)
 
     @property
+    def place(self) -> str:
+        return f"{self._service.name} {self._brief.agent_type}"
+
+    @property
     def branched(self) -> bool:
         return self._brief.branched
 
@@ -110,11 +114,18 @@ class RemoteRun:
             arguments_digest=digest,
             reason=reason[:1000],
         )
-        try:
-            await self._service.call("ApprovePermission", approval, pb.ApprovalResponse)
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in _TOO_LATE:
-                raise of_status(error) from error
+        until = asyncio.get_running_loop().time() + self._service.options.reconnect_seconds
+        while True:
+            try:
+                await self._service.call("ApprovePermission", approval, pb.ApprovalResponse)
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() in _TOO_LATE:
+                    return
+                failure, now = of_status(error), asyncio.get_running_loop().time()
+                if not isinstance(failure, ProviderUnavailableError) or now + self._pause >= until:
+                    raise failure from error
+            await self._rest()
 
     async def cancel(self) -> None:
         number = self._wanted.round
@@ -211,12 +222,15 @@ class RemoteRun:
             if self._away_until is None:
                 self._away_until = now + self._service.options.reconnect_seconds
             if now + self._pause < self._away_until:
-                await asyncio.sleep(self._pause)
-                self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+                await self._rest()
                 return
         if self._permit is not None:
             self._permit.failed(failure)
         raise failure
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
 
     def _drop(self) -> None:
         stream, self._stream = self._stream, None

@@ -80,6 +80,17 @@ async def test_it_is_asked_as_this_user_in_a_conversation_of_its_own(
     assert first.metadata["x-orchestrator-hops"] == "1"
 
 
+async def test_a_turn_that_branches_here_branches_there(here: Service, farm: FakeOrchestrator) -> None:
+    for number in range(3):
+        end = done("Yes")
+        end.complete.checkpoint_id = f"there-{number}"
+        farm.plays.append(Play([text("Yes"), end]))
+    first = (await ask(here, conversation_id="c1"))[-1].complete.checkpoint_id
+    await ask(here, conversation_id="c1")
+    await ask(here, conversation_id="c1", base_checkpoint_id=first)
+    assert [run.request.base_checkpoint_id for run in farm.runs] == ["", "", "there-0"]
+
+
 async def test_only_declared_hints_are_passed_on_with_persona_images_and_limits(
     dsn: str, provider: ScriptedProvider, tmp_path: Path, farm: FakeOrchestrator
 ) -> None:

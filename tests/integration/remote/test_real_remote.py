@@ -1,4 +1,4 @@
-"""A second process of ours is the remote. Either is killed in the middle: the answer is whole, and is one run."""
+"""A second process of ours is the remote. Either is killed in the middle: the answer is whole and the run one."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
