@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+from google.protobuf import json_format
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message as ProtoMessage
 
@@ -50,8 +51,19 @@ _FINISHED = {
 _NOT_SUCCEEDED = (pb.FINISH_REASON_CANCELLED, pb.FINISH_REASON_ERROR)
 
 
-def heard(chunk: pb.ChatChunk, remote: str, currency: str) -> Iterator[Heard]:
-    """What a chunk says. `currency`: the one that costs are counted in here."""
+def heard(chunk: pb.ChatChunk, remote: str, currency: str) -> list[Heard]:
+    """What a chunk says. `currency`: the one that costs are counted in here.
+
+    Raises:
+        ProviderBrokenError: It holds what JSON, or a time, cannot be.
+    """
+    try:
+        return list(_heard(chunk, remote, currency))
+    except (json_format.Error, ValueError) as error:
+        raise ProviderBrokenError(GARBLED) from error
+
+
+def _heard(chunk: pb.ChatChunk, remote: str, currency: str) -> Iterator[Heard]:
     sequence = max(chunk.sequence, 0)
     if chunk.HasField("usage"):
         yield UsedThere(0, _usage(chunk.usage, remote, currency))

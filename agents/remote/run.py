@@ -21,12 +21,14 @@ from state.errors import (
     OrchestratorError,
     ProviderBrokenError,
     ProviderError,
+    ProviderSaturatedError,
     ProviderUnavailableError,
 )
 from state.usage import Usage
 
 logger = logging.getLogger(__name__)
 
+_ID_CHARACTERS = 256
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 _BEATS = 3
@@ -97,7 +99,7 @@ class RemoteRun:
     async def next(self) -> Heard:
         while not self._heard:
             chunk = await self._chunk()
-            self.run_id = chunk.complete.task_id or chunk.run_id or self.run_id
+            self.run_id = (chunk.complete.task_id or chunk.run_id)[:_ID_CHARACTERS] or self.run_id
             if chunk.sequence and chunk.sequence <= self._position:
                 continue
             self._heard.extend(self._told(chunk))
@@ -144,11 +146,18 @@ class RemoteRun:
         permit = self._permit
         assert permit is not None, "chunks come under a permit"
         permit.accepted(CallAccepted())
-        heard = list(chunks.heard(chunk, self._service.name, self._currency))
+        try:
+            heard = chunks.heard(chunk, self._service.name, self._currency)
+        except ProviderBrokenError as error:
+            permit.failed(error)
+            raise
         if any(isinstance(one, TextHeard) for one in heard):
             permit.first_token()
-        if any(isinstance(one, EndedThere | FailedThere) for one in heard):
-            permit.succeeded(None)  # the remote has done its part, whatever came of the run
+        for one in heard:
+            if isinstance(one, FailedThere) and isinstance(one.error, ProviderSaturatedError):
+                permit.failed(one.error)
+            elif isinstance(one, EndedThere | FailedThere):
+                permit.succeeded(None)  # the remote has done its part, whatever came of the run
         gap = chunk.sequence > self._position + 1
         return [LostThere(0), *heard] if gap else heard
 

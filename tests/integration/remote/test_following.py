@@ -2,11 +2,23 @@
 
 from collections import deque
 from pathlib import Path
+from time import monotonic
 
 import grpc
 
 from protos import orchestrator_pb2 as pb
-from tests.fakes.orchestrator.play import SECRET, Fault, Play, answered, called, done, failed, reset, text
+from tests.fakes.orchestrator.play import (
+    SECRET,
+    Fault,
+    Play,
+    answered,
+    asked,
+    called,
+    done,
+    failed,
+    reset,
+    text,
+)
 from tests.fakes.orchestrator.service import FakeOrchestrator
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.service import Service
@@ -182,6 +194,18 @@ async def test_text_before_tools_that_a_remote_takes_back_is_taken_back_here(
     assert [c.tool_call.tool_call_id for c in chunks if c.HasField("tool_call")] == ["t1", "t2"]
 
 
+async def test_a_remote_that_finds_no_end_is_ended(
+    dsn: str, provider: ScriptedProvider, tmp_path: Path, farm: FakeOrchestrator
+) -> None:
+    farm.plays.append(Play([text(f"{number} ", number) for number in range(50)]))
+    async with with_remote(dsn, provider, tmp_path, farm.address, agent={"max_steps": "3"}) as here:
+        end = (await ask(here))[-1]
+    assert end.complete.finish_reason == pb.FINISH_REASON_LIMIT
+    assert end.metadata["limit"] == "max_steps"
+    assert end.complete.final_text.startswith("0 1 2 3 ")
+    assert farm.cancelled == [end.run_id]
+
+
 async def test_unknown_payloads_and_values_do_no_harm(here: Service, farm: FakeOrchestrator) -> None:
     odd = pb.ChatChunk(content=pb.ContentDelta(text="b", channel=77, message_index=-5))  # type: ignore[arg-type]
     state = pb.ChatChunk(status=pb.StatusUpdate(state=99))  # type: ignore[arg-type]
@@ -275,6 +299,29 @@ async def test_what_is_no_chunk_breaks_the_run(here: Service, farm: FakeOrchestr
     assert error_info(error).reason == "PROVIDER_BROKEN"
     assert standing(chunks) == "I dig."
     await farm.until(lambda: farm.cancelled == [farm.runs[0].request.request_id])
+
+
+async def test_what_no_json_can_hold_breaks_the_run(here: Service, farm: FakeOrchestrator) -> None:
+    plan = pb.ChatChunk(plan=pb.PlanUpdate())
+    plan.plan.plan.fields["rows"].number_value = float("nan")
+    question = asked()
+    question.permission_requested.permission.arguments.fields["n"].number_value = float("inf")
+    for chunk in (plan, question):
+        farm.plays = deque([Play([text("a"), chunk])])
+        _, error = await refused(here)
+        assert error_info(error).reason == "PROVIDER_BROKEN"
+
+
+async def test_a_run_that_finds_no_room_in_its_middle_waits_for_as_long_as_it_is_told(
+    here: Service, farm: FakeOrchestrator
+) -> None:
+    full = pb.ChatChunk(error=failed(8, "PROVIDER_SATURATED", retry_seconds=1))
+    farm.plays.extend([Play([text("a"), full]), Play([text("Now."), done("Now.")])])
+    began = monotonic()
+    chunks = await ask(here)
+    assert standing(chunks) == "Now."
+    assert len(farm.runs) == 2
+    assert monotonic() - began >= 0.9
 
 
 async def test_a_remote_that_stays_away_is_unavailable(here: Service, farm: FakeOrchestrator) -> None:
