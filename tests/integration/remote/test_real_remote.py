@@ -1,4 +1,4 @@
-"""A second process of ours is the remote. Either is killed in the middle of an answer: it is whole, and one."""
+"""A second process of ours is the remote. Whichever is killed, the answer is whole, and is one run there."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
