@@ -25,6 +25,7 @@ from uuid import uuid4
 import uvloop
 
 from agents.loader import CatalogError
+from agents.remote.file import RemoteFileError
 from agents.runner import AgentRunner
 from config.command_line import complain, parse, say, storage_report
 from config.load import SettingsError, load, picked
@@ -58,6 +59,7 @@ from wiring.agents import agents_of, check
 from wiring.deaths import Deaths
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
+from wiring.remotes import remotes_of
 from wiring.tools import tools_of
 
 VERSION = "0.1.0"
@@ -70,6 +72,7 @@ EXPECTED = (
     MigrationError,
     PartDiedError,
     ProviderFileError,
+    RemoteFileError,
     SpoolError,
     TLSFileError,
 )
@@ -110,10 +113,20 @@ async def assembled(
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
         tools = await stack.enter_async_context(tools_of(settings))
+        remotes = await stack.enter_async_context(remotes_of(settings))
         agents = await stack.enter_async_context(agents_of(settings, stores.agent_versions, models.classes))
         runner, limits = AgentRunner(stores.checkpoints, stores.permissions), limits_of(settings)
         app = Application(
-            stores, agents, runner, models, tools, codec=codec, limits=limits, spool=spool, hurried=hurried
+            stores,
+            agents,
+            runner,
+            models,
+            tools,
+            remotes=remotes,
+            codec=codec,
+            limits=limits,
+            spool=spool,
+            hurried=hurried,
         )
         hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel, QUEUED: app.line.wake}
         listener = await stack.enter_async_context(Listener(dsn, hear))

@@ -9,9 +9,12 @@ _KNOWN_SOURCES = ("builtin", "backend")
 _PATTERN = frozenset("*?[")
 
 
-def problems(spec: AgentSpec, tools: Collection[str]) -> list[str]:
-    """A line each; `tools` are the names that are known before any backend or MCP server is asked."""
-    return [*_tools(spec, tools), *_variables(spec)]
+def problems(spec: AgentSpec, tools: Collection[str], remotes: Collection[str] = ()) -> list[str]:
+    """A line each; `tools` are the names that are known before any backend or MCP server is asked.
+
+    `remotes` are the names of those that the settings know; none of them is asked.
+    """
+    return [*_tools(spec, tools), *_variables(spec), *_remote(spec, remotes)]
 
 
 def class_problems(spec: AgentSpec, classes: Collection[str]) -> list[str]:
@@ -27,6 +30,11 @@ def _tools(spec: AgentSpec, tools: Collection[str]) -> Iterator[str]:
         if _PATTERN.isdisjoint(name) and source in ("", *_KNOWN_SOURCES) and name not in tools:
             hint = "" if source else "; one of another source is named as mcp:NAME or described:NAME"
             yield f"tools: there is no tool {entry!r}{hint}"
+
+
+def _remote(spec: AgentSpec, remotes: Collection[str]) -> Iterator[str]:
+    if spec.remote is not None and spec.remote.service not in remotes:
+        yield f"remote.service: no remote is called {spec.remote.service!r} in ORCHESTRATOR_REMOTES__FILE"
 
 
 def _variables(spec: AgentSpec) -> Iterator[str]:

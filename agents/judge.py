@@ -86,8 +86,8 @@ class Judge:
             operation_type=tool.operation_type,
             arguments=call["arguments"].encode(),
             digest=call["digest"],
-            query=_legible(self._user.query)[:_SHOWN_CHARACTERS],
-            reasoning=notice + _legible(why)[:_SHOWN_CHARACTERS],
+            query=legible(self._user.query)[:_SHOWN_CHARACTERS],
+            reasoning=notice + legible(why)[:_SHOWN_CHARACTERS],
             safety_level=policy.safety_level(tool),
             reversible=policy.reversible(tool),
             allowed_scopes=policy.allowed_scopes(tool),
@@ -150,5 +150,6 @@ def _has_unseen(arguments: str) -> bool:
     return any(unicodedata.category(character) in _INVISIBLE for character in arguments)
 
 
-def _legible(text: str) -> str:
+def legible(text: str) -> str:
+    """Without what makes a text look as if it said something else."""
     return _ILLEGIBLE.sub("", text)

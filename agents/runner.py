@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command, Interrupt, StateSnapshot
 
+from agents.elsewhere import Elsewhere
 from agents.events import AgentEvent, Citation, EditsProposed, SourcesCited, TextEmitted
 from agents.graphs import root
 from agents.graphs.calling import taken_over
@@ -52,6 +53,7 @@ class Means:
     usage: Callable[[], Usage]
     go_on: Callable[[], Awaitable[None]]
     texts_shown: int = 0
+    elsewhere: Elsewhere | None = None
 
 
 class AgentRunner:
@@ -122,7 +124,8 @@ class AgentRunner:
         snapshot = await self._graph.aget_state(_config(thread))
         is_its = (snapshot.metadata or {}).get("run_id") == thread.goes_on_from
         work = snapshot.values.get("work") if is_its and snapshot.tasks else None
-        return taken_over(work, thread.run_id) if work else None
+        # What goes on elsewhere was cancelled there: it is begun anew.
+        return taken_over(work, thread.run_id) if work and "elsewhere" not in work else None
 
     async def _decided(self, thread: RunThread, questions: Sequence[Interrupt]) -> Command[tuple[()]] | None:
         """What the interrupts are answered with; None when a decision is still missing."""
@@ -167,6 +170,7 @@ def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: 
         go_on=means.go_on,
         judge=means.judge,
         hands=means.hands,
+        elsewhere=means.elsewhere,
     )
 
 

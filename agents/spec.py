@@ -25,6 +25,7 @@ class Shape(StrEnum):
     EDIT = "edit"
     RESEARCH = "research"
     FORM = "form"
+    REMOTE = "remote"
 
     @property
     def in_steps(self) -> bool:
@@ -73,6 +74,15 @@ class FormSpec(BaseModel):
 
     fields: tuple[FormField, ...] = Field(min_length=1, max_length=32)
     action: str = Field(min_length=1)
+
+
+class RemoteAgent(BaseModel):
+    """Who answers elsewhere: the agent `agent_type` of the remote that the settings call `service`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service: str = Field(pattern=NAME)
+    agent_type: str = Field(min_length=1, max_length=128)
 
 
 class RoutingHints(BaseModel):
@@ -145,6 +155,7 @@ class AgentSpec(BaseModel):
     permissions: Mapping[str, Verdict] = Field(default_factory=dict)
     research: ResearchLimits | None = None
     form: FormSpec | None = None
+    remote: RemoteAgent | None = None
     max_steps: int = Field(default=12, ge=1, le=100)
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
@@ -152,7 +163,7 @@ class AgentSpec(BaseModel):
     response_schema: Mapping[str, Any] | None = None
     routing: RoutingHints = RoutingHints()
     variants: tuple[Variant, ...] = Field(default=(), max_length=16)
-    prompt: str = Field(min_length=1)
+    prompt: str
     version: str
 
     @field_validator("response_schema")
@@ -168,6 +179,8 @@ class AgentSpec(BaseModel):
 
     @model_validator(mode="after")
     def _prompt_has_a_place_for_each_variable(self) -> Self:
+        if self.shape is Shape.REMOTE:
+            return self  # they are passed on
         if strange := places(self.prompt) ^ set(self.variables):
             raise ValueError(f"not both in variables and in the prompt: {', '.join(sorted(strange))}")
         return self
@@ -195,6 +208,14 @@ class AgentSpec(BaseModel):
             raise ValueError("an agent of the shape form needs `form`, and no other may have it")
         if self.form is not None and self.form.action not in self.tools:
             raise ValueError(f"the form's action {self.form.action} is not in `tools`")
+        return self
+
+    @model_validator(mode="after")
+    def _remote_agents_have_no_prompt(self) -> Self:
+        if (self.shape is Shape.REMOTE) != (self.remote is not None):
+            raise ValueError("an agent of the shape remote needs `remote`, and no other may have it")
+        if (self.remote is not None) == bool(self.prompt):
+            raise ValueError("an agent needs a prompt, unless it is remote: then it may have none")
         return self
 
     @model_validator(mode="after")

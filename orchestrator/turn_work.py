@@ -1,7 +1,7 @@
 """What a run does: the tools are fetched, the agent answers with them, and what it used is accounted for."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agents.calls import ToolUser
@@ -15,6 +15,7 @@ from agents.turn import TurnResult, TurnSuspended
 from orchestrator.assignment import Assignment
 from orchestrator.choosing import CLASSIFIER, Chosen, chosen_of, wants_of
 from orchestrator.events import RunEvent
+from orchestrator.handing_on import HandingOn, RemoteSupplier
 from providers.base import ChatModel
 from providers.pool.account import RunAccount
 from providers.pool.admission import Admitted
@@ -50,6 +51,7 @@ class Workbench:
     tools: ToolSupplier
     consent: Consent
     journal: Journal
+    remotes: RemoteSupplier
     operator: Mapping[str, Verdict] = field(default_factory=dict)
 
 
@@ -80,6 +82,7 @@ class TurnWork:
         self._admitted = admitted
         self._account = account
         self._chosen: Chosen | None = None
+        self._elsewhere = HandingOn(bench.remotes, job.assignment, job.run_id, job.conversation)
 
     @property
     def about(self) -> Mapping[str, str]:
@@ -121,9 +124,16 @@ class TurnWork:
             go_on=self._go_on,
             texts_shown=job.texts_shown,
         )
-        result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
+        currency, account = self._bench.models.currency, self._account.elsewhere
+        async with self._elsewhere.begun(spec, self._admitted, currency, account) as elsewhere:
+            means = replace(means, elsewhere=elsewhere)
+            result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
         self._account.remembered(result.usage)
         return result
+
+    async def ended(self) -> None:
+        """As `Work.ended`."""
+        await self._elsewhere.ended()
 
     async def _agent(
         self, emit: Callable[[RunEvent], None], attempt: Callable[[], Awaitable[Attempt]]

@@ -15,6 +15,7 @@ from providers.file.defaults import CLASSES
 from providers.file.watching import ProviderFile
 from tools.builtins.source import Builtins
 from tools.table.typed import NAMES
+from wiring.remotes import entries_of
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ SHIPPED = Path(__file__).parents[1] / "agents" / "catalog"
 def folder_of(settings: Settings) -> AgentFolder:
     """The folder that the settings name, else the one that came with us."""
     known = frozenset(NAMES | Builtins().names)
-    return AgentFolder(settings.agents.folder or SHIPPED, partial(problems, tools=known))
+    remotes = frozenset(entries_of(settings))
+    return AgentFolder(settings.agents.folder or SHIPPED, partial(problems, tools=known, remotes=remotes))
 
 
 @asynccontextmanager

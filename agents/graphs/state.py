@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from agents.calls import Call
+from agents.elsewhere import Elsewhere
+from agents.graphs.hearing import There
 from agents.hands import Hands
 from agents.images import StoredImage, StoredMessage
 from agents.judge import Judge
@@ -42,7 +44,8 @@ class Work(TypedDict):
     `seed` is what the caller brought to a new conversation. `messages` begins with the question; `texts` are
     the model's, one for each of its answers; `calls` are those of the newest. `step` is where the results of
     the calls go, "model" if nothing is said. `limit`: which limit of the run has ended the use of tools.
-    `rounds` counts those of research that have begun; `done`: every call of the last step succeeded.
+    `rounds` counts those of research that have begun; `done`: every call of the last step succeeded. A turn
+    that is done `elsewhere` has texts that are joined without anything between them.
     """
 
     run_id: str
@@ -56,6 +59,7 @@ class Work(TypedDict):
     limit: NotRequired[str]
     rounds: NotRequired[int]
     done: NotRequired[bool]
+    elsewhere: NotRequired[There]
 
 
 class Collected(TypedDict):
@@ -71,7 +75,7 @@ class State(TypedDict, total=False):
     `messages` grows by whole turns: question and answer together, once the answer is complete. So a turn that
     fails or is cancelled leaves the conversation as it was. `images` by their digest change only when a turn
     brings some, so that other turns do not write them again. `work` is of the newest run alone; `form` stays
-    until it is done.
+    until it is done. `elsewhere`: by `Elsewhere.place`, the state of their last answer there.
     """
 
     messages: Annotated[list[StoredMessage], operator.add]
@@ -79,6 +83,7 @@ class State(TypedDict, total=False):
     answer: Answer
     work: Work | None
     form: Collected | None
+    elsewhere: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Context:
     """What the steps need and a checkpoint must never hold.
 
     `complete` is called when the turn is whole; `usage` tells what the run has used until then. `go_on`
-    raises when the run is to end between two steps.
+    raises when the run is to end between two steps. `elsewhere` is there for a remote agent alone.
     """
 
     run_id: RunId
@@ -99,6 +104,7 @@ class Context:
     go_on: Callable[[], Awaitable[None]]
     judge: Judge
     hands: Hands
+    elsewhere: Elsewhere | None = None
 
 
 def answer_of(finished: ModelFinished, limit: str, usage: Usage, tools_used: list[str]) -> Answer:

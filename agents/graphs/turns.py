@@ -63,7 +63,7 @@ def whole(
     if "limit" in work:
         finished, limit = replace(finished, finish_reason=FinishReason.LIMIT), work["limit"]
     answer = answer_of(finished, limit, context.usage(), work["tools_used"])
-    answer["text"] = BETWEEN.join(filter(None, work["texts"]))
+    answer["text"] = _between(work).join(filter(None, work["texts"]))
     messages = [*work["seed"], *map(_remembered, before), last]
     return {"messages": messages, "answer": answer, "work": None}
 
@@ -76,12 +76,19 @@ def telling(ended: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN4
 
 def shown_texts(state: Mapping[str, Any], shown: int) -> list[TextEmitted]:
     """What the model has said in a turn under way, from its message `shown` on, as it goes out."""
-    texts: list[str] = (state.get("work") or {}).get("texts", [])
+    work: Work | None = state.get("work")
+    if not work:
+        return []
+    texts, between = work["texts"], _between(work)
     return [
-        TextEmitted((BETWEEN if any(texts[:index]) else "") + text, message_index=index)
+        TextEmitted((between if any(texts[:index]) else "") + text, message_index=index)
         for index, text in enumerate(texts)
         if text and index >= shown
     ]
+
+
+def _between(work: Work) -> str:
+    return "" if "elsewhere" in work else BETWEEN
 
 
 def _remembered(message: StoredMessage) -> StoredMessage:

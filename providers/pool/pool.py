@@ -148,8 +148,9 @@ class ModelPool:
 
     def serves(self, admitted: Admitted, wanted: ModelChoice, needs: Needs = _ANYTHING) -> bool:
         """Whether a permit could be used for this choice as well."""
+        held = admitted.candidate
         try:
-            return any(c.gate is admitted.candidate.gate for c in self._table.fitting(wanted, needs))
+            return held is not None and any(c.gate is held.gate for c in self._table.fitting(wanted, needs))
         except InvalidRequestError:
             return False
 

@@ -33,6 +33,7 @@ from tests.integration.life.kin import child_of, children_of, is_model, lives, s
 from tools.registry import ToolRegistry
 from wiring.agents import agents_of
 from wiring.limits import edge_of, limits_of
+from wiring.remotes import remotes_of
 
 POSTGRES_HAS_ENDED = "llm-orchestrator: the embedded Postgres has ended"
 HELD = Script(tokens=("one", " two"), hold_after=1)
@@ -109,7 +110,14 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
             Codec(encode, kept_assignment, left_off),
         )
         async with Application(
-            stores, agents, runner, models, ToolRegistry({}), codec=codec, limits=limits_of(settings)
+            stores,
+            agents,
+            runner,
+            models,
+            ToolRegistry({}),
+            remotes=remotes_of(settings),
+            codec=codec,
+            limits=limits_of(settings),
         ) as app:
             health = HealthService(
                 probe, PooledModel(models, ClassChoice("chat")), app.supervisor, fresh_seconds=0.0
