@@ -36,6 +36,7 @@ class ScriptedOrchestrator(rpc.OrchestratorServiceServicer):
     log: Sequence[pb.ChatChunk] = ()
     requests: list[pb.ChatRequest] = field(default_factory=list)
     cancelled: list[pb.CancelTaskRequest] = field(default_factory=list)
+    deleted: list[pb.DeleteConversationRequest] = field(default_factory=list)
     address: str = ""
 
     async def StreamChat(self, request: pb.ChatRequest, context: "Context") -> AsyncIterator[pb.ChatChunk]:
@@ -62,6 +63,13 @@ class ScriptedOrchestrator(rpc.OrchestratorServiceServicer):
             status = _status(grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
             await context.abort_with_status(rpc_status.to_status(status))
         return pb.CancelTaskResponse()
+
+    async def DeleteConversation(
+        self, request: pb.DeleteConversationRequest, context: "Context"
+    ) -> pb.DeleteConversationResponse:
+        del context
+        self.deleted.append(request)
+        return pb.DeleteConversationResponse(deleted_runs=1)
 
 
 Context = grpc.aio.ServicerContext[object, object]

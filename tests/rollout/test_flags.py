@@ -211,3 +211,13 @@ def test_writing_a_flag_keeps_the_rest_and_the_links(tmp_path: Path) -> None:
     assert '"team": "chat"' in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o640
     assert sorted(p.name for p in tmp_path.iterdir()) == ["flags.json", "link.json"]
+
+
+async def test_a_change_is_in_force_within_a_second(flags: Flags, tmp_path: Path) -> None:
+    file, now = tmp_path / "flags.json", 0.0
+    write_flag(file, Flag.USE_ORCHESTRATOR, True)
+    read = flags.of(FlagFileProvider(file, flags.refusals, clock=lambda: now))
+    assert await read.is_on(Flag.USE_ORCHESTRATOR, ANN, default=False)
+    write_flag(file, Flag.USE_ORCHESTRATOR, False)
+    now = 0.99
+    assert not await read.is_on(Flag.USE_ORCHESTRATOR, ANN, default=False)

@@ -116,4 +116,4 @@ class Attempt:
         self.ended = self.ended or isinstance(event, Completion | Failure)
         self.run_id = event.run_id or self.run_id
         self.last_sequence = max(self.last_sequence, event.sequence)
-        self.conversation_id = event.metadata.get("conversation_id") or self.conversation_id
+        self.conversation_id = self.conversation_id or event.metadata.get("conversation_id", "")
