@@ -46,8 +46,8 @@ async def relayed(relay: Relay) -> AsyncIterator[OrchestratorClient]:
 
 def keys(relay: Relay, method: str) -> set[str]:
     """The request_ids that calls of a method had."""
-    read = {"StartTask": pb.TaskRequest.FromString, "RetryTask": pb.RetryTaskRequest.FromString}[method]
-    return {read(call.request).request_id for call in relay.of(method)}
+    kind = pb.TaskRequest if method == "StartTask" else pb.RetryTaskRequest
+    return {kind.FromString(call.request).request_id for call in relay.of(method)}
 
 
 async def test_a_task_whose_answer_is_lost_is_asked_for_again_and_begun_once(

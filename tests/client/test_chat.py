@@ -17,7 +17,7 @@ from llm_orchestrator_client.errors import (
 from llm_orchestrator_client.events import Completion, ContentDelta, Failure, StatusUpdate
 from llm_orchestrator_client.protos import orchestrator_pb2 as pb
 from llm_orchestrator_client.values import FinishReason, TaskState
-from tests.client.callers import client_of, first_text, rest_of, sequences
+from tests.client.callers import client_of, first_text, into, rest_of, sequences
 from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.harness.retention import value
