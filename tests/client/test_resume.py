@@ -111,22 +111,18 @@ async def test_a_stream_that_is_cut_after_every_second_message_loses_and_repeats
     assert len(service.provider.ledger) == 1
 
 
-async def test_a_connection_that_goes_silent_is_given_up_and_another_one_made(service: Service) -> None:
-    service.provider.enqueue(Script(tokens=TOKENS, hold_after=3))
+async def test_a_stream_that_goes_silent_is_given_up_and_taken_up(service: Service) -> None:
+    service.provider.enqueue(Script(tokens=TOKENS))
     quick = Patience(silence=0.5, first_delay=0.02, most_delay=0.1)
-    async with TcpProxy("127.0.0.1", service.port) as proxy:
-        first = client_of(f"127.0.0.1:{proxy.port}", patience=quick)
-        async with first:
-            stream = first.chat("hello")
-            events = await first_text(stream)
-            proxy.swallow(to_server=False)
-            service.provider.release()
-            assert await service.run_ended(stream.run_id) == "succeeded"
-            reading = asyncio.create_task(rest_of(stream))
-            await asyncio.sleep(0.6)
-            await proxy.cut()
-            await proxy.restore()
-            events += await reading
+    async with (
+        relaying(f"127.0.0.1:{service.port}") as relay,
+        client_of(relay.address, patience=quick) as client,
+        asyncio.timeout(10),
+    ):
+        relay.cut_after, relay.stalls = [2], True
+        stream = client.chat("hello")
+        events = await rest_of(stream)
+    assert len(relay.of("ResumeStream")) == 1
     assert stream.transcript.text == TEXT
     assert sequences(events) == list(range(1, len(events) + 1))
 
