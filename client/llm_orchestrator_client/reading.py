@@ -55,7 +55,8 @@ class Reader:
         self._source = source
         self._position = position
         self._patience = patience
-        self._until = None if seconds is None else _now() + seconds
+        self._seconds = seconds
+        self._until: float | None = None
 
     async def events(self) -> AsyncGenerator[Event]:
         """The run's events from the position on, each once, without a gap. Close it: `aclosing`.
@@ -67,6 +68,7 @@ class Reader:
             LostError: The stream broke and could not be taken up again.
         """
         waits = _Waits(self._patience)
+        self._until = None if self._seconds is None else _now() + self._seconds
         while self._position.end is None:
             try:
                 async with aclosing(self._one_call()) as events:
@@ -91,18 +93,12 @@ class Reader:
                 if self._position.end is not None and self._position.end.chunk is None:
                     return  # no server has sent it: this call would go on
         except grpc.aio.AioRpcError as error:
-            if self._position.end is None or error.trailing_metadata():
-                self._raise_status(error)
+            if self._position.end is None:
+                raise errors.from_call(error) from error
         finally:
             call.cancel()  # changes nothing once it has ended
         if self._position.end is None:
             raise errors.UnavailableError("the stream ended before its run")
-
-    def _raise_status(self, error: grpc.aio.AioRpcError) -> None:
-        """A run's own end as its status tells it, which says more than its last chunk."""
-        raised = errors.from_call(error)
-        if self._position.end is None or (raised.reason and isinstance(self._position.end, Failure)):
-            raise raised from error
 
     async def _within(self, read: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
         try:
