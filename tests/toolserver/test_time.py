@@ -100,7 +100,8 @@ async def test_beyond_its_places_it_refuses_and_then_serves_again(backend: Recor
 
 
 async def test_on_the_way_out_a_call_at_work_ends_and_no_other_begins(backend: Recording, held: Held) -> None:
-    server = await ToolServiceServer(backend, ANYWHERE).__aenter__()
+    patient = ServerOptions("127.0.0.1:0", grace_seconds=600.0)
+    server = await ToolServiceServer(backend, patient).__aenter__()
     async with (
         grpc.aio.insecure_channel(server.address) as channel,
         ToolGateway(options(server.address, max_retries=0)) as gateway,
@@ -116,7 +117,8 @@ async def test_on_the_way_out_a_call_at_work_ends_and_no_other_begins(backend: R
         assert not stopping.done()
         held.release.set()
         await first
-        await stopping  # though somebody watches
+        async with asyncio.timeout(60):
+            await stopping  # though somebody watches
         with pytest.raises(grpc.aio.AioRpcError):
             await watching.read()
     assert [seen.name for seen in backend.seen] == ["search_web"]

@@ -8,12 +8,15 @@ import pytest
 
 from llm_orchestrator_client.tool_service import (
     BearerTokens,
+    Credentials,
     ServerOptions,
     TLSFileError,
     TLSFiles,
     ToolServiceServer,
+    UnauthenticatedError,
     UnsafeAddressError,
 )
+from state.models import Owner
 from tests.harness.certificates import Certificate, self_signed
 from tests.harness.tools import call, options
 from tests.toolserver.backend import ANYWHERE, SERVICE, TOKEN, Recording, request_of
@@ -84,6 +87,17 @@ async def test_a_user_in_the_metadata_who_is_not_the_requests_is_refused(
     assert backend.seen == []
 
 
+@pytest.mark.parametrize(
+    "name", [" ann ", "ann,bob", "j\u00fcrgen\n", "%61nn", "a" * 300, "\u20ac" * 800, '"ann"']
+)
+async def test_any_user_whom_the_gateway_names_is_that_user(
+    gateway: ToolGateway, backend: Recording, name: str
+) -> None:
+    backend.owner = name
+    assert (await call(gateway, "get_document", {"document_id": "it"}, owner=Owner(name))).ok
+    assert backend.seen[0].call.user == name
+
+
 async def test_two_users_in_the_metadata_are_refused_even_if_one_is_right(channel: grpc.aio.Channel) -> None:
     ended = await refused(channel, "SearchWeb", None, ("x-user-id", "ann"), ("x-user-id", "bob"))
     assert ended.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -139,6 +153,41 @@ async def test_with_a_client_ca_only_who_has_a_certificate_gets_through(
         async with grpc.aio.secure_channel(server.address, hidden) as channel:
             ended = await refused(channel, "SearchWeb", authorized=False, seconds=2.0)
         assert ended.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert len(backend.seen) == 1
+
+
+class ByCommonName:
+    """Who has a certificate of this name, and a token that is kept elsewhere."""
+
+    async def authenticate(self, credentials: Credentials) -> str:
+        if credentials.certificate.get("x509_common_name") != (b"test",):
+            raise UnauthenticatedError("nobody knows this certificate")
+        if credentials.token != "from elsewhere":
+            raise RuntimeError("postgres://app:hunter2@db/prod")
+        return "the orchestrator"
+
+
+async def test_a_backend_may_decide_itself_who_calls(
+    backend: Recording, files: tuple[Certificate, TLSFiles]
+) -> None:
+    own, tls = files
+    mutual = ServerOptions("127.0.0.1:0", tls=TLSFiles(tls.certificate, tls.key, tls.certificate))
+    shown = grpc.ssl_channel_credentials(own.certificate, own.key, own.certificate)
+    async with (
+        ToolServiceServer(backend, mutual, authenticator=ByCommonName()) as server,
+        grpc.aio.secure_channel(server.address, shown) as channel,
+    ):
+        token = ("authorization", "Bearer from elsewhere")
+        await ask(channel, "SearchWeb", None, token, authorized=False)
+        assert backend.seen[0].call.caller == "the orchestrator"
+        ended = await refused(channel, "SearchWeb", authorized=False)
+        assert ended.code is grpc.StatusCode.INTERNAL
+        assert "hunter2" not in ended.everything
+    async with (
+        ToolServiceServer(backend, ANYWHERE, authenticator=ByCommonName()) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        assert (await refused(channel, "SearchWeb", None, token, authorized=False)).code is UNAUTHENTICATED
     assert len(backend.seen) == 1
 
 

@@ -13,7 +13,7 @@ from llm_orchestrator_client.tool_service.errors import InvalidArgumentError, Un
 Metadata: TypeAlias = Mapping[str, Sequence[str]]
 """All values by key."""
 
-_LONGEST = 1024
+_LONGEST = 8192
 _AGREEING = {"x-tool-call-id": "tool_call_id", "x-run-id": "run_id"}
 """Metadata that InvokeTool repeats in its request."""
 

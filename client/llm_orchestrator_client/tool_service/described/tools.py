@@ -6,7 +6,7 @@
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from llm_orchestrator_client.protos import tool_service_pb2 as pb
 from llm_orchestrator_client.tool_service.call import Call
@@ -25,7 +25,6 @@ from llm_orchestrator_client.tool_service.described.description import (
 )
 from llm_orchestrator_client.tool_service.errors import NotFoundError
 
-M = TypeVar("M", bound=Model)
 A = TypeVar("A")
 
 
@@ -84,16 +83,6 @@ class DescribedTools:
 
     def __len__(self) -> int:
         return len(self._tools)
-
-    @overload
-    def tool(
-        self, description: str, arguments: type[M], hints: Hints = ..., *, name: str = ...
-    ) -> Callable[[_F], _F]: ...
-
-    @overload
-    def tool(
-        self, description: str, arguments: Mapping[str, Any], hints: Hints = ..., *, name: str = ...
-    ) -> Callable[[_F], _F]: ...
 
     def tool(
         self,
