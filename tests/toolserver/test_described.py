@@ -22,7 +22,6 @@ from llm_orchestrator_client.tool_service import (
     ToolHandlers,
     ToolServiceServer,
 )
-from llm_orchestrator_client.tool_service.rpcs import TOOL_NAMES
 from protos import tool_service_pb2 as pb
 from state.models import Owner, RunId
 from tests.harness.tools import ANN, Told, context, options
@@ -31,7 +30,7 @@ from tests.toolserver.calling import ask, invocation, refused
 from tools.base import ToolOutcome
 from tools.gateway.described import Described
 from tools.gateway.gateway import ToolGateway
-from tools.gateway.specs import SpecLimits, described_tools
+from tools.gateway.specs import SpecLimits
 
 LIMITS = SpecLimits(seconds=20.0, max_result_bytes=4000)
 ROUTE = {
@@ -256,37 +255,6 @@ async def test_anything_but_one_output_at_the_end_is_the_backends_error(given: t
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         assert (await refused(channel, "InvokeTool", invocation("says"))).code is grpc.StatusCode.INTERNAL
-
-
-BAD: list[tuple[str, Any, Hints]] = [
-    *((name, {"type": "object"}, Hints()) for name in ("", "a b", "1st", "x" * 65, "na\u00efve", "a.b")),
-    *((name, {"type": "object"}, Hints()) for name in sorted(TOOL_NAMES)),
-    ("bad", {"type": "string"}, Hints()),
-    ("bad", {"type": "object", "properties": {"a": {"$ref": "https://example.org"}}}, Hints()),
-    ("bad", {"type": "object", "description": "x" * 40_000}, Hints()),
-    ("bad", {"type": "object", "patternProperties": {"a": {}}}, Hints()),
-    ("bad", {"type": "object"}, Hints(output_schema={"type": "array"})),
-]
-
-
-@pytest.mark.parametrize(("name", "schema", "hints"), BAD)
-def test_a_tool_that_the_service_would_leave_out_cannot_be_described(
-    name: str, schema: dict[str, Any], hints: Hints
-) -> None:
-    spec = pb.ToolSpec(name=name, description="Does.")
-    spec.input_schema.update(schema)
-    if hints.output_schema is not None:
-        spec.output_schema.update(dict(hints.output_schema))
-    assert described_tools([spec], TOOL_NAMES, LIMITS) == {}
-    tools = DescribedTools()
-
-    async def does(call: Call, arguments: dict[str, Any]) -> str:
-        return "done"
-
-    does.__name__ = name
-    with pytest.raises(ToolDescriptionError):
-        tools.tool("Does.", schema, hints)(does)
-    assert len(tools) == 0
 
 
 def test_two_tools_of_one_name_a_tool_without_a_description_and_a_schema_that_is_none_are_refused() -> None:

@@ -14,7 +14,7 @@ DOMAIN = "tool_service"
 DETAILS_KEY = "grpc-status-details-bin"
 """The trailer that holds the whole status, by gRPC's convention."""
 
-# A status travels twice, its message percent-encoded and the whole in base64. gRPC refuses some of the trailers
+# A status travels twice, its message percent-encoded and the whole in base64. gRPC refuses some trailers
 # above 8 KiB, by chance, and the caller then sees another code: all together stays below 7.
 _MESSAGE_BYTES = 1536
 _METADATA_BYTES = 1024
