@@ -51,7 +51,6 @@ class ServerOptions:
     max_call_seconds: float = 120.0
     max_concurrency: int = 256
     grace_seconds: float = 10.0
-    min_ping_interval_seconds: float = 10.0
 
     def check(self, *, authenticated: bool) -> None:
         """Raises: UnsafeAddressError: The address is not of this machine alone, and something is missing."""
@@ -66,16 +65,13 @@ class ServerOptions:
             )
 
     def channel_arguments(self) -> Sequence[tuple[str, int]]:
-        """gRPC's names for them; its times are in milliseconds."""
+        """gRPC's names for them."""
         return [
             ("grpc.max_receive_message_length", self.max_receive_bytes),
             ("grpc.max_send_message_length", self.max_send_bytes),
             ("grpc.max_metadata_size", self.max_metadata_bytes),
             ("grpc.absolute_max_metadata_size", self.max_metadata_bytes),
             ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half the calls
-            # The orchestrator pings while a tool is at work; by default its connection were cut for that.
-            ("grpc.http2.min_ping_interval_without_data_ms", int(self.min_ping_interval_seconds * 1000)),
-            ("grpc.keepalive_permit_without_calls", 1),
         ]
 
 
