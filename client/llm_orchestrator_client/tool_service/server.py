@@ -85,13 +85,15 @@ class ToolServiceServer:
         await self._health.enter_graceful_shutdown()
         self._edge.drain()
         stopping = asyncio.create_task(server.stop(self._options.grace_seconds))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._options.grace_seconds):
-                await self._edge.idle()
-        # Nothing is left but who watches health, whom nobody waits for; without one it has stopped by now.
-        await asyncio.wait({stopping}, timeout=_LAST_SECONDS)
-        await server.stop(None)
-        await stopping
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._options.grace_seconds):
+                    await self._edge.idle()
+            # Nothing is left but who watches health; without one it has stopped by now.
+            await asyncio.wait({stopping}, timeout=_LAST_SECONDS)
+        finally:
+            await server.stop(None)
+            await stopping
 
     @property
     def address(self) -> str:
