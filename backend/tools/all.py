@@ -9,9 +9,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import aiohttp
+
+from backend.endpoint import Endpoint, EndpointOptions
 from backend.store.calls import PostgresCallStore
+from backend.store.conversations import ConversationStore
 from backend.store.database import Database
+from backend.store.documents import DocumentStore
+from backend.store.entities import EntityStore
 from backend.store.migrate import migrate
+from backend.store.rooms import RoomStore
+from backend.store.search import DocumentSearch
+from backend.store.templates import TemplateStore
+from backend.store.vectors import PassageVectors
+from backend.store.words import Dictionary
+from backend.tools.described import RoomTools, TemplateTools
+from backend.tools.documents import DocumentTools
+from backend.tools.enhance import ConversationTools, QueryTools
+from backend.tools.entities import EntityTools
+from backend.tools.expansion import Expander, ModelExpander, RuleExpander
 from llm_orchestrator_client.tool_service import CallStore, DescribedTools, ToolHandlers
 
 Handler = Callable[..., Awaitable[Any]]
@@ -44,9 +60,14 @@ class ServedTools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolOptions:
-    """What the parts are made with. A group that is None leaves its part out."""
+    """What the parts are made with. A group that is None leaves its part out.
+
+    `embeddings` None = documents are searched by words only; `expansion` None = queries are expanded by rules.
+    """
 
     dsn: str
+    embeddings: EndpointOptions | None = None
+    expansion: EndpointOptions | None = None
 
 
 def composed(parts: Iterable[object]) -> ToolHandlers:
@@ -96,7 +117,30 @@ async def opened_tools(options: ToolOptions) -> AsyncIterator[ServedTools]:
 
 async def _parts(options: ToolOptions, database: Database, stack: AsyncExitStack) -> list[object]:
     # One line, or one `if` of its group of options, for each part; what it must close goes to the stack.
-    return []
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    entities = EntityStore(database)
+    return [
+        DocumentTools(DocumentStore(database), await _search(options, database, session)),
+        EntityTools(entities),
+        QueryTools(_expander(options, database, session), entities),
+        ConversationTools(ConversationStore(database)),
+        RoomTools(RoomStore(database)),
+        TemplateTools(TemplateStore(database)),
+    ]
+
+
+async def _search(options: ToolOptions, database: Database, session: aiohttp.ClientSession) -> DocumentSearch:
+    if options.embeddings is None:
+        return DocumentSearch(database)
+    vectors = PassageVectors(database, Endpoint(session, options.embeddings))
+    return DocumentSearch(database, vectors if await vectors.prepared() else None)
+
+
+def _expander(options: ToolOptions, database: Database, session: aiohttp.ClientSession) -> Expander:
+    rules = RuleExpander(Dictionary(database))
+    if options.expansion is None:
+        return rules
+    return ModelExpander(Endpoint(session, options.expansion), rules)
 
 
 def _delegating(method: Handler) -> Handler:
