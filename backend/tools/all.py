@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import aiohttp
 
 from backend.endpoint import Endpoint, EndpointOptions
+from backend.library import Library
 from backend.store.calls import PostgresCallStore
 from backend.store.conversations import ConversationStore
 from backend.store.database import Database
@@ -51,18 +52,20 @@ class Describing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServedTools:
-    """What ToolServiceServer serves."""
+    """The first three are for ToolServiceServer. `library` takes documents, `conversations` what is said."""
 
     handlers: ToolHandlers
     described: DescribedTools
     calls: CallStore
+    library: Library
+    conversations: ConversationStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolOptions:
     """What the parts are made with. A group that is None leaves its part out.
 
-    `embeddings` None = documents are searched by words only; `expansion` None = queries are expanded by rules.
+    `embeddings` None = documents are searched by words only; `expansion` None = queries expanded by rules.
     """
 
     dsn: str
@@ -111,29 +114,37 @@ async def opened_tools(options: ToolOptions) -> AsyncIterator[ServedTools]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database(options.dsn))
         calls = await stack.enter_async_context(PostgresCallStore(options.dsn))
-        parts = await _parts(options, database, stack)
-        yield ServedTools(composed(parts), described(parts), calls)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        vectors = await _vectors(options, database, session)
+        library = Library(DocumentStore(database), vectors)
+        # A part of its own is one more entry here, below an `if` of its group of options.
+        parts = [*_own_parts(options, database, session, vectors)]
+        conversations = ConversationStore(database)
+        yield ServedTools(composed(parts), described(parts), calls, library, conversations)
 
 
-async def _parts(options: ToolOptions, database: Database, stack: AsyncExitStack) -> list[object]:
-    # One line, or one `if` of its group of options, for each part; what it must close goes to the stack.
-    session = await stack.enter_async_context(aiohttp.ClientSession())
+def _own_parts(
+    options: ToolOptions,
+    database: Database,
+    session: aiohttp.ClientSession,
+    vectors: PassageVectors | None,
+) -> Iterable[object]:
     entities = EntityStore(database)
-    return [
-        DocumentTools(DocumentStore(database), await _search(options, database, session)),
-        EntityTools(entities),
-        QueryTools(_expander(options, database, session), entities),
-        ConversationTools(ConversationStore(database)),
-        RoomTools(RoomStore(database)),
-        TemplateTools(TemplateStore(database)),
-    ]
+    yield DocumentTools(DocumentStore(database), DocumentSearch(database, vectors))
+    yield EntityTools(entities)
+    yield QueryTools(_expander(options, database, session), entities)
+    yield ConversationTools(ConversationStore(database))
+    yield RoomTools(RoomStore(database))
+    yield TemplateTools(TemplateStore(database))
 
 
-async def _search(options: ToolOptions, database: Database, session: aiohttp.ClientSession) -> DocumentSearch:
+async def _vectors(
+    options: ToolOptions, database: Database, session: aiohttp.ClientSession
+) -> PassageVectors | None:
     if options.embeddings is None:
-        return DocumentSearch(database)
+        return None
     vectors = PassageVectors(database, Endpoint(session, options.embeddings))
-    return DocumentSearch(database, vectors if await vectors.prepared() else None)
+    return vectors if await vectors.prepared() else None
 
 
 def _expander(options: ToolOptions, database: Database, session: aiohttp.ClientSession) -> Expander:

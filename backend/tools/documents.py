@@ -57,7 +57,7 @@ class DocumentTools:
     ) -> Owned[pb.DocumentResponse] | None:
         """A document without its text."""
         found = await self._store.get(request.document_id)
-        return found and Owned(found.owner, _response(found))
+        return None if found is None else Owned(found.owner, _response(found))
 
     async def get_document_content(
         self, call: Call, request: pb.DocumentRequest
@@ -77,7 +77,7 @@ class DocumentTools:
 
         @tools.tool(
             "Lists the tags of the user's documents with how many have each. Narrow search_documents with "
-            "filters as tag:NAME, -tag:NAME, format:markdown, author:NAME or any key of a document's metadata.",
+            "filters as tag:NAME, -tag:NAME, format:html, author:NAME or any key of a document's metadata.",
             _NO_ARGUMENTS,
             Hints(read_only=True, idempotent=True),
         )

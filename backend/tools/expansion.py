@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator
@@ -99,13 +100,14 @@ def _by_rules(names: Sequence[str], words: Sequence[Word]) -> Iterator[str]:
     yield " ".join(texts)
     if len(texts) > 1:
         yield " or ".join(texts)
-        for one, next_one in zip(texts, texts[1:], strict=False):
+        for one, next_one in pairwise(texts):
             yield f'"{one} {next_one}"'
     yield " ".join(word.lemma for word in words)
 
 
 def _distinct(query: str, others: Iterator[str] | Sequence[str], count: int) -> list[str]:
-    seen, kept = {_plain(query), ""}, []
+    seen = {_plain(query), ""}
+    kept: list[str] = []
     for other in others:
         short = " ".join(other.replace("\0", " ").split())[:_LONGEST]
         if len(kept) < count and _plain(short) not in seen:
