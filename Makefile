@@ -67,6 +67,7 @@ types: $(DEV) $(MODEL)
 
 imports: $(DEV)
 	$(BIN)/lint-imports
+	cd client && ../$(BIN)/lint-imports
 
 contract: $(DEV) $(PROTOS) ## Lint the contract, hold it against every release, compare the stubs
 	protos/check.sh

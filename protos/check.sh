@@ -25,9 +25,12 @@ check() {
 
 stubs_match() {
   protos/generate.sh "$work/fresh" || return 1
-  mkdir "$work/committed"
-  cp protos/*_pb2*.py* "$work/committed"
-  diff --brief --recursive "$work/committed" "$work/fresh/protos"
+  local folder
+  for folder in protos client/llm_orchestrator_client/protos; do
+    mkdir -p "$work/committed/$folder"
+    cp "$folder"/*_pb2*.py* "$work/committed/$folder"
+  done
+  diff --brief --recursive "$work/committed" "$work/fresh"
 }
 
 check "lint" "change the .proto as buf says" "$buf" lint

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Generates the stubs of protos/*.proto into FOLDER/protos (default: the repository). Run by `make protos`.
+# Generates the stubs of protos/*.proto into FOLDER/protos (default: the repository), and the client package's copy of
+# them into FOLDER/client/llm_orchestrator_client/protos. Run by `make protos`.
 #   protos/generate.sh [FOLDER]
 # PROTOS_PYTHON: path of a python with requirements-protos.txt installed (default .venv-protos/bin/python).
 set -euo pipefail
@@ -33,4 +34,14 @@ for stub in "$folder"/protos/*_pb2_grpc.pyi; do
 # mypy: ignore-errors
 ' -e '/^ *@abc\.abstractmethod$/d' "$stub"
   rm "$stub.orig"
+done
+
+# The copy is the same contract under another import path. It keeps the .proto's file name, by which the descriptor
+# pool knows it: a process may import both, and they are then the same classes.
+copy=$folder/client/llm_orchestrator_client/protos
+mkdir -p "$copy"
+for stub in "$folder"/protos/*_pb2*.py*; do
+  sed -E -e 's/^from protos import /from llm_orchestrator_client.protos import /' \
+    -e 's/(^|[^A-Za-z0-9_.])protos\.([a-z_]+_pb2)/\1llm_orchestrator_client.protos.\2/g' \
+    "$stub" >"$copy/${stub##*/}"
 done

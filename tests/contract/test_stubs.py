@@ -11,6 +11,7 @@ import pytest
 from tests.contract.old_caller import ROOT, golden_bytes
 
 OLD_PYTHON = ROOT / ".venv-protos" / "bin" / "python"
+STUBS = ("protos", "client/llm_orchestrator_client/protos")
 BUF = Path(sys.executable).with_name("buf")
 
 # Warnings are errors there too. The last lines read and write what an old caller does.
@@ -48,9 +49,35 @@ def old_python() -> Path:
     return OLD_PYTHON
 
 
-def run_in(python: Path) -> subprocess.CompletedProcess[str]:
+# Whichever copy is imported first, the other one is the same classes under another name.
+LOADS_BOTH = """
+import sys
+sys.path.insert(0, "client")
+for first in sys.argv[1:]:
+    __import__(first + ".orchestrator_pb2_grpc")
+    __import__(first + ".tool_service_pb2_grpc")
+import grpc
+from protos import orchestrator_pb2 as ours, tool_service_pb2 as tools
+from llm_orchestrator_client.protos import orchestrator_pb2 as copy, tool_service_pb2 as copied_tools
+from llm_orchestrator_client.protos import orchestrator_pb2_grpc as copy_grpc
+
+for one, other in ((ours, copy), (tools, copied_tools)):
+    assert one is not other
+    assert one.DESCRIPTOR is other.DESCRIPTOR
+    for message in one.DESCRIPTOR.message_types_by_name:
+        assert getattr(one, message) is getattr(other, message), message
+with grpc.insecure_channel("localhost:1") as channel:
+    assert callable(copy_grpc.OrchestratorServiceStub(channel).StreamChat)
+"""
+
+
+def run_in(python: Path, script: str = LOADS, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [python, "-W", "error", "-c", LOADS], cwd=ROOT, capture_output=True, text=True, check=False
+        [python, "-W", "error", "-c", script, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -66,6 +93,16 @@ def test_the_stubs_load_and_keep_the_golden_bytes_in_this_environment() -> None:
     assert result.stdout.split() == [name.partition(".")[2] for name in golden_bytes()]
 
 
+COPIES = ["protos", "llm_orchestrator_client.protos"]
+
+
+@pytest.mark.parametrize("order", [COPIES, COPIES[::-1]], ids=["ours first", "the client's first"])
+def test_one_process_takes_our_stubs_and_the_client_packages(old_python: Path, order: list[str]) -> None:
+    for python in (old_python, Path(sys.executable)):
+        result = run_in(python, LOADS_BOTH, *order)
+        assert (result.returncode, result.stderr) == (0, "")
+
+
 def generated(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*_pb2*.py*")}
 
@@ -74,7 +111,9 @@ def test_the_committed_stubs_are_what_the_protos_generate(old_python: Path, tmp_
     subprocess.run(
         [ROOT / "protos" / "generate.sh", tmp_path], env=tools(old_python), check=True, capture_output=True
     )
-    assert generated(ROOT / "protos") == generated(tmp_path / "protos")
+    for folder in STUBS:
+        assert generated(ROOT / folder)
+        assert generated(ROOT / folder) == generated(tmp_path / folder)
 
 
 def tools(old_python: Path) -> dict[str, str]:
@@ -87,7 +126,8 @@ class Copy:
     def __init__(self, folder: Path, old_python: Path) -> None:
         self.protos = folder / "protos"
         self._tools = tools(old_python)
-        shutil.copytree(ROOT / "protos", self.protos, ignore=shutil.ignore_patterns("__pycache__"))
+        for stubs in STUBS:
+            shutil.copytree(ROOT / stubs, folder / stubs, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "buf.yaml", folder)
 
     def edit(self, file: str, before: str, after: str) -> None:

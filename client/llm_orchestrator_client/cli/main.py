@@ -1,0 +1,6 @@
+"""The command `orchestrator`."""
+
+
+def main() -> int:
+    """Not built yet."""
+    raise NotImplementedError
