@@ -101,7 +101,7 @@ class OrchestratorClient:
         after_sequence: int = 0,
         seconds: float | None = None,
     ) -> RunStream:
-        """Read a run's log after a sequence, then live, to its end; without a run_id the conversation's newest.
+        """Read a run's log after a sequence, then live, to its end. No run_id: the conversation's newest.
 
         It stays open while the run waits for a person. Leaving cancels nothing. Iterating raises as a chat
         does, NotFoundError, and SequenceError beyond the log.

@@ -55,7 +55,8 @@ class Reader:
         self._source = source
         self._position = position
         self._patience = patience
-        self._until = None if seconds is None else _now() + seconds
+        self._seconds = seconds
+        self._until: float | None = None
 
     async def events(self) -> AsyncGenerator[Event]:
         """The run's events from the position on, each once, without a gap. Close it: `aclosing`.
@@ -67,6 +68,7 @@ class Reader:
             LostError: The stream broke and could not be taken up again.
         """
         waits = _Waits(self._patience)
+        self._until = None if self._seconds is None else _now() + self._seconds
         while self._position.end is None:
             try:
                 async with aclosing(self._one_call()) as events:

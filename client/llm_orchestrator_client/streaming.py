@@ -145,6 +145,10 @@ def _waits(event: Event) -> bool:
     return isinstance(event, StatusUpdate) and event.state is TaskState.WAITING_FOR_PERMISSION
 
 
+# Seconds that a run which no server has named is looked for. It may be about to begin.
+_UNSEEN = 1.0
+
+
 class Leaving:
     """Cancels the runs of chats that were left. It owns what it begins until `aclose`."""
 
@@ -173,7 +177,7 @@ class Leaving:
         )
         delay = patience.first_delay
         try:
-            async with asyncio.timeout(patience.leave):
+            async with asyncio.timeout(patience.leave if position.accepted else min(patience.leave, _UNSEEN)):
                 while not await self._cancelled(wanted):
                     await asyncio.sleep(delay)
                     delay *= 2

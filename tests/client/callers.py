@@ -10,7 +10,9 @@ from llm_orchestrator_client.events import ContentDelta
 QUICK = Patience(connect=3.0, resume=20.0, silence=10.0, first_delay=0.02, most_delay=0.2, leave=5.0)
 
 
-def client_of(target: str | Sequence[str], *, patience: Patience = QUICK, **changed: Any) -> OrchestratorClient:
+def client_of(
+    target: str | Sequence[str], *, patience: Patience = QUICK, **changed: Any
+) -> OrchestratorClient:
     """Ann's client."""
     return OrchestratorClient(replace(Options(target, user_id="ann", patience=patience), **changed))
 
@@ -18,6 +20,12 @@ def client_of(target: str | Sequence[str], *, patience: Patience = QUICK, **chan
 async def rest_of(stream: RunStream) -> list[Event]:
     """Every event that is still to come."""
     return [event async for event in stream]
+
+
+async def into(events: list[Event], stream: RunStream) -> None:
+    """Read to the end, into a list that keeps what came before a failure."""
+    async for event in stream:
+        events.append(event)
 
 
 async def first_text(stream: RunStream) -> list[Event]:

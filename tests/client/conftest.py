@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from llm_orchestrator_client import OrchestratorClient
 
+from llm_orchestrator_client import OrchestratorClient
 from tests.client.callers import client_of
 from tests.harness.service import Service
 

@@ -1,4 +1,4 @@
-"""What stands between a caller and the service: a real gRPC server that passes calls on, and can fail them."""
+"""What stands between a caller and the service: a gRPC server that passes calls on, and can fail them."""
 
 import asyncio
 from collections import Counter
@@ -25,9 +25,10 @@ class Passed:
 
 @dataclass
 class Relay:
-    """`lose`: how many answers of a method are lost, their effect done. `cut_after`: messages after which a
-    stream breaks, one number per stream. `token`: what calls have to bring along. `silent`: streams say nothing,
-    not even metadata, until set.
+    """`lose`: how many answers of a method are lost, their effect done. `token`: what calls have to bring.
+
+    `cut_after`: messages after which a stream breaks, one number per stream. `silent`: streams say nothing,
+    not even metadata, until it is set.
     """
 
     upstream: grpc.aio.Channel
@@ -55,9 +56,15 @@ class Relay:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no token")
         return method
 
+    def _unary(self, path: str) -> Any:
+        return self.upstream.unary_unary(path)
+
+    def _stream(self, path: str) -> Any:
+        return self.upstream.unary_stream(path)
+
     async def unary(self, path: str, request: bytes, context: Any) -> bytes:
         method = await self.note(path, request, context)
-        call = self.upstream.unary_unary(path)(request)
+        call: grpc.aio.UnaryUnaryCall[bytes, bytes] = self._unary(path)(request)
         try:
             answer: bytes = await call
         except grpc.aio.AioRpcError as error:
@@ -69,7 +76,7 @@ class Relay:
 
     async def stream(self, path: str, request: bytes, context: Any) -> AsyncIterator[bytes]:
         await self.note(path, request, context)
-        call = self.upstream.unary_stream(path)(request)
+        call: grpc.aio.UnaryStreamCall[bytes, bytes] = self._stream(path)(request)
         left = self.cut_after.pop(0) if self.cut_after else -1
         try:
             metadata = await call.initial_metadata()
@@ -107,8 +114,8 @@ class _Handler(grpc.GenericRpcHandler):
                 yield message
 
         if path.endswith(_STREAMS):
-            return grpc.unary_stream_rpc_method_handler(stream)  # type: ignore[arg-type]
-        return grpc.unary_unary_rpc_method_handler(unary)  # type: ignore[arg-type]
+            return grpc.unary_stream_rpc_method_handler(stream)
+        return grpc.unary_unary_rpc_method_handler(unary)
 
 
 @asynccontextmanager

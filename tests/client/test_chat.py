@@ -5,7 +5,8 @@ from contextlib import aclosing
 
 import grpc
 import pytest
-from llm_orchestrator_client import OrchestratorClient
+
+from llm_orchestrator_client import Event, OrchestratorClient
 from llm_orchestrator_client.errors import (
     CancelledError,
     ConversationBusyError,
@@ -16,8 +17,7 @@ from llm_orchestrator_client.errors import (
 from llm_orchestrator_client.events import Completion, ContentDelta, Failure, StatusUpdate
 from llm_orchestrator_client.protos import orchestrator_pb2 as pb
 from llm_orchestrator_client.values import FinishReason, TaskState
-
-from tests.client.callers import client_of, first_text, rest_of, sequences
+from tests.client.callers import client_of, first_text, into, rest_of, sequences
 from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.harness.retention import value
@@ -65,11 +65,10 @@ async def test_a_run_that_breaks_shows_its_failure_and_then_raises_it(
     service: Service, client: OrchestratorClient
 ) -> None:
     service.provider.enqueue(Script(tokens=("half",), fault=Fault(FaultKind.CUT, after=1)))
-    events = []
+    events: list[Event] = []
+    stream = client.chat("hello")
     with pytest.raises(UnavailableError) as raised:
-        async with client.chat("hello") as stream:
-            async for event in stream:
-                events.append(event)  # noqa: PERF401
+        await into(events, stream)
     assert isinstance(events[-1], Failure)
     assert raised.value.reason == events[-1].error.reason == "PROVIDER_BROKEN"
     assert raised.value.code is grpc.StatusCode.UNAVAILABLE
@@ -211,5 +210,3 @@ async def test_a_server_that_is_not_there_is_unavailable_at_once_without_patienc
             await impatient.tasks.status("t")
         assert raised.value.reason == ""
         assert raised.value.retryable
-
-
