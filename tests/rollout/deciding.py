@@ -19,7 +19,7 @@ from llm_orchestrator_client.rollout.metrics import RolloutMetrics
 async def _decide(users: int) -> list[str]:
     refusals = Refusals(RolloutMetrics(CollectorRegistry()).flag_refused)
     with opened_flags(flag_source(os.environ, refusals), refusals) as flags:
-        decider = Decider(flags, MemoryConversations(), MemoryHalt(), salt="s")
+        decider = Decider(flags, MemoryConversations(), MemoryHalt().cause, salt="s")
         requests = (pb.ChatRequest(user_id=f"user-{number}") for number in range(users))
         return [(await decider.decide(request)).path.value for request in requests]
 

@@ -1,5 +1,6 @@
 """The rollout halts itself: on errors, on latency, until somebody releases it."""
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 
@@ -91,6 +92,24 @@ async def test_a_halt_in_a_file_is_everybodys_and_outlives_who_made_it(
         assert (await other.ask()).text == LOCAL
         (tmp_path / "halt").unlink()
         assert (await other.ask()).text == "remote"
+
+
+async def test_a_release_is_everybodys_too(
+    orchestrator: ScriptedOrchestrator, everybody: Path, tmp_path: Path
+) -> None:
+    halts = [FileHalt(tmp_path / "halt", look_seconds=0.0) for _ in range(2)]
+    async with (
+        rolled_out(orchestrator.address, everybody, settings=SETTINGS, halt=halts[0]) as one,
+        rolled_out(orchestrator.address, everybody, settings=SETTINGS, halt=halts[1]) as other,
+    ):
+        orchestrator.play = BROKEN
+        for _ in range(10):
+            await asyncio.gather(one.ask(), other.ask())
+        assert (await other.ask()).text == LOCAL
+        orchestrator.play = FINE
+        one.rollout.budget.release()
+        assert [(await other.ask()).text for _ in range(3)] == ["remote"] * 3
+        assert halts[0].cause() == ""
 
 
 async def test_who_cannot_write_the_file_halts_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The router in front of the whole service: what falls back there, what does not, and what becomes of the run."""
+"""The router in front of the whole service: who answers, and what becomes of a run that was abandoned."""
 
 from pathlib import Path
 

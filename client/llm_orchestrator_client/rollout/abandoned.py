@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from llm_orchestrator_client.errors import NotFoundError, OrchestratorError
+from llm_orchestrator_client.errors import NotFoundError, OrchestratorError, UnavailableError
 from llm_orchestrator_client.rollout.attempt import Attempt, is_effect
 from llm_orchestrator_client.rollout.remote import Remote
 
@@ -61,10 +61,13 @@ class AbandonedRuns:
         """
         try:
             await self._cancel(attempt)
-        except OrchestratorError:
+        except UnavailableError:
             self.cancel(attempt)
             return False
-        self._counted(CANCELLED)
+        except OrchestratorError:
+            self.cancel(attempt)  # it is slow to end, but its log can be read
+        else:
+            self._counted(CANCELLED)
         return await self._shows_effect(attempt)
 
     async def _shows_effect(self, attempt: Attempt) -> bool:

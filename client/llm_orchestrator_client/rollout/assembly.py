@@ -64,8 +64,8 @@ async def open_rollout(
     Raises whatever the provider raises that cannot start.
     """
     with opened_flags(provider, refusals, domain=settings.domain) as flags:
-        decider = Decider(flags, conversations, halt, salt=settings.salt)
         budget = Budget(settings.budget, halt, metrics)
+        decider = Decider(flags, conversations, budget.cause, salt=settings.salt)
         breaker = CallerBreaker(settings.breaker)
         shadow = Shadow(remote, metrics, settings=settings.shadow, reports=reports)
         measured = Measured(metrics, budget)

@@ -93,27 +93,36 @@ class Budget:
         self._halt = halt
         self._metrics = metrics
         self._windows = {path: Window(settings.window_seconds, clock) for path in Path}
+        self._halted = False
         self.samples = 0
 
     def record(self, path: Path, *, failed: bool, first_byte: float | None) -> None:
         """One attempt. `failed`: by the path's own fault; `first_byte`: seconds, None where no content
         came.
         """
+        halted = self.cause()
         self._windows[path].add(failed=failed, first_byte=first_byte)
         if path is Path.ORCHESTRATOR:
             self.samples += 1
-            if not self._halt.cause():
+            if not halted:
                 self._judge()
 
     def release(self) -> None:
         """Let the rollout go on, judged from now."""
-        for window in self._windows.values():
-            window.clear()
         self._halt.release()
+        self._begin_anew()
 
     def cause(self) -> str:
         """Why it is halted; empty = it is not."""
-        return self._halt.cause()
+        cause = self._halt.cause()
+        if self._halted and not cause:
+            self._begin_anew()  # somebody else has released it
+        self._halted = bool(cause)
+        return cause
+
+    def _begin_anew(self) -> None:
+        for window in self._windows.values():
+            window.clear()
 
     def _judge(self) -> None:
         remote, local = self._windows[Path.ORCHESTRATOR], self._windows[Path.LOCAL]

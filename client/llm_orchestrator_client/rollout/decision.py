@@ -1,6 +1,7 @@
 """Who answers a call, and why."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,7 +11,6 @@ from llm_orchestrator_client.protos import orchestrator_pb2 as pb
 from llm_orchestrator_client.rollout.buckets import is_inside
 from llm_orchestrator_client.rollout.conversations import Conversations, ConversationStoreError, Path
 from llm_orchestrator_client.rollout.flags import Flag, RolloutFlags, evaluation_context
-from llm_orchestrator_client.rollout.halt import Halt
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,17 @@ class Decision:
 
 
 class Decider:
-    """Decides call by call; the same inputs give the same answer in every process with the same salt."""
+    """Decides call by call; the same inputs give the same answer in every process with the same salt.
 
-    def __init__(self, flags: RolloutFlags, conversations: Conversations, halt: Halt, *, salt: str) -> None:
+    `halted` says why the rollout is halted; empty = it is not.
+    """
+
+    def __init__(
+        self, flags: RolloutFlags, conversations: Conversations, halted: Callable[[], str], *, salt: str
+    ) -> None:
         self._flags = flags
         self._conversations = conversations
-        self._halt = halt
+        self._halted = halted
         self._salt = salt
 
     async def decide(self, request: pb.ChatRequest) -> Decision:
@@ -57,7 +62,7 @@ class Decider:
             return Decision(Path.LOCAL, Why.DENIED)
         if request.user_id in await self._flags.users(Flag.ALLOWED, who):
             return Decision(Path.ORCHESTRATOR, Why.ALLOWED)
-        return Decision(Path.LOCAL, Why.HALTED) if self._halt.cause() else None
+        return Decision(Path.LOCAL, Why.HALTED) if self._halted() else None
 
     async def _chosen(self, request: pb.ChatRequest, who: EvaluationContext) -> Decision:
         began = await self._began(request)
