@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from secrets import token_urlsafe
 
 import uvloop
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from backend import logs
 from backend.app import create_app
 from backend.parts import ConfigurationError, Tools, opened
 from backend.passwords import hashed
 from backend.serving import AddressInUseError, serving
-from backend.settings import Settings, User, misspelt
+from backend.settings import Settings, UnusableSettingsError, User, load
 from llm_orchestrator_client.rollout import FlagSourceError
 from llm_orchestrator_client.tool_service import AddressInUseError as ToolAddressInUseError
 from llm_orchestrator_client.tool_service import UnsafeAddressError
@@ -67,12 +67,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if arguments:
         return complain([_USAGE], 2)
-    if wrong := misspelt(os.environ):
-        return complain(wrong, 2)
     try:
-        settings = Settings()
-    except ValidationError as error:
-        return complain([f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()], 2)
+        settings = load(os.environ)
+    except UnusableSettingsError as error:
+        return complain(error.lines, 2)
     logs.configure(settings.log_level)
     try:
         uvloop.run(serve(with_somebody(settings)))

@@ -1,13 +1,13 @@
 """Everything the backend reads from its environment: types, units, defaults. Made in __main__ only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "BACKEND_"
 DELIMITER = "__"
@@ -141,6 +141,31 @@ class Settings(BaseSettings):
         if 0 < len(self.session.key.get_secret_value()) < _KEY_CHARACTERS:
             raise ValueError(f"BACKEND_SESSION__KEY: at least {_KEY_CHARACTERS} characters")
         return self
+
+
+class UnusableSettingsError(Exception):
+    """What cannot be used; `lines` has a line for each, without its value."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """The settings of this process; `environment` is where misspelt names are looked for.
+
+    Raises:
+        UnusableSettingsError: A name is none of ours, or a value cannot be used.
+    """
+    if wrong := misspelt(environment):
+        raise UnusableSettingsError(wrong)
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
+        raise UnusableSettingsError(lines) from error
+    except SettingsError as error:
+        raise UnusableSettingsError([str(error)]) from error
 
 
 def is_loopback(address: str) -> bool:
