@@ -26,7 +26,6 @@ from llm_orchestrator_client.rollout.shadow import ShadowReport
 from llm_orchestrator_client.values import FinishReason
 
 LOCAL = "said locally"
-# How long a connection may take to come about, too: a busy machine needs more than a tenth of a second.
 
 
 def request_of(user: str = "ann", query: str = "hello", **fields: Any) -> pb.ChatRequest:
