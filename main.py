@@ -54,7 +54,7 @@ from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
 from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
-from wiring.agents import agents_of, check
+from wiring.agents import agents_of, check, graphs_of
 from wiring.deaths import Deaths
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
@@ -110,8 +110,11 @@ async def assembled(
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
         tools = await stack.enter_async_context(tools_of(settings))
-        agents = await stack.enter_async_context(agents_of(settings, stores.agent_versions, models.classes))
-        runner, limits = AgentRunner(stores.checkpoints, stores.permissions), limits_of(settings)
+        graphs = graphs_of(settings)
+        agents = await stack.enter_async_context(
+            agents_of(settings, stores.agent_versions, models.classes, graphs)
+        )
+        runner, limits = AgentRunner(stores.checkpoints, stores.permissions, graphs), limits_of(settings)
         app = Application(
             stores, agents, runner, models, tools, codec=codec, limits=limits, spool=spool, hurried=hurried
         )

@@ -120,6 +120,7 @@ class TurnWork:
             usage=lambda: self._account.usage,
             go_on=self._go_on,
             texts_shown=job.texts_shown,
+            ends_at=self._account.budget.ends_at,
         )
         result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
         self._account.remembered(result.usage)

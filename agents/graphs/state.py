@@ -5,14 +5,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from langgraph.checkpoint.base import Checkpoint
+
 from agents.calls import Call
 from agents.hands import Hands
 from agents.images import StoredImage, StoredMessage
 from agents.judge import Judge
+from agents.own.asking import Asked
 from agents.spec import AgentSpec
 from agents.turn import Emit, Turn
 from providers.base import ChatModel, ModelFinished
 from state.models import RunId
+from state.threads import RunThread
 from state.usage import Usage
 
 
@@ -36,6 +40,32 @@ class Answer(TypedDict):
     dropped_citations: NotRequired[int]
 
 
+class DecidedCall(TypedDict):
+    """A call that people were asked about so many `times`."""
+
+    call: Call
+    times: int
+
+
+class OwnWork(TypedDict):
+    """Where a turn of a caller's own graph stands: what it `asked`, and then the `answers` by interrupt.
+
+    `calls` are those that were decided, by their ids. `step`: the graph's checkpoint at its last stop.
+    """
+
+    asked: list[Asked]
+    answers: dict[str, Any]
+    calls: dict[str, DecidedCall]
+    step: str
+
+
+class Kept(TypedDict):
+    """The state of a caller's own `graph` as its last whole turn has left it."""
+
+    graph: str
+    checkpoint: Checkpoint
+
+
 class Work(TypedDict):
     """A turn that is under way, in a graph of several steps.
 
@@ -56,6 +86,7 @@ class Work(TypedDict):
     limit: NotRequired[str]
     rounds: NotRequired[int]
     done: NotRequired[bool]
+    own: NotRequired[OwnWork]
 
 
 class Collected(TypedDict):
@@ -71,7 +102,7 @@ class State(TypedDict, total=False):
     `messages` grows by whole turns: question and answer together, once the answer is complete. So a turn that
     fails or is cancelled leaves the conversation as it was. `images` by their digest change only when a turn
     brings some, so that other turns do not write them again. `work` is of the newest run alone; `form` stays
-    until it is done.
+    until it is done. `own` by the names of agents.
     """
 
     messages: Annotated[list[StoredMessage], operator.add]
@@ -79,6 +110,7 @@ class State(TypedDict, total=False):
     answer: Answer
     work: Work | None
     form: Collected | None
+    own: dict[str, Kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +118,7 @@ class Context:
     """What the steps need and a checkpoint must never hold.
 
     `complete` is called when the turn is whole; `usage` tells what the run has used until then. `go_on`
-    raises when the run is to end between two steps.
+    raises when the run is to end between two steps. `texts_shown` and `ends_at` as in `Means`.
     """
 
     run_id: RunId
@@ -99,6 +131,9 @@ class Context:
     go_on: Callable[[], Awaitable[None]]
     judge: Judge
     hands: Hands
+    thread: RunThread
+    texts_shown: int
+    ends_at: float | None
 
 
 def answer_of(finished: ModelFinished, limit: str, usage: Usage, tools_used: list[str]) -> Answer:
