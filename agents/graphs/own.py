@@ -131,7 +131,9 @@ class OwnGraphs:
     ) -> dict[str, Any]:
         found = await play.saver.aget_tuple(play.config)
         assert found is not None, "a graph that has ended has a checkpoint"
-        if text := _last_words(snapshot.values, work["texts"], new=play.saver.is_new(_ANSWER, found.checkpoint)):
+        if text := _last_words(
+            snapshot.values, work["texts"], new=play.saver.is_new(_ANSWER, found.checkpoint)
+        ):
             play.voice.write("", text)
             work = _said(work, play.voice.texts, play.record)
         kept = Kept(graph=context.spec.graph, checkpoint=found.checkpoint)
@@ -163,7 +165,8 @@ def _left_off(snapshot: StateSnapshot, own: OwnWork) -> tuple[Command[Any] | Non
     answers = {name: own["answers"][name] for name in interrupts if name in own["answers"]}
     if answers:
         return Command(resume=answers), True
-    return None, bool(snapshot.next) and not interrupts
+    # Not `next`: that leaves out a step that is done, but whose checkpoint is not written.
+    return None, bool(snapshot.tasks) and not interrupts
 
 
 async def _run(play: _Play, context: Context, start: object) -> None:
@@ -264,7 +267,7 @@ def _ended(
 
 
 def _last_words(values: Mapping[str, Any], texts: list[str], *, new: bool) -> str:
-    """What the graph has still to say: its `new` answer, or where it has said nothing its model's last message."""
+    """What is still to be said: the `new` answer, or where nothing was said the model's last message."""
     if new and isinstance(answer := values.get(_ANSWER), str):
         return "" if texts and texts[-1] == answer else str(answer)
     if any(texts):

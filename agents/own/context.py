@@ -12,9 +12,9 @@ class TurnContext:
     """The graph's runtime context, new for every attempt of a run; nothing of it belongs into the state.
 
     `model` is the agent's class of models as one: each call asks for a place, is accounted for and is new.
-    What it writes goes to the caller, unless the call has the tag `nostream`. `tools` are those of the agent's
-    file; one that needs consent stops the graph until a person has decided. `system` is the file's prompt,
-    filled in; messages without a system message are given it. `hints` are `ChatRequest.metadata`.
+    What it writes goes to the caller, unless the call has the tag `nostream`. `tools` are those of the
+    agent's file; one that needs consent stops the graph until a person has decided. `system` is the file's
+    prompt, filled in; messages without a system message are given it. `hints` are `ChatRequest.metadata`.
     """
 
     model: BaseChatModel

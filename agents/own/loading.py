@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -81,14 +81,18 @@ class GraphLibrary:
         here = PathFinder.find_spec(top, [str(self._folder)]) if self._folder else None
         if here is None:
             raise UnusableGraphError(
-                f"the module {module!r} may not be named: it is neither in ORCHESTRATOR_AGENTS__GRAPHS_FOLDER "
-                "nor in a package of ORCHESTRATOR_AGENTS__GRAPH_PACKAGES"
+                f"the module {module!r} may not be named: it is neither in "
+                "ORCHESTRATOR_AGENTS__GRAPHS_FOLDER nor in a package of ORCHESTRATOR_AGENTS__GRAPH_PACKAGES"
             )
+        first = find_spec(top)
+        if first is not None and _origin(first) != _origin(here):
+            raise UnusableGraphError(f"the module {module!r} is hidden by another one that is called {top!r}")
         if (folder := str(self._folder)) not in sys.path:
             sys.path.append(folder)  # last, so that nothing of ours is hidden by it
-        first = find_spec(top)
-        if first is None or first.origin != here.origin:
-            raise UnusableGraphError(f"the module {module!r} is hidden by another one that is called {top!r}")
+
+
+def _origin(found: ModuleSpec) -> tuple[str | None, list[str]]:
+    return found.origin, list(found.submodule_search_locations or ())
 
 
 def _imported(module: str) -> object:

@@ -14,13 +14,28 @@ from tests.harness.service import Service
 from tests.harness.tooled import tooled
 
 MODULES = Path(__file__).parent / "modules"
+PLAIN = (
+    "asks",
+    "asks_late",
+    "asks_twice",
+    "breaking",
+    "circling",
+    "failing",
+    "fan",
+    "judging",
+    "nested",
+    "odd",
+    "remembers",
+    "sleeping",
+    "two_nodes",
+    "wrapping",
+)
 NOTES = "[add_org_inbox_item, get_weather_data, search_rss_feeds]"
 
 
 def own_agents(**more: str) -> Mapping[str, str]:
-    """One file for each graph of `own_plays`, called as the graph is; `more` is in the front matter of all."""
-    plain = "two_nodes remembers asks asks_twice failing wrapping odd sleeping judging breaking fan"
-    files = {name: agent_text(name, shape=f"own_plays:{name}", **more) for name in plain.split()}
+    """One file for each graph of `own_plays`, called as the graph is; `more` stands in all of them."""
+    files = {name: agent_text(name, shape=f"own_plays:{name}", **more) for name in PLAIN}
     with_tools = {
         name: agent_text(name, shape=f"own_plays:{name}", tools=NOTES, **more) for name in ("notes", "react")
     }

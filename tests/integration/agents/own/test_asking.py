@@ -12,7 +12,7 @@ from tests.harness.tooled import decide, kinds, pending, rest, wish, wishing
 DRAFT = Script(tokens=("Dear", " Bob"))
 
 
-def struct(values: dict[str, object]) -> Struct:
+def struct(values: dict[str, str]) -> Struct:
     made = Struct()
     made.update(values)
     return made
@@ -48,6 +48,30 @@ async def test_a_question_of_the_graph_is_a_permission_and_the_decision_is_its_a
     assert kinds(more) == ["permission_resolved", "status", "content", "complete"]
     assert more[-1].complete.final_text == f"Dear Bob\n\n{answer}"
     assert len(own.provider.ledger) == 1
+
+
+async def test_a_graph_within_the_graph_may_ask_too(own: Service) -> None:
+    own.provider.enqueue(DRAFT)
+    chunks = await own.chat("write", agent_type="nested")
+    [permission] = await pending(own)
+    await decide(own, permission)
+    end = (await rest(own, chunks[0].run_id))[-1]
+    assert end.complete.final_text == "Dear Bob\n\napproved: Dear Bob ()."
+    assert len(own.provider.ledger) == 1
+
+
+async def test_a_grant_covers_no_change_once_the_graph_has_read_what_strangers_wrote(
+    own: Service, backend: FakeToolService
+) -> None:
+    grants = pb.PermissionGrants(file_write_permission=True)
+    adds = wishing(wish("add_org_inbox_item", {"text": "milk", "kind": "todo"}))
+    own.provider.enqueue(adds, Script(tokens=("Done.",)))
+    chunks = await own.chat("add milk", agent_type="react", permission_grants=grants)
+    assert text_of(chunks) == "Done."
+    own.provider.enqueue(wishing(wish("search_rss_feeds", {"query": "news"})), adds)
+    chunks = await own.chat("news?", agent_type="react", permission_grants=grants)
+    assert chunks[-1].complete.finish_reason == pb.FINISH_REASON_WAITING_FOR_PERMISSION
+    assert [call.method for call in backend.ledger.calls] == ["AddOrgInboxItem", "SearchRSSFeeds"]
 
 
 async def test_two_questions_of_one_step_are_asked_one_after_the_other(own: Service) -> None:
@@ -87,7 +111,9 @@ async def test_a_tool_that_is_refused_is_not_called_and_the_graph_is_told(
     assert backend.ledger.calls == []
 
 
-async def test_a_tool_that_is_edited_does_what_the_person_said(own: Service, backend: FakeToolService) -> None:
+async def test_a_tool_that_is_edited_does_what_the_person_said(
+    own: Service, backend: FakeToolService
+) -> None:
     chunks = await own.chat("buy milk", agent_type="notes")
     [permission] = await pending(own)
     await decide(own, permission, edited_arguments=struct({"text": "buy tea", "kind": "todo"}))
@@ -100,7 +126,9 @@ async def test_several_wishes_of_one_step_are_each_asked_about_and_made_once(
 ) -> None:
     texts = ["one", "two", "one"]
     wishes = [wish("add_org_inbox_item", {"text": text, "kind": "todo"}) for text in texts]
-    own.provider.enqueue(wishing(wish("get_weather_data", {"location": "Bonn"}), *wishes), Script(tokens=("Done.",)))
+    own.provider.enqueue(
+        wishing(wish("get_weather_data", {"location": "Bonn"}), *wishes), Script(tokens=("Done.",))
+    )
     chunks = await own.chat("three", agent_type="react")
     for decision in ("approved", "approved", "approved"):
         await own.run_is(chunks[0].run_id, "waiting_for_permission")

@@ -1,7 +1,10 @@
 """What a caller's own graph says reaches its caller as it comes, and is accounted for."""
 
+import asyncio
+
+from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.script import Script
-from tests.harness.service import Service, text_of
+from tests.harness.service import Service, chat_request, collect, text_of
 from tests.harness.tooled import kinds, wish, wishing
 
 
@@ -11,6 +14,25 @@ async def test_the_tokens_of_two_nodes_come_in_their_order_and_are_accounted_for
     assert text_of(chunks) == chunks[-1].complete.final_text == "A draft.\n\nA letter."
     assert kinds(chunks) == ["status", "agent_update", "content", "complete"]
     assert chunks[-1].usage.model_calls == len(own.provider.ledger) == 2
+
+
+async def test_a_token_is_with_the_caller_while_the_model_still_writes(own: Service) -> None:
+    own.provider.enqueue(
+        Script(tokens=("A", " draft."), hold_after=1), Script(tokens=("B", "."), hold_after=1)
+    )
+    chunks: list[pb.ChatChunk] = []
+    reading = asyncio.create_task(collect(own.stub.StreamChat(chat_request(agent_type="two_nodes")), chunks))
+    for number, text in enumerate(("A", "A draft.\n\nB"), start=1):
+        call = await own.provider.call(number)
+        await call.sent(1)
+        async with asyncio.timeout(5):
+            while text_of(chunks) != text:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert len(own.provider.ledger) == number
+        call.release()
+    await reading
+    assert text_of(chunks) == "A draft.\n\nB."
+    assert [call.tokens_sent for call in own.provider.ledger] == [2, 2]
 
 
 async def test_a_second_turn_knows_the_state_of_the_first(own: Service) -> None:

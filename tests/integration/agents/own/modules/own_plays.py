@@ -48,7 +48,9 @@ async def draft(state: Letter, runtime: Runtime[TurnContext]) -> Letter:
 
 
 async def polish(state: Letter, runtime: Runtime[TurnContext]) -> Letter:
-    pieces = [p.text async for p in runtime.context.model.astream([HumanMessage(f"polish: {state['draft']}")])]
+    pieces = [
+        p.text async for p in runtime.context.model.astream([HumanMessage(f"polish: {state['draft']}")])
+    ]
     return {"answer": "".join(pieces)}
 
 
@@ -118,6 +120,25 @@ two_nodes = _chain(draft, polish).compile()
 remembers = _chain(draft, remember)
 asks = _chain(draft, confirm)
 asks_twice = _chain(confirm_twice)
+asks_late = _chain(draft, polish, confirm)
+inner = _chain(confirm).compile()
+
+
+async def finish(state: Letter) -> Letter:
+    return {"answer": f"{state['answer']}."}
+
+
+def _nested() -> Builder:
+    graph = StateGraph(Letter, context_schema=TurnContext)
+    graph.add_node("draft", draft)
+    graph.add_node("inner", inner)
+    graph.add_node("finish", finish)
+    for before, after in ((START, "draft"), ("draft", "inner"), ("inner", "finish"), ("finish", END)):
+        graph.add_edge(before, after)
+    return graph
+
+
+nested = _nested()
 notes = _chain(note)
 failing = _chain(fail)
 wrapping = _chain(fail_quietly)
@@ -150,7 +171,9 @@ def react(context: TurnContext) -> Builder:
     async def act(state: Letter) -> Letter:
         calls = getattr(state["messages"][-1], "tool_calls", [])
         results = await asyncio.gather(*(by_name[c["name"]].ainvoke(c["args"]) for c in calls))
-        told = [ToolMessage(text, tool_call_id=c["id"]) for c, text in zip(calls, results, strict=True)]
+        told: list[AnyMessage] = [
+            ToolMessage(text, tool_call_id=c["id"]) for c, text in zip(calls, results, strict=True)
+        ]
         return {"messages": told}
 
     def wished(state: Letter) -> str:
@@ -163,6 +186,20 @@ def react(context: TurnContext) -> Builder:
     graph.add_conditional_edges("ask", wished, ["act", END])
     graph.add_edge("act", "ask")
     return graph
+
+
+def _circle() -> Builder:
+    async def again(state: Letter) -> Letter:
+        return {}
+
+    graph = StateGraph(Letter, context_schema=TurnContext)
+    graph.add_node("again", again)
+    graph.add_edge(START, "again")
+    graph.add_edge("again", "again")
+    return graph
+
+
+circling = _circle()
 
 
 def breaking(context: TurnContext) -> Builder:
