@@ -1,5 +1,6 @@
 """What a run does: the tools are fetched, the agent answers with them, and what it used is accounted for."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -113,6 +114,7 @@ class TurnWork:
             deadline=assignment.turn.deadline,
             request_id=assignment.request_id or job.run_id,
         )
+        ends = self._account.budget.ends_at
         means = Means(
             model=self._model(spec, tools=spec.offers_tools and bool(offers)),
             judge=Judge(user, offers, self._bench.consent, emit),
@@ -120,7 +122,7 @@ class TurnWork:
             usage=lambda: self._account.usage,
             go_on=self._go_on,
             texts_shown=job.texts_shown,
-            ends_at=self._account.budget.ends_at,
+            ends_at=ends if math.isfinite(ends) else None,
         )
         result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
         self._account.remembered(result.usage)

@@ -5,11 +5,11 @@ takes over its state once the turn is whole.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphRecursionError
@@ -17,28 +17,23 @@ from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import Command, StateSnapshot, interrupt
 
-from agents.events import TextEmitted
-from agents.graphs.asking import request_of
 from agents.graphs.state import Context, Kept, OwnWork, State, Work
-from agents.graphs.turns import BETWEEN, past_of, whole, work_of
-from agents.images import StoredMessage, shown
+from agents.graphs.turns import BETWEEN, whole, work_of
+from agents.images import StoredMessage
 from agents.own.asking import answer_of, asked_of
 from agents.own.context import TurnContext
 from agents.own.failures import translated
-from agents.own.loading import MESSAGES, QUESTION, Graph, GraphLibrary, inputs
-from agents.own.model import RunModel
-from agents.own.record import Decided, TurnRecord
+from agents.own.loading import Graph, GraphLibrary
+from agents.own.record import TurnRecord
 from agents.own.saver import TurnSaver
 from agents.own.tools import RunTools
+from agents.own.turns import ANSWER, config_of, given_to, input_of, last_words, record_of, voice_of
 from agents.own.voice import Voice
 from providers.base import ModelFinished
 from providers.pool.run_budget import Limit, LimitReachedError
 from state.models import FinishReason
-from state.threads import RUN_THREAD_KEY
 
-_STEPS_PER_ANSWER = 5
 _TEXT = "text"
-_ANSWER = "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +62,21 @@ class OwnGraphs:
             AgentFailedError: Its own code failed, or its state cannot be kept.
         """
         context, work = runtime.context, work_of(state)
-        own = work.get("own") or OwnWork(asked=[], answers={}, calls={}, step="")
+        own = work.get("own") or OwnWork(asked=[], answers={}, calls={})
         if own["answers"]:
             await context.go_on()
         saver = self._saver(state, runtime)
-        inner = _config(context)
-        begun = await saver.newest(inner)
-        voice = _voice(context, work, begun[1] if begun else [])
-        saver.hear(voice)
-        record = _record(work, own, cut=begun is not None and begun[0] != own["step"])
+        inner = config_of(context)
+        noted = await saver.noted(inner)
+        voice, record = voice_of(context, work, noted), record_of(work, own, noted)
+        saver.hear(voice, record)
         tools = RunTools(context.judge, context.hands, record, context.run_id)
-        given = _given(context, tools, voice, record)
+        given = given_to(context, tools, voice, record)
         try:
             graph = await self._library.graph(context.spec.graph, given, context.spec.name)
             graph = graph.copy({"checkpointer": saver, "cache": None})
             play = _Play(graph, inner, given, saver, voice, record)
-            snapshot = await _played(play, state, context, own, begun=begun is not None)
+            snapshot = await _played(play, state, context, own, begun=noted is not None)
         except LimitReachedError as reached:
             await tools.close(cut=True)
             return _ended(_said(work, voice.texts, record), context, record, reached)
@@ -93,8 +87,7 @@ class OwnGraphs:
         work = _said(work, voice.texts, record)
         if interrupts := [one for task in snapshot.tasks for one in task.interrupts]:
             asked = asked_of(interrupts, context.judge)
-            step = snapshot.config["configurable"]["checkpoint_id"]
-            return {"work": {**work, "own": OwnWork(**{**own, "asked": asked, "step": step})}}
+            return {"work": {**work, "own": OwnWork(**{**own, "asked": asked})}}
         return await self._whole(state, context, work, play, snapshot)
 
     async def consult(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -112,7 +105,7 @@ class OwnGraphs:
                 decided = runtime.context.judge.decided(call, decision)
                 calls[call["id"]] = {"call": decided, "times": before + 1}
                 answers[one["interrupt_id"]] = True
-        return {"work": {**work, "own": OwnWork(asked=[], answers=answers, calls=calls, step=own["step"])}}
+        return {"work": {**work, "own": OwnWork(asked=[], answers=answers, calls=calls)}}
 
     def _saver(self, state: State, runtime: Runtime[Context]) -> TurnSaver:
         context, step = runtime.context, runtime.execution_info
@@ -131,8 +124,8 @@ class OwnGraphs:
     ) -> dict[str, Any]:
         found = await play.saver.aget_tuple(play.config)
         assert found is not None, "a graph that has ended has a checkpoint"
-        if text := _last_words(
-            snapshot.values, work["texts"], new=play.saver.is_new(_ANSWER, found.checkpoint)
+        if text := last_words(
+            snapshot.values, work["texts"], new=play.saver.is_new(ANSWER, found.checkpoint)
         ):
             play.voice.write("", text)
             work = _said(work, play.voice.texts, play.record)
@@ -153,7 +146,7 @@ async def _played(play: _Play, state: State, context: Context, own: OwnWork, *, 
     if begun:
         start, goes_on = _left_off(await play.graph.aget_state(play.config), own)
     else:
-        start, goes_on = _input(play.graph, state, context), True
+        start, goes_on = input_of(play.graph, state, context), True
     if goes_on:
         await _run(play, context, start)
     return await play.graph.aget_state(play.config)
@@ -180,73 +173,16 @@ async def _run(play: _Play, context: Context, start: object) -> None:
                 subgraphs=True,
                 durability="sync",
             )
-            async for namespace, written in writes:
-                if isinstance(written, dict) and isinstance(text := written.get(_TEXT), str) and text:
-                    play.voice.write("|".join(namespace), text)
+            async with aclosing(cast(AsyncGenerator[tuple[tuple[str, ...], object]], writes)) as stream:
+                async for namespace, written in stream:
+                    if isinstance(written, dict) and isinstance(text := written.get(_TEXT), str) and text:
+                        play.voice.write("|".join(namespace), text)
     except GraphRecursionError as error:
         raise LimitReachedError(Limit.STEPS) from error
     except Exception as error:  # noqa: BLE001 - the graph's own code raises what it likes
         if isinstance(error, TimeoutError) and limit.expired():
             raise LimitReachedError(Limit.DURATION) from None
         raise translated(error, context.spec.name) from None
-
-
-def _input(graph: Graph, state: State, context: Context) -> dict[str, Any]:
-    """The question; and what the conversation was before, to a graph that has had no turn in it."""
-    work = work_of(state)
-    question = shown(work["messages"][0], {}, seen=False).content
-    known = (state.get("own") or {}).get(context.spec.name)
-    before = [] if known else _history(past_of(state, work))
-    values = {QUESTION: question, MESSAGES: [*before, HumanMessage(question)]}
-    return {name: value for name, value in values.items() if name in inputs(graph)}
-
-
-def _history(messages: list[StoredMessage]) -> list[BaseMessage]:
-    kinds: Mapping[str, type[BaseMessage]] = {"user": HumanMessage, "assistant": AIMessage}
-    return [
-        kinds[m["role"]](shown(m, {}, seen=False).content)
-        for m in messages
-        if m["role"] in kinds and m["content"]
-    ]
-
-
-def _config(context: Context) -> RunnableConfig:
-    thread = context.thread
-    inside = {"thread_id": thread.thread_id, "run_id": thread.run_id, RUN_THREAD_KEY: thread}
-    steps = _STEPS_PER_ANSWER * (context.spec.max_steps + 2)
-    return {"configurable": inside, "recursion_limit": steps}
-
-
-def _voice(context: Context, work: Work, said: list[str]) -> Voice:
-    """The run's texts until now. Those that nobody has been shown go out first."""
-    texts = max(work["texts"], said, key=len)
-    seen = max(len(work["texts"]), context.texts_shown)
-    for index, text in enumerate(texts):
-        if text and index >= seen:
-            opening = BETWEEN if any(texts[:index]) else ""
-            context.emit(TextEmitted(opening + text, message_index=index))
-    return Voice(context.emit, texts, context.texts_shown)
-
-
-def _record(work: Work, own: OwnWork, *, cut: bool) -> TurnRecord:
-    decided = {name: Decided(one["call"], one["times"]) for name, one in own["calls"].items()}
-    # What tools brought since the last stop is known to nobody then, so the worst is assumed.
-    return TurnRecord(work["tainted"] or cut, list(work["tools_used"]), decided)
-
-
-def _given(context: Context, tools: RunTools, voice: Voice, record: TurnRecord) -> TurnContext:
-    question = StoredMessage(role="user", content=context.turn.question)
-    request = request_of(context, [], [question], {}, tools=context.hands.specs)
-    system = request.messages[0].content
-    return TurnContext(
-        model=RunModel(context.model, voice, record, request, system),
-        tools=tuple(tools.tools),
-        question=context.turn.question,
-        system=system,
-        user_id=context.thread.owner,
-        run_id=context.run_id,
-        hints=context.turn.hints,
-    )
 
 
 def _said(work: Work, texts: list[str], record: TurnRecord) -> Work:
@@ -264,14 +200,3 @@ def _ended(
     last = StoredMessage(role="assistant", content=answer)
     limit = reached.limit.value if reached else ""
     return whole(work, context, finished, [work["messages"][0], last], limit)
-
-
-def _last_words(values: Mapping[str, Any], texts: list[str], *, new: bool) -> str:
-    """What is still to be said: the `new` answer, or where nothing was said the model's last message."""
-    if new and isinstance(answer := values.get(_ANSWER), str):
-        return "" if texts and texts[-1] == answer else str(answer)
-    if any(texts):
-        return ""
-    messages = values.get(MESSAGES) or []
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    return str(last.text) if isinstance(last, AIMessage) else ""

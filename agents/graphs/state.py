@@ -50,13 +50,12 @@ class DecidedCall(TypedDict):
 class OwnWork(TypedDict):
     """Where a turn of a caller's own graph stands: what it `asked`, and then the `answers` by interrupt.
 
-    `calls` are those that were decided, by their ids. `step`: the graph's checkpoint at its last stop.
+    `calls` are those that were decided, by their ids.
     """
 
     asked: list[Asked]
     answers: dict[str, Any]
     calls: dict[str, DecidedCall]
-    step: str
 
 
 class Kept(TypedDict):

@@ -1,7 +1,7 @@
 """What a caller's own graph stops for: its own questions, and calls that need consent."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeGuard, cast
 from uuid import UUID, uuid4
 
 import orjson
@@ -12,10 +12,11 @@ from agents.judge import GRAPH_QUESTION, Judge
 from agents.own.tools import CALL
 from state.errors import AgentFailedError
 from state.permissions import PermissionState
-from tools.arguments import ArgumentError, canonical, digest
+from tools.arguments import MAX_ARGUMENT_BYTES, ArgumentError, canonical, digest
 
 _VALUE = "value"
 _REASON = "reason"
+_OF_A_CALL = frozenset(("id", "name", "arguments", "digest", "permission_id"))
 
 
 class Asked(TypedDict):
@@ -41,8 +42,9 @@ def asked_of(interrupts: Sequence[Interrupt], judge: Judge) -> list[Asked]:
 
 def _asked(one: Interrupt, judge: Judge) -> Asked:
     value = one.value
-    if isinstance(value, dict) and CALL in value:
-        return Asked(interrupt_id=one.id, question=value["question"], call=value[CALL], wrapped=False)
+    if _is_of_a_call(value):
+        call = cast(Call, value[CALL])
+        return Asked(interrupt_id=one.id, question=judge.question(call, ""), call=call, wrapped=False)
     wrapped = not isinstance(value, dict)
     arguments = {_VALUE: value} if wrapped else value
     try:
@@ -57,9 +59,21 @@ def _asked(one: Interrupt, judge: Judge) -> Asked:
         )
     except (TypeError, ValueError, ArgumentError) as error:
         raise AgentFailedError("the agent's graph asks what cannot be shown: it is no JSON") from error
+    if len(call["arguments"].encode()) > MAX_ARGUMENT_BYTES:
+        raise AgentFailedError("the agent's graph asks what cannot be shown: it is too long")
     why = value if isinstance(value, str) else arguments.get(_REASON, "")
     question = judge.question(call, why if isinstance(why, str) and why else "The agent wants to know.")
     return Asked(interrupt_id=one.id, question=question, call=None, wrapped=wrapped)
+
+
+def _is_of_a_call(value: object) -> TypeGuard[dict[str, dict[str, str]]]:
+    """Whether it looks like one of `RunTools`.
+
+    A graph may hand a model's words to interrupt(). So the question is made anew from the call, and the
+    answer calls nothing by itself: that does only a step that makes this very call.
+    """
+    call = value.get(CALL) if isinstance(value, dict) and len(value) == 1 else None
+    return isinstance(call, dict) and {k for k, v in call.items() if isinstance(v, str)} >= _OF_A_CALL
 
 
 def answer_of(asked: Asked, decision: Mapping[str, str]) -> dict[str, Any]:

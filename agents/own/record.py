@@ -1,6 +1,7 @@
 """What has come of one attempt at a turn so far, beside the graph's own state."""
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from agents.calls import Call
 from providers.base import ModelFinished
@@ -13,6 +14,14 @@ class Decided:
 
     call: Call
     times: int
+
+
+class Noted(TypedDict):
+    """What stands beside a checkpoint of the graph: what was said, and what its tools have brought."""
+
+    texts: list[str]
+    tainted: bool
+    tools_used: list[str]
 
 
 @dataclass(slots=True)

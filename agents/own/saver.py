@@ -5,7 +5,7 @@ with a copy of that. So a turn that fails leaves nothing behind, and a branch ha
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -20,13 +20,14 @@ from langgraph.checkpoint.base import (
 )
 
 from agents.own.plain import strange_type
+from agents.own.record import Noted, TurnRecord
 from agents.own.voice import Voice
 from state.errors import AgentFailedError
 
 logger = logging.getLogger(__name__)
 
-_SAID = "said"
-"""In a checkpoint's metadata, and a write beside those of a step: what was said until then."""
+_NOTED = "noted"
+"""In a checkpoint's metadata, and a write beside those of a step: what the turn was until then."""
 
 _INNER = "inner_parents"
 """What LangGraph calls the parents; under that name stands the conversation's checkpoint, for the prune."""
@@ -35,8 +36,12 @@ _ERROR = "__error__"
 _KEPT_AS_IT_IS = frozenset(("__interrupt__", "__resume__", _ERROR))
 
 
+def _nothing() -> Noted:
+    return Noted(texts=[], tainted=False, tools_used=[])
+
+
 class TurnSaver(BaseCheckpointSaver[str]):
-    """Keeps the steps of one turn, and with each what was said in it.
+    """Keeps the steps of one turn, and with each what was said and noted in it.
 
     `outer` is the conversation's checkpoint that the turn began at: with the next one the steps may go.
     """
@@ -56,23 +61,32 @@ class TurnSaver(BaseCheckpointSaver[str]):
         self._base = base
         self._outer = outer
         self._agent = agent
-        self._voice: list[Voice] = []
+        self._telling: Callable[[], Noted] = _nothing
+        self._voice = Voice(lambda _: None, [], 0)
 
-    def hear(self, voice: Voice) -> None:
-        """From now on keep what this voice says."""
-        self._voice.append(voice)
+    def hear(self, voice: Voice, record: TurnRecord) -> None:
+        """From now on keep what this voice says, and what is recorded."""
+        self._voice = voice
+        self._telling = lambda: Noted(
+            texts=voice.kept, tainted=record.tainted, tools_used=list(record.tools_used)
+        )
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         return self._inner.get_next_version(current, channel)
 
-    async def newest(self, config: RunnableConfig) -> tuple[str, list[str]] | None:
-        """The newest step's id and what was said until then; None = the turn has not begun."""
+    async def noted(self, config: RunnableConfig) -> Noted | None:
+        """What the turn was until its newest step; None = it has not begun."""
         found = await self._inner.aget_tuple(self._in(config))
         if found is None:
             return None
         metadata: Mapping[str, Any] = found.metadata
-        told = [value for _, channel, value in found.pending_writes or () if channel == _SAID]
-        return found.checkpoint["id"], max([metadata.get(_SAID, []), *told], key=len)
+        told: list[Noted] = [value for _, channel, value in found.pending_writes or () if channel == _NOTED]
+        told.append(metadata.get(_NOTED) or _nothing())
+        return Noted(
+            texts=max((one["texts"] for one in told), key=len),
+            tainted=any(one["tainted"] for one in told),
+            tools_used=max((one["tools_used"] for one in told), key=len),
+        )
 
     def is_new(self, channel: str, checkpoint: Checkpoint) -> bool:
         """Whether this turn has written a channel."""
@@ -83,10 +97,10 @@ class TurnSaver(BaseCheckpointSaver[str]):
         found = await self._inner.aget_tuple(self._in(config))
         if found is None:
             return self._begins(config)
-        writes = [write for write in found.pending_writes or () if write[1] != _SAID]
+        writes = [write for write in found.pending_writes or () if write[1] != _NOTED]
         parent, metadata = found.parent_config, dict[str, Any](found.metadata)
         metadata["parents"] = metadata.pop(_INNER, {})
-        metadata.pop(_SAID, None)
+        metadata.pop(_NOTED, None)
         return found._replace(
             config=self._out(config, found.checkpoint["id"]),
             parent_config=parent and self._out(config, get_checkpoint_id(parent)),
@@ -107,7 +121,9 @@ class TurnSaver(BaseCheckpointSaver[str]):
         for channel in new_versions:
             self._check(channel, checkpoint["channel_values"].get(channel))
         about: Any = {**metadata, "parents": {"": self._outer}, _INNER: metadata.get("parents", {})}
-        about[_SAID] = self._voice[0].kept if self._voice else []
+        if not config["configurable"].get("checkpoint_ns", ""):
+            self._voice.keep_all()
+        about[_NOTED] = self._telling()
         inside = self._in(config, "" if first else get_checkpoint_id(config))
         await self._inner.aput(inside, checkpoint, about, new_versions)
         return self._out(config, checkpoint["id"])
@@ -123,9 +139,9 @@ class TurnSaver(BaseCheckpointSaver[str]):
                 self._check(channel, value)
         # What the graph's code says of its failure is kept nowhere.
         writes = [(channel, "failed" if channel == _ERROR else value) for channel, value in writes]
-        if self._voice and not all(channel in WRITES_IDX_MAP for channel, _ in writes):
-            self._voice[0].keep(task_id)
-            writes.append((_SAID, self._voice[0].kept))
+        if not all(channel in WRITES_IDX_MAP for channel, _ in writes):
+            self._voice.keep(task_id)
+            writes.append((_NOTED, self._telling()))
         await self._inner.aput_writes(self._in(config), writes, task_id, task_path)
 
     def _check(self, channel: str, value: object) -> None:

@@ -67,7 +67,7 @@ class RunTools:
         if call["state"] == "allowed":
             call = await self._made(call)
         if call["state"] == "asked":
-            interrupt({CALL: call, "question": self._judge.question(call, "")})
+            interrupt({CALL: call})
             raise AgentFailedError("the graph went on without a decision")
         return call.get("text", "")
 

@@ -54,6 +54,11 @@ class Voice:
             steps = message.place.split(_LEVELS)
             message.kept = message.kept or any(s.endswith(_TASK_ID_AFTER + task_id) for s in steps)
 
+    def keep_all(self) -> None:
+        """Every step until now is over."""
+        for message in self._messages:
+            message.kept = True
+
     def call(self, speaker: str, place: str, text: str, channel: Channel = Channel.ANSWER) -> None:
         """A piece of a model's answer: nobody is heard in between until it is `over`."""
         if not self._holds or self._speaker == speaker:

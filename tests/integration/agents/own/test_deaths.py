@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.fakes.scripted_provider.provider import ScriptedProvider
@@ -12,6 +13,7 @@ from tests.fakes.tool_service.script import Script as Answer
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.tooled import decide, pending, rest
 from tests.integration.agents.own.conftest import MODULES
+from tests.integration.agents.own.modules.own_plays import CANARY
 from tests.integration.agents.test_deaths import Worker, standing
 from tests.integration.tasks.asking import start
 from tests.integration.tasks.workers import SHORT_LEASES, Place, workers
@@ -59,7 +61,7 @@ async def test_a_graph_goes_on_where_it_was_whether_it_was_cut_between_steps_in_
     assert standing(log) == log[-1].complete.final_text
 
 
-async def test_a_tool_of_a_graph_that_was_cut_is_asked_about_again_and_is_done_once(
+async def test_a_tool_of_a_graph_that_was_cut_is_asked_about_again_and_failures_are_logged_without_their_text(
     place: Place, dsn: str, provider: ScriptedProvider, backend: FakeToolService
 ) -> None:
     worker = Worker(place, dsn, provider)
@@ -75,3 +77,8 @@ async def test_a_tool_of_a_graph_that_was_cut_is_asked_about_again_and_is_done_o
     assert len(backend.ledger.calls) == 2
     assert len({call.metadata["x-tool-call-id"] for call in backend.ledger.calls}) == 1
     assert len(backend.ledger.done) == 1
+    with pytest.raises(grpc.aio.AioRpcError):
+        await worker.service.chat(agent_type="failing")
+    told = "\n".join(place.process.errors + place.process.output)
+    assert '"agent": "failing"' in told
+    assert CANARY not in told

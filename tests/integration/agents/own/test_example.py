@@ -8,10 +8,11 @@ from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.service import FakeToolService
-from tests.harness.process import ROOT, run_main
-from tests.harness.service import Service, text_of
+from tests.harness.process import ROOT
+from tests.harness.service import Service, settings_for_tests, text_of
 from tests.harness.tooled import decide, kinds, pending, rest, tooled
 from tests.integration.agents.own.test_asking import struct
+from wiring.agents import check
 
 REMINDER = ROOT / "examples" / "reminder"
 FOLDERS = {"folder": REMINDER / "agents", "graphs_folder": REMINDER / "graphs"}
@@ -48,6 +49,5 @@ async def test_a_reminder_is_worded_read_changed_and_sent(
     assert len(backend.ledger.calls) == 1
 
 
-async def test_the_files_of_the_example_are_in_order() -> None:
-    names = {f"ORCHESTRATOR_AGENTS__{name.upper()}": str(path) for name, path in FOLDERS.items()}
-    assert await run_main(ROOT, "agents", "check", **names) == (0, "the agents are in order: 2\n", "")
+def test_the_files_of_the_example_are_in_order() -> None:
+    assert check(settings_for_tests(agents=FOLDERS)) == 2

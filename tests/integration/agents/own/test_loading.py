@@ -11,10 +11,10 @@ from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.catalogue import agent_text, write_agents
-from tests.harness.process import run_main
-from tests.harness.service import text_of
+from tests.harness.service import settings_for_tests, text_of
 from tests.integration.agents.own.conftest import MODULES, owning
 from tests.integration.routing.logs import heard
+from wiring.agents import check
 
 CHAT = {"chat": agent_text("chat")}
 WRONG = {
@@ -33,13 +33,12 @@ WRONG = {
 }
 
 
-async def test_every_name_that_stands_for_no_graph_is_one_line(tmp_path: Path) -> None:
+def test_every_name_that_stands_for_no_graph_is_one_line_of_the_check(tmp_path: Path) -> None:
     agents = {f"a{n}": agent_text(f"a{n}", shape=name) for n, name in enumerate(WRONG)}
-    folder, modules = write_agents(tmp_path / "agents", CHAT | agents), str(MODULES)
-    names = {"ORCHESTRATOR_AGENTS__FOLDER": str(folder), "ORCHESTRATOR_AGENTS__GRAPHS_FOLDER": modules}
-    code, _, errors = await run_main(tmp_path, "agents", "check", **names)
-    lines = errors.splitlines()
-    assert code == 1
+    folder = write_agents(tmp_path / "agents", CHAT | agents)
+    with pytest.raises(CatalogError) as raised:
+        check(settings_for_tests(agents={"folder": folder, "graphs_folder": MODULES}))
+    lines = raised.value.lines
     assert len(lines) == len(WRONG)
     for n, line in enumerate(WRONG.values()):
         assert any(f"a{n}.md: shape: {line}" in found for found in lines), (line, lines)

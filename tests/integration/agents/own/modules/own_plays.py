@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
-from langgraph.types import interrupt
+from langgraph.types import RetryPolicy, interrupt
 from pydantic import BaseModel
 
 from agents.own.context import TurnContext
@@ -140,7 +140,9 @@ def _nested() -> Builder:
 
 nested = _nested()
 notes = _chain(note)
-failing = _chain(fail)
+failing = StateGraph(Letter, context_schema=TurnContext)
+failing.add_node("fail", fail, retry_policy=RetryPolicy(0.01, max_attempts=2, retry_on=RuntimeError))
+failing.add_edge(START, "fail")
 wrapping = _chain(fail_quietly)
 odd = _chain(keep_an_object)
 sleeping = _chain(sleep)
