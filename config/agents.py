@@ -18,8 +18,8 @@ class AgentSettings(Group):
         default=None,
         description="folder with modules that an agent's file may name as its shape: they are imported",
     )
-    graph_packages: tuple[str, ...] = Field(
-        default=(),
+    graph_packages: list[str] = Field(
+        default=[],
         description='installed packages whose modules may be named too, a JSON list as ["acme.graphs"]',
     )
     reload_seconds: float = Field(

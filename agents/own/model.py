@@ -48,7 +48,6 @@ class RunModel(BaseChatModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    cache: bool = False
     _model: ChatModel = PrivateAttr()
     _voice: Voice = PrivateAttr()
     _record: TurnRecord = PrivateAttr()
@@ -59,7 +58,8 @@ class RunModel(BaseChatModel):
         self, model: ChatModel, voice: Voice, record: TurnRecord, request: ModelRequest, system: str
     ) -> None:
         """`request` holds what every call has in common; `system` stands before messages that have none."""
-        super().__init__()
+        answers_anew: dict[str, Any] = {"cache": False}  # nor may LangChain's global one answer
+        super().__init__(**answers_anew)
         self._model = model
         self._voice = voice
         self._record = record
