@@ -19,7 +19,8 @@ from agents.graphs.turns import shown_texts
 from agents.hands import Hands
 from agents.history import CheckpointView, history
 from agents.judge import Judge
-from agents.spec import AgentSpec
+from agents.own.loading import GraphLibrary
+from agents.spec import AgentSpec, Shape
 from agents.turn import Emit, Turn, TurnResult, TurnSuspended
 from providers.base import ChatModel
 from state.models import FinishReason, Owner, RunId, ThreadId
@@ -44,7 +45,8 @@ class Means:
     """What a turn is done with. `usage` tells what the run has used so far; it is kept with the answer.
 
     `go_on` raises when the run is to end between two steps. `texts_shown`: so many of the model's messages
-    stand in the run's log already, from an earlier attempt.
+    stand in the run's log already, from an earlier attempt. `ends_at`, in the event loop's time: when that
+    of the run is over; None = never.
     """
 
     model: ChatModel
@@ -54,13 +56,16 @@ class Means:
     go_on: Callable[[], Awaitable[None]]
     texts_shown: int = 0
     elsewhere: Elsewhere | None = None
+    ends_at: float | None = None
 
 
 class AgentRunner:
-    """Executes agents over conversations kept by a checkpointer."""
+    """Executes agents over conversations kept by a checkpointer. `graphs` are callers' own."""
 
-    def __init__(self, checkpointer: BaseCheckpointSaver[str], decisions: Decisions) -> None:
-        self._graph = root.build(checkpointer)
+    def __init__(
+        self, checkpointer: BaseCheckpointSaver[str], decisions: Decisions, graphs: GraphLibrary
+    ) -> None:
+        self._graph = root.build(checkpointer, graphs)
         self._decisions = decisions
 
     async def run(
@@ -73,6 +78,7 @@ class AgentRunner:
 
         Raises:
             ProviderError: The model failed.
+            AgentFailedError: The code of a caller's own graph failed.
             ConversationBusyError: Another run of the conversation is active; no model was called.
             LostAttemptError: Another attempt owns the run.
             CancelledRunError: The run is being cancelled.
@@ -83,7 +89,7 @@ class AgentRunner:
         if left_off is not None and not left_off.tasks:
             return _repeated(left_off.values, thread, emit)
         start: Any = {"messages": []}
-        if left_off is None and (taken_over := await self._taken_over(thread)):
+        if left_off is None and (taken_over := await self._taken_over(thread, spec)):
             start["work"] = taken_over
             for text in shown_texts(start, 0):
                 emit(text)
@@ -117,9 +123,9 @@ class AgentRunner:
         snapshot = await self._graph.aget_state(_config(thread))
         return snapshot if (snapshot.metadata or {}).get("run_id") == thread.run_id else None
 
-    async def _taken_over(self, thread: RunThread) -> Work | None:
-        """The turn that another run has left unfinished, as work of this one."""
-        if thread.goes_on_from is None:
+    async def _taken_over(self, thread: RunThread, spec: AgentSpec) -> Work | None:
+        """The turn that another run has left unfinished, as work of this one. An own graph begins it anew."""
+        if thread.goes_on_from is None or spec.shape is Shape.OWN:
             return None
         snapshot = await self._graph.aget_state(_config(thread))
         is_its = (snapshot.metadata or {}).get("run_id") == thread.goes_on_from
@@ -171,6 +177,9 @@ def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: 
         judge=means.judge,
         hands=means.hands,
         elsewhere=means.elsewhere,
+        thread=thread,
+        texts_shown=means.texts_shown,
+        ends_at=means.ends_at,
     )
 
 

@@ -26,6 +26,7 @@ class Shape(StrEnum):
     RESEARCH = "research"
     FORM = "form"
     REMOTE = "remote"
+    OWN = "own"
 
     @property
     def in_steps(self) -> bool:
@@ -156,6 +157,7 @@ class AgentSpec(BaseModel):
     research: ResearchLimits | None = None
     form: FormSpec | None = None
     remote: RemoteAgent | None = None
+    graph: str = Field(default="", exclude=True)
     max_steps: int = Field(default=12, ge=1, le=100)
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
@@ -165,6 +167,16 @@ class AgentSpec(BaseModel):
     variants: tuple[Variant, ...] = Field(default=(), max_length=16)
     prompt: str
     version: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shape_may_name_a_graph(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if "graph" in values or values.get("shape") == Shape.OWN:
+            raise ValueError("a graph of one's own is named by the shape: package.module:attribute")
+        shape = values.get("shape")
+        if isinstance(shape, str) and ":" in shape:
+            return {**values, "shape": Shape.OWN, "graph": shape}
+        return values
 
     @field_validator("response_schema")
     @classmethod
@@ -188,11 +200,11 @@ class AgentSpec(BaseModel):
     @property
     def offers_tools(self) -> bool:
         """Whether the model itself wishes for tools, and so has to be one that can."""
-        return self.shape is Shape.REACT
+        return self.shape in (Shape.REACT, Shape.OWN) and bool(self.tools)
 
     @model_validator(mode="after")
     def _tools_fit_the_shape(self) -> Self:
-        if (self.shape in _WITH_TOOLS) != bool(self.tools):
+        if self.shape is not Shape.OWN and (self.shape in _WITH_TOOLS) != bool(self.tools):
             with_tools = ", ".join(shape.value for shape in _WITH_TOOLS)
             raise ValueError(f"an agent of the shape {with_tools} needs tools, and no other may have any")
         strange = [name for name in self.permissions if not any(fits(name, entry) for entry in self.tools)]

@@ -1,5 +1,6 @@
 """What a run does: the tools are fetched, the agent answers with them, and what it used is accounted for."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -116,6 +117,7 @@ class TurnWork:
             deadline=assignment.turn.deadline,
             request_id=assignment.request_id or job.run_id,
         )
+        ends = self._account.budget.ends_at
         means = Means(
             model=self._model(spec, tools=spec.offers_tools and bool(offers)),
             judge=Judge(user, offers, self._bench.consent, emit),
@@ -123,6 +125,7 @@ class TurnWork:
             usage=lambda: self._account.usage,
             go_on=self._go_on,
             texts_shown=job.texts_shown,
+            ends_at=ends if math.isfinite(ends) else None,
         )
         currency, account = self._bench.models.currency, self._account.elsewhere
         async with self._elsewhere.begun(spec, self._admitted, currency, account) as elsewhere:

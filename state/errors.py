@@ -40,6 +40,7 @@ class Reason(StrEnum):
     PROVIDER_SATURATED = "PROVIDER_SATURATED"
     PROVIDER_REJECTED = "PROVIDER_REJECTED"
     PROVIDER_BROKEN = "PROVIDER_BROKEN"
+    AGENT_FAILED = "AGENT_FAILED"
     INTERNAL = "INTERNAL"
 
 
@@ -245,6 +246,12 @@ class LostAttemptError(OrchestratorError):
 
     reason = Reason.WORKER_LOST
     default_retry_after = 1.0
+
+
+class AgentFailedError(OrchestratorError):
+    """The code of a caller's own graph failed: trying again may, or may not, help."""
+
+    reason = Reason.AGENT_FAILED
 
 
 class ProviderError(OrchestratorError):

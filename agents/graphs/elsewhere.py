@@ -98,7 +98,7 @@ async def after_follow(state: State) -> str:
     """Whether a person is to be asked; without work the turn is over."""
     if not (work := state.get("work")):
         return END
-    return "consult" if work["elsewhere"]["asked"] else "remote"
+    return "confer" if work["elsewhere"]["asked"] else "remote"
 
 
 def _run(context: Context) -> Elsewhere:

@@ -5,16 +5,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from langgraph.checkpoint.base import Checkpoint
+
 from agents.calls import Call
 from agents.elsewhere import Elsewhere
 from agents.graphs.hearing import There
 from agents.hands import Hands
 from agents.images import StoredImage, StoredMessage
 from agents.judge import Judge
+from agents.own.asking import Asked
 from agents.spec import AgentSpec
 from agents.turn import Emit, Turn
 from providers.base import ChatModel, ModelFinished
 from state.models import RunId
+from state.threads import RunThread
 from state.usage import Usage
 
 
@@ -36,6 +40,31 @@ class Answer(TypedDict):
     edits: NotRequired[dict[str, Any]]
     citations: NotRequired[list[dict[str, str]]]
     dropped_citations: NotRequired[int]
+
+
+class DecidedCall(TypedDict):
+    """A call that people were asked about so many `times`."""
+
+    call: Call
+    times: int
+
+
+class OwnWork(TypedDict):
+    """Where a turn of a caller's own graph stands: what it `asked`, and then the `answers` by interrupt.
+
+    `calls` are those that were decided, by their ids.
+    """
+
+    asked: list[Asked]
+    answers: dict[str, Any]
+    calls: dict[str, DecidedCall]
+
+
+class Kept(TypedDict):
+    """The state of a caller's own `graph` as its last whole turn has left it."""
+
+    graph: str
+    checkpoint: Checkpoint
 
 
 class Work(TypedDict):
@@ -60,6 +89,7 @@ class Work(TypedDict):
     rounds: NotRequired[int]
     done: NotRequired[bool]
     elsewhere: NotRequired[There]
+    own: NotRequired[OwnWork]
 
 
 class Collected(TypedDict):
@@ -75,7 +105,8 @@ class State(TypedDict, total=False):
     `messages` grows by whole turns: question and answer together, once the answer is complete. So a turn that
     fails or is cancelled leaves the conversation as it was. `images` by their digest change only when a turn
     brings some, so that other turns do not write them again. `work` is of the newest run alone; `form` stays
-    until it is done. `elsewhere`: by `Elsewhere.place`, the state of their last answer there.
+    until it is done. `elsewhere`: by `Elsewhere.place`, the state of their last answer there. `own` by the
+    names of agents.
     """
 
     messages: Annotated[list[StoredMessage], operator.add]
@@ -84,6 +115,7 @@ class State(TypedDict, total=False):
     work: Work | None
     form: Collected | None
     elsewhere: dict[str, str]
+    own: dict[str, Kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +123,8 @@ class Context:
     """What the steps need and a checkpoint must never hold.
 
     `complete` is called when the turn is whole; `usage` tells what the run has used until then. `go_on`
-    raises when the run is to end between two steps. `elsewhere` is there for a remote agent alone.
+    raises when the run is to end between two steps. `texts_shown` and `ends_at` as in `Means`. `elsewhere` is
+    there for a remote agent alone.
     """
 
     run_id: RunId
@@ -104,6 +137,9 @@ class Context:
     go_on: Callable[[], Awaitable[None]]
     judge: Judge
     hands: Hands
+    thread: RunThread
+    texts_shown: int
+    ends_at: float | None
     elsewhere: Elsewhere | None = None
 
 
