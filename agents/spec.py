@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
@@ -130,6 +130,7 @@ class AgentSpec(BaseModel):
     `max_steps` answers of the model, or `max_tool_calls`, end a run. `variables` are keys of the request's
     hints that the prompt has places for, as `{text_a}`. `fresh`: the model is shown neither what was said
     before nor how the user wants to be answered. `response_schema`: the answer is JSON of this form.
+    `reads`: what is open in the user's editor is shown to the model too, as `edit` agents always see it.
     `version` is a digest of the file. A run keeps the version it began with.
     """
 
@@ -149,6 +150,7 @@ class AgentSpec(BaseModel):
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
     fresh: bool = False
+    reads: Literal["document"] | None = None
     response_schema: Mapping[str, Any] | None = None
     routing: RoutingHints = RoutingHints()
     variants: tuple[Variant, ...] = Field(default=(), max_length=16)
@@ -164,6 +166,12 @@ class AgentSpec(BaseModel):
     def _only_direct_agents_are_fresh_or_answer_in_a_form(self) -> Self:
         if self.shape is not Shape.DIRECT and (self.fresh or self.response_schema is not None):
             raise ValueError("fresh and response_schema are for the shape direct")
+        return self
+
+    @model_validator(mode="after")
+    def _only_who_speaks_with_the_user_reads_along(self) -> Self:
+        if self.reads is not None and self.shape not in (Shape.DIRECT, Shape.REACT):
+            raise ValueError("reads is for the shapes direct and react")
         return self
 
     @model_validator(mode="after")

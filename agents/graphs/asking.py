@@ -9,6 +9,7 @@ from agents.graphs.state import Context, State
 from agents.images import StoredImage, StoredMessage, attached, kept, shown
 from agents.json_answer import described, form_of
 from agents.prompt import fit, system_prompt
+from agents.reading import reads
 from agents.turn import Emit, Persona
 from agents.variables import check_variables, filled
 from providers.base import ModelFinished, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta, ToolSpec
@@ -64,6 +65,8 @@ def request_of(
     `rules` follow the agent's prompt; `material` comes before the question and is kept nowhere.
     """
     spec, info, wishes = context.spec, context.model.info, context.turn
+    about, document = reads(spec, wishes, info.context_tokens)
+    rules, material = rules or about, material or document
     system = _system(context, rules, tools=bool(tools))
     if material:
         question, *others = turn
