@@ -24,6 +24,6 @@ async def answer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         check_answer(said.text, schema)
     reply = StoredMessage(role="assistant", content=said.text)
     context.complete()
-    changed = {"images": turn.images} if context.turn.images else {}
+    changed = {"images": turn.images} if context.turn.attaches else {}
     told = answer_of(said.finished, said.limit, context.usage(), [])
     return {"messages": [*turn.seed, turn.question, reply], "answer": told, **changed}
