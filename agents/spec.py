@@ -47,7 +47,10 @@ class ResearchLimits(BaseModel):
 
 
 class FormField(BaseModel):
-    """A field: the name of one of the action's arguments, and what to ask for. `pattern` has to match all."""
+    """A field: what to ask for, and the name of one of the action's arguments, unless the form has a `block`.
+
+    `pattern` has to match all of the value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,13 +69,38 @@ class FormField(BaseModel):
         return pattern
 
 
+class FormBlock(BaseModel):
+    """A text made of the fields, which is the action's only `argument`.
+
+    In its `lines` stand fields as `{title}`. A line all of whose fields are empty is left out. One with a
+    single field stands there once for each line of that field's value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    argument: str = Field(pattern=NAME)
+    lines: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
+        min_length=1, max_length=50
+    )
+
+
 class FormSpec(BaseModel):
-    """What a form collects, and the tool that acts on it."""
+    """What a form collects, the tool that acts on it, and how the fields become its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fields: tuple[FormField, ...] = Field(min_length=1, max_length=32)
     action: str = Field(min_length=1)
+    block: FormBlock | None = None
+
+    @model_validator(mode="after")
+    def _block_holds_every_field(self) -> Self:
+        if self.block is None:
+            return self
+        held = places("\n".join(self.block.lines))
+        if strange := held ^ {field.name for field in self.fields}:
+            raise ValueError(f"not both in the fields and in the block: {', '.join(sorted(strange))}")
+        return self
 
 
 class RoutingHints(BaseModel):

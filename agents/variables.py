@@ -33,12 +33,17 @@ def check_variables(agent: str, variables: Sequence[str], hints: Mapping[str, st
         raise InvalidRequestError(*(FieldViolation(f"metadata.{name}", what) for name in names))
 
 
+def placed(text: str, values: Mapping[str, str]) -> str:
+    """A text with each value in its place. What looks like a place inside a value stays as it is."""
+    return _PLACE.sub(lambda place: values[place[1]], text)
+
+
 def filled(prompt: str, hints: Mapping[str, str], number: str) -> str:
     """The prompt with each value in its place, as data between marks with a number that nobody outside knows.
 
     What looks like a place inside a value stays as it is.
     """
-    with_data = _PLACE.sub(lambda place: _fenced(hints[place[1]], number), prompt)
+    with_data = placed(prompt, {name: _fenced(hints[name], number) for name in places(prompt)})
     return f"{with_data}\n\n{_ABOUT}"
 
 
