@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
@@ -49,7 +49,10 @@ class ResearchLimits(BaseModel):
 
 
 class FormField(BaseModel):
-    """A field: the name of one of the action's arguments, and what to ask for. `pattern` has to match all."""
+    """A field: what to ask for, and the name of one of the action's arguments, unless the form has a `block`.
+
+    `pattern` has to match all of the value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,13 +71,38 @@ class FormField(BaseModel):
         return pattern
 
 
+class FormBlock(BaseModel):
+    """A text made of the fields, which is the action's only `argument`.
+
+    In its `lines` stand fields as `{title}`. A line all of whose fields are empty is left out. One with a
+    single field stands there once for each line of that field's value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    argument: str = Field(pattern=NAME)
+    lines: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
+        min_length=1, max_length=50
+    )
+
+
 class FormSpec(BaseModel):
-    """What a form collects, and the tool that acts on it."""
+    """What a form collects, the tool that acts on it, and how the fields become its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fields: tuple[FormField, ...] = Field(min_length=1, max_length=32)
     action: str = Field(min_length=1)
+    block: FormBlock | None = None
+
+    @model_validator(mode="after")
+    def _block_holds_every_field(self) -> Self:
+        if self.block is None:
+            return self
+        held = places("\n".join(self.block.lines))
+        if strange := held ^ {field.name for field in self.fields}:
+            raise ValueError(f"not both in the fields and in the block: {', '.join(sorted(strange))}")
+        return self
 
 
 class RemoteAgent(BaseModel):
@@ -141,6 +169,7 @@ class AgentSpec(BaseModel):
     `max_steps` answers of the model, or `max_tool_calls`, end a run. `variables` are keys of the request's
     hints that the prompt has places for, as `{text_a}`. `fresh`: the model is shown neither what was said
     before nor how the user wants to be answered. `response_schema`: the answer is JSON of this form.
+    `reads`: what is open in the user's editor is shown to the model too, as `edit` agents always see it.
     `version` is a digest of the file. A run keeps the version it began with.
     """
 
@@ -162,6 +191,7 @@ class AgentSpec(BaseModel):
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
     fresh: bool = False
+    reads: Literal["document"] | None = None
     response_schema: Mapping[str, Any] | None = None
     routing: RoutingHints = RoutingHints()
     variants: tuple[Variant, ...] = Field(default=(), max_length=16)
@@ -187,6 +217,12 @@ class AgentSpec(BaseModel):
     def _only_direct_agents_are_fresh_or_answer_in_a_form(self) -> Self:
         if self.shape is not Shape.DIRECT and (self.fresh or self.response_schema is not None):
             raise ValueError("fresh and response_schema are for the shape direct")
+        return self
+
+    @model_validator(mode="after")
+    def _only_who_speaks_with_the_user_reads_along(self) -> Self:
+        if self.reads is not None and self.shape not in (Shape.DIRECT, Shape.REACT):
+            raise ValueError("reads is for the shapes direct and react")
         return self
 
     @model_validator(mode="after")

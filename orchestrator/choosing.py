@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from agents.loader import AgentCatalog
 from agents.router import Routed, RouteReason, Undecided, lock_after, route
 from agents.spec import AgentSpec
+from agents.variables import missing
 from agents.variants import variant_for, varied
 from orchestrator.assignment import Assignment
 from orchestrator.events import AgentChosen
@@ -98,15 +99,19 @@ class Choosing:
             self._agents.current,
             assignment.wish,
             assignment.turn.question,
-            able=lambda spec: self._serves(needed(assignment, spec)),
+            able=lambda spec: self._can(assignment, spec),
             # A request that names its models goes to no other.
             classifies=assignment.model is None and self._there_is(CLASSIFIER, _CLASSIFIES),
         )
 
-    def _serves(self, wish: Needed) -> bool:
-        if wish.elsewhere:
-            return True
-        return self._there_is(wish.choice, Needs(images=wish.images, tools=wish.tools))
+    def _can(self, assignment: Assignment, spec: AgentSpec) -> bool:
+        """Whether the request has what the agent's prompt needs, and the agent a model for the request."""
+        if missing(spec.variables, assignment.turn.hints):
+            return False
+        wish = needed(assignment, spec)
+        return bool(wish.elsewhere) or self._there_is(
+            wish.choice, Needs(images=wish.images, tools=wish.tools)
+        )
 
     def _there_is(self, choice: ModelChoice, needs: Needs) -> bool:
         try:

@@ -282,4 +282,10 @@ class ProviderBrokenError(ProviderError):
     """The provider's stream broke after its first token, or was not in its protocol."""
 
     reason = Reason.PROVIDER_BROKEN
-    default_retry_after = 1.0
+    default_retry_after: ClassVar[float | None] = 1.0
+
+
+class JudgementUnfitError(ProviderBrokenError):
+    """An answer without the form that it had to have; asking again until one fits would be choosing."""
+
+    default_retry_after = None

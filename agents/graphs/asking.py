@@ -9,12 +9,24 @@ from agents.graphs.state import Context, State
 from agents.images import StoredImage, StoredMessage, attached, kept, shown
 from agents.json_answer import described, form_of
 from agents.prompt import fit, system_prompt
+from agents.reading import reads
 from agents.turn import Emit, Persona
 from agents.variables import check_variables, filled
-from providers.base import ModelFinished, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta, ToolSpec
+from providers.base import (
+    ModelFinished,
+    ModelInfo,
+    ModelRequest,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolSpec,
+)
 from providers.pool.run_budget import LimitReachedError
 from state.errors import ProviderBrokenError
 from state.models import FinishReason, Message, ToolCall
+
+_TEXT_SHARE = 3
+"""One part in so many of the model's context is for each attached text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +54,11 @@ def asked(state: State, context: Context) -> Asked:
     seed = () if said else turn.history
     question = StoredMessage(role="user", content=turn.question)
     images = state.get("images") or {}
-    if turn.images:
-        question["images"], brought = attached(turn.images)
+    if turn.attaches:
+        question["images"], brought = attached(turn.images, turn.texts)
         images = images | brought
     before = [StoredMessage(role=m.role, content=m.content) for m in seed]
-    return Asked(before, question, kept([*said, *before, question], images) if turn.images else images)
+    return Asked(before, question, kept([*said, *before, question], images) if turn.attaches else images)
 
 
 def request_of(
@@ -64,13 +76,15 @@ def request_of(
     `rules` follow the agent's prompt; `material` comes before the question and is kept nowhere.
     """
     spec, info, wishes = context.spec, context.model.info, context.turn
+    about, document = reads(spec, wishes, info.context_tokens)
+    rules, material = rules or about, material or document
     system = _system(context, rules, tools=bool(tools))
     if material:
         question, *others = turn
         turn = [{**question, "content": f"{material}\n\n{question['content']}"}, *others]
     if not tools:
         past = list(filter(None, map(_without_tools, past)))
-    before, now = (_shown(messages, images, seen=info.images) for messages in (past, turn))
+    before, now = (_shown(messages, images, info) for messages in (past, turn))
     return ModelRequest(
         messages=fit(system, before, now, info.context_tokens),
         max_output_tokens=info.max_output_tokens,
@@ -102,9 +116,10 @@ def _without_tools(message: StoredMessage) -> StoredMessage | None:
 
 
 def _shown(
-    messages: Sequence[StoredMessage], images: Mapping[str, StoredImage], *, seen: bool
+    messages: Sequence[StoredMessage], images: Mapping[str, StoredImage], info: ModelInfo
 ) -> list[Message]:
-    return [shown(message, images, seen=seen) for message in messages]
+    most = info.context_tokens // _TEXT_SHARE
+    return [shown(message, images, seen=info.images, most_tokens=most) for message in messages]
 
 
 async def say(

@@ -8,6 +8,7 @@ from agents.graphs.asking import asked, request_of, say
 from agents.graphs.state import Context, State, answer_of
 from agents.images import StoredMessage
 from agents.json_answer import check_answer
+from state.errors import JudgementUnfitError, ProviderBrokenError
 
 
 async def answer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -15,15 +16,16 @@ async def answer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
     Raises:
         ProviderBrokenError: The answer does not have the form that the agent's file asks for.
+        JudgementUnfitError: The same of an agent that is `fresh`: its answers are to be independent.
     """
     context = runtime.context
     turn = asked(state, context)
     past = [] if context.spec.fresh else [*state["messages"], *turn.seed]
     said = await say(context, request_of(context, past, [turn.question], turn.images))
     if (schema := context.spec.response_schema) is not None:
-        check_answer(said.text, schema)
+        check_answer(said.text, schema, JudgementUnfitError if context.spec.fresh else ProviderBrokenError)
     reply = StoredMessage(role="assistant", content=said.text)
     context.complete()
-    changed = {"images": turn.images} if context.turn.images else {}
+    changed = {"images": turn.images} if context.turn.attaches else {}
     told = answer_of(said.finished, said.limit, context.usage(), [])
     return {"messages": [*turn.seed, turn.question, reply], "answer": told, **changed}

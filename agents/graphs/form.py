@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agents.document import fenced
 from agents.events import TextEmitted
-from agents.forms import Filled, arguments_of, asking, filled, schema_of
+from agents.forms import Filled, arguments_of, asking, filled, schema_of, shown
 from agents.graphs.asking import Said, request_of, say
 from agents.graphs.calling import wishing
 from agents.graphs.state import Collected, Context, State, Work
@@ -68,11 +68,12 @@ async def collect(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     if now.missing:
         question = asking(now.missing) if now.misfits else read.question or asking(now.missing)
         return _asked(work, context, said, question, now.values)
-    context.emit(TextEmitted(now.preview))
+    preview = shown(form, now)
+    context.emit(TextEmitted(preview))
     parameters = next((t.parameters for t in context.hands.specs if t.name == form.action), {})
-    wish = ToolCall("", form.action, arguments_of(now.values, parameters))
-    work = {**work, "texts": [now.preview]}
-    return {"work": wishing(work, now.preview, [wish], "form"), "form": _collected(context, now.values)}
+    wish = ToolCall("", form.action, arguments_of(form, now.values, parameters))
+    work = {**work, "texts": [preview]}
+    return {"work": wishing(work, preview, [wish], "form"), "form": _collected(context, now.values)}
 
 
 # LangGraph calls what is not async in a thread of its own.
@@ -84,7 +85,7 @@ async def after_collect(state: State) -> str:
 async def _tell(state: State, context: Context, work: Work) -> dict[str, Any]:
     """Say what came of the action; done, it takes the collected fields with it."""
     await context.go_on()
-    question, shown, result = work["messages"]
+    question, wished, result = work["messages"]
     material = fenced("what came of it", result["content"])
     images = state.get("images") or {}
     request = request_of(context, past_of(state, work), [question], images, rules=_TELL, material=material)
@@ -92,7 +93,7 @@ async def _tell(state: State, context: Context, work: Work) -> dict[str, Any]:
     work = {**work, "texts": [*work["texts"], said.text]}
     last = StoredMessage(role="assistant", content=said.text)
     kept = None if work.get("done") else state.get("form")
-    return {**whole(work, context, said.finished, [question, shown, result, last], said.limit), "form": kept}
+    return {**whole(work, context, said.finished, [question, wished, result, last], said.limit), "form": kept}
 
 
 def _asked(

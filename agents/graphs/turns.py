@@ -34,7 +34,7 @@ async def open_turn(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         tainted=tainted,
         tools_used=[],
     )
-    return {"work": work, **({"images": turn.images} if context.turn.images else {})}
+    return {"work": work, **({"images": turn.images} if context.turn.attaches else {})}
 
 
 def work_of(state: State) -> Work:

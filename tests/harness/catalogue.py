@@ -1,6 +1,7 @@
 """The agents that came with us, and others that a test writes."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from agents.loader import AgentCatalog
@@ -9,8 +10,9 @@ from config.settings import Settings
 from wiring.agents import folder_of, graphs_of
 
 
+@cache
 def shipped() -> AgentCatalog:
-    """The catalogue as a server starts with it."""
+    """The catalogue as a server starts with it, read once: that takes a while."""
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     return AgentCatalog([file.spec for file in folder_of(settings, graphs_of(settings)).files().values()])
 
