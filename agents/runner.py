@@ -21,6 +21,7 @@ from agents.judge import Judge
 from agents.spec import AgentSpec
 from agents.turn import Emit, Turn, TurnResult, TurnSuspended
 from providers.base import ChatModel
+from providers.pool.run_budget import Limit
 from state.models import FinishReason, Owner, RunId, ThreadId
 from state.permissions import Permission, PermissionScope, Question
 from state.threads import RUN_THREAD_KEY, RunThread
@@ -42,8 +43,8 @@ class Decisions(Protocol):
 class Means:
     """What a turn is done with. `usage` tells what the run has used so far; it is kept with the answer.
 
-    `go_on` raises when the run is to end between two steps. `texts_shown`: so many of the model's messages
-    stand in the run's log already, from an earlier attempt.
+    `go_on` raises when the run is to end between two steps; `near` as in `RunBudget`. `texts_shown`: so many
+    of the model's messages stand in the run's log already, from an earlier attempt.
     """
 
     model: ChatModel
@@ -51,6 +52,7 @@ class Means:
     hands: Hands
     usage: Callable[[], Usage]
     go_on: Callable[[], Awaitable[None]]
+    near: Callable[[Callable[[], int]], Limit | None]
     texts_shown: int = 0
 
 
@@ -165,6 +167,7 @@ def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: 
         complete=partial(setattr, thread, "complete", True),
         usage=means.usage,
         go_on=means.go_on,
+        near=means.near,
         judge=means.judge,
         hands=means.hands,
     )

@@ -112,6 +112,7 @@ class TurnWork:
             grants=assignment.grants,
             deadline=assignment.turn.deadline,
             request_id=assignment.request_id or job.run_id,
+            time_zone=assignment.turn.persona.timezone,
         )
         means = Means(
             model=self._model(spec, tools=spec.offers_tools and bool(offers)),
@@ -119,6 +120,7 @@ class TurnWork:
             hands=Hands(user, offers, self._bench.journal, emit, self._account.budget.tool_wanted),
             usage=lambda: self._account.usage,
             go_on=self._go_on,
+            near=self._account.budget.near,
             texts_shown=job.texts_shown,
         )
         result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)

@@ -12,6 +12,7 @@ from agents.judge import Judge
 from agents.spec import AgentSpec
 from agents.turn import Emit, Turn
 from providers.base import ChatModel, ModelFinished
+from providers.pool.run_budget import Limit
 from state.models import RunId
 from state.usage import Usage
 
@@ -86,7 +87,9 @@ class Context:
     """What the steps need and a checkpoint must never hold.
 
     `complete` is called when the turn is whole; `usage` tells what the run has used until then. `go_on`
-    raises when the run is to end between two steps.
+    raises when the run is to end between two steps. `near` tells the limit that leaves room for one more
+    answer alone, to a prompt of so many
+    tokens.
     """
 
     run_id: RunId
@@ -97,6 +100,7 @@ class Context:
     complete: Callable[[], None]
     usage: Callable[[], Usage]
     go_on: Callable[[], Awaitable[None]]
+    near: Callable[[Callable[[], int]], Limit | None]
     judge: Judge
     hands: Hands
 

@@ -144,7 +144,7 @@ def decode(payload: bytes, options: ReaderOptions) -> pb.ChatChunk:
     return chunk
 
 
-_AFTER_A_MESSAGE = frozenset({"tool_call", "tool_result", "permission_requested"})
+_AFTER_A_MESSAGE = frozenset({"tool_call", "tool_result", "permission_requested", "plan"})
 """What comes into a log only when the model's message before it is whole, and kept."""
 
 
