@@ -93,6 +93,20 @@ class SourcesCited:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class TitleGiven:
+    """A title for the conversation, which had none."""
+
+    title: str
+
+
 AgentEvent = (
-    TextEmitted | ToolCalled | ToolProgressed | ToolAnswered | EditsProposed | PlanChanged | SourcesCited
+    TextEmitted
+    | ToolCalled
+    | ToolProgressed
+    | ToolAnswered
+    | EditsProposed
+    | PlanChanged
+    | SourcesCited
+    | TitleGiven
 )

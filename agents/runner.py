@@ -3,17 +3,19 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command, Interrupt, StateSnapshot
 
-from agents.events import AgentEvent, Citation, EditsProposed, SourcesCited, TextEmitted
+from agents.aside import Aside
+from agents.events import AgentEvent, Citation, EditsProposed, SourcesCited, TextEmitted, TitleGiven
 from agents.graphs import root
 from agents.graphs.calling import taken_over
-from agents.graphs.state import Answer, Context, Work
+from agents.graphs.state import Answer, Context, State, Work
+from agents.graphs.titling import first
 from agents.graphs.turns import shown_texts
 from agents.hands import Hands
 from agents.history import CheckpointView, history
@@ -50,6 +52,7 @@ class Means:
     model: ChatModel
     judge: Judge
     hands: Hands
+    aside: Aside
     usage: Callable[[], Usage]
     go_on: Callable[[], Awaitable[None]]
     near: Callable[[Callable[[], int]], Limit | None]
@@ -94,10 +97,12 @@ class AgentRunner:
             start = await self._decided(thread, questions) if questions else None
             if questions and start is None:
                 return TurnSuspended(_questions(questions), means.usage())
+        context = _context(spec, turn, thread, emit, means)
+        _take_up_title(left_off, context)
         final = await self._graph.ainvoke(
             start,
             _config(thread, spec, thread.base if left_off is None else ""),
-            context=_context(spec, turn, thread, emit, means),
+            context=context,
             durability="sync" if spec.shape.in_steps else "exit",
         )
         if asked := final.get("__interrupt__"):
@@ -170,7 +175,14 @@ def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: 
         near=means.near,
         judge=means.judge,
         hands=means.hands,
+        aside=means.aside,
     )
+
+
+def _take_up_title(left_off: StateSnapshot | None, context: Context) -> None:
+    """A first turn that goes on is past its beginning, where its title would be asked for."""
+    if left_off is not None and first(cast(State, left_off.values), context):
+        context.aside.begin_title(context.turn.question)
 
 
 def _repeated(values: Mapping[str, Any], thread: RunThread, emit: Emit) -> TurnResult:
@@ -198,6 +210,8 @@ def _result(values: Mapping[str, Any], thread: RunThread) -> TurnResult:
 
 
 def _closing(answer: Answer) -> Iterator[AgentEvent]:
+    if title := answer.get("title"):
+        yield TitleGiven(title)
     if edits := answer.get("edits"):
         yield EditsProposed(**edits)
     if citations := answer.get("citations"):

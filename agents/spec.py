@@ -129,8 +129,9 @@ class AgentSpec(BaseModel):
     `tools` names what it may use; `permissions` says for some of them whether a person is asked before.
     `max_steps` answers of the model, or `max_tool_calls`, end a run. `variables` are keys of the request's
     hints that the prompt has places for, as `{text_a}`. `fresh`: the model is shown neither what was said
-    before nor how the user wants to be answered. `response_schema`: the answer is JSON of this form.
-    `version` is a digest of the file. A run keeps the version it began with.
+    before nor how the user wants to be answered; `summaries`: what no longer fits is summed up.
+    `response_schema`: the answer is JSON of this form. `version` is a digest of the file. A run keeps the
+    version it began with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -149,6 +150,7 @@ class AgentSpec(BaseModel):
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
     fresh: bool = False
+    summaries: bool = True
     response_schema: Mapping[str, Any] | None = None
     routing: RoutingHints = RoutingHints()
     variants: tuple[Variant, ...] = Field(default=(), max_length=16)

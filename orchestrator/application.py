@@ -94,6 +94,7 @@ class Application:
             consent=stores.permissions,
             journal=stores.effects,
             operator=self._limits.tool_policy,
+            craft=self._limits.craft,
         )
 
     def _conversations(self, runner: AgentRunner) -> ConversationService:

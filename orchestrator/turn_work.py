@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agents.aside import Craft
 from agents.calls import ToolUser
 from agents.classifier import classify
 from agents.hands import Hands, Journal
@@ -13,6 +14,7 @@ from agents.runner import AgentRunner, Means
 from agents.spec import AgentSpec
 from agents.turn import TurnResult, TurnSuspended
 from orchestrator.assignment import Assignment
+from orchestrator.beside import aside_of
 from orchestrator.choosing import CLASSIFIER, Chosen, chosen_of, wants_of
 from orchestrator.events import RunEvent
 from providers.base import ChatModel
@@ -51,6 +53,7 @@ class Workbench:
     consent: Consent
     journal: Journal
     operator: Mapping[str, Verdict] = field(default_factory=dict)
+    craft: Craft = field(default_factory=Craft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +117,20 @@ class TurnWork:
             request_id=assignment.request_id or job.run_id,
             time_zone=assignment.turn.persona.timezone,
         )
+        own, budget = ClassChoice(spec.model_class), self._account.budget
+        aside = aside_of(self._bench.models, self._bench.craft, assignment.model, own, budget)
         means = Means(
             model=self._model(spec, tools=spec.offers_tools and bool(offers)),
             judge=Judge(user, offers, self._bench.consent, emit),
             hands=Hands(user, offers, self._bench.journal, emit, self._account.budget.tool_wanted),
+            aside=aside,
             usage=lambda: self._account.usage,
             go_on=self._go_on,
             near=self._account.budget.near,
             texts_shown=job.texts_shown,
         )
-        result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
+        async with aside:
+            result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
         self._account.remembered(result.usage)
         return result
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 from agents.events import Channel, TextEmitted
 from agents.graphs.state import Context, State
+from agents.graphs.titling import first
 from agents.images import StoredImage, StoredMessage, attached, kept, shown
 from agents.json_answer import described, form_of
 from agents.prompt import fit, system_prompt
+from agents.summary import Past, gist_of
 from agents.turn import Emit, Persona
 from agents.variables import check_variables, filled
 from providers.base import ModelFinished, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta, ToolSpec
@@ -37,8 +39,13 @@ class Asked:
 
 
 def asked(state: State, context: Context) -> Asked:
-    """The question, after the history that the caller brings to a conversation without a turn."""
+    """The question, after the history that the caller brings to a conversation without a turn.
+
+    From here on a conversation's first question is given a title.
+    """
     said, turn = state["messages"], context.turn
+    if first(state, context):
+        context.aside.begin_title(turn.question)
     seed = () if said else turn.history
     question = StoredMessage(role="user", content=turn.question)
     images = state.get("images") or {}
@@ -51,7 +58,7 @@ def asked(state: State, context: Context) -> Asked:
 
 def request_of(
     context: Context,
-    past: Sequence[StoredMessage],
+    past: Past,
     turn: Sequence[StoredMessage],
     images: Mapping[str, StoredImage],
     *,
@@ -61,18 +68,23 @@ def request_of(
 ) -> ModelRequest:
     """What the model is asked: the messages of this turn, and as much of what was before as fits.
 
-    `rules` follow the agent's prompt; `material` comes before the question and is kept nowhere.
+    Where not all does, the summary stands for the rest. `rules` follow the agent's prompt; `material` comes
+    before the question and is kept nowhere.
     """
     spec, info, wishes = context.spec, context.model.info, context.turn
-    system = _system(context, rules, tools=bool(tools))
+    system = system_of(context, rules, tools=bool(tools))
     if material:
         question, *others = turn
         turn = [{**question, "content": f"{material}\n\n{question['content']}"}, *others]
+    gist, said = gist_of(past), past.messages
     if not tools:
-        past = list(filter(None, map(_without_tools, past)))
-    before, now = (_shown(messages, images, seen=info.images) for messages in (past, turn))
+        said = list(filter(None, map(_without_tools, said)))
+        if gist is not None:
+            summed_up = filter(None, map(_without_tools, past.messages[: gist.upto]))
+            gist = replace(gist, upto=len(list(summed_up)))
+    before, now = (shown_messages(messages, images, seen=info.images) for messages in (said, turn))
     return ModelRequest(
-        messages=fit(system, before, now, info.context_tokens),
+        messages=fit(system, before, now, info.context_tokens, gist),
         max_output_tokens=info.max_output_tokens,
         temperature=spec.temperature if wishes.temperature is None else wishes.temperature,
         seed=wishes.seed,
@@ -82,7 +94,8 @@ def request_of(
     )
 
 
-def _system(context: Context, rules: str, *, tools: bool) -> str:
+def system_of(context: Context, rules: str, *, tools: bool) -> str:
+    """The system prompt of an agent: its file's, what a step adds, and how the user wants to be answered."""
     spec, turn, prompt = context.spec, context.turn, context.spec.prompt
     if spec.variables:
         check_variables(spec.name, spec.variables, turn.hints)  # a file may have changed while the run waited
@@ -101,9 +114,10 @@ def _without_tools(message: StoredMessage) -> StoredMessage | None:
     return StoredMessage(role=message["role"], content=message["content"], images=message.get("images", []))
 
 
-def _shown(
+def shown_messages(
     messages: Sequence[StoredMessage], images: Mapping[str, StoredImage], *, seen: bool
 ) -> list[Message]:
+    """Stored messages as a model is shown them."""
     return [shown(message, images, seen=seen) for message in messages]
 
 

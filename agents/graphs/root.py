@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 from agents.graphs import calling, edit, form, react, research
 from agents.graphs.direct import answer
 from agents.graphs.state import Context, State
+from agents.graphs.titling import titled
 from agents.graphs.turns import open_turn
 from agents.spec import Shape
 
@@ -26,11 +27,11 @@ def build(checkpointer: BaseCheckpointSaver[str]) -> Graph:
     graph = StateGraph(State, context_schema=Context)
     graph.add_node("answer", answer)
     graph.add_node("open", open_turn)
-    graph.add_node("model", react.model)
-    graph.add_node("edit", edit.propose)
-    graph.add_node("research", research.look)
-    graph.add_node("write", research.write)
-    graph.add_node("form", form.collect)
+    graph.add_node("model", titled(react.model))
+    graph.add_node("edit", titled(edit.propose))
+    graph.add_node("research", titled(research.look))
+    graph.add_node("write", titled(research.write))
+    graph.add_node("form", titled(form.collect))
     graph.add_node("decide", calling.decide)
     graph.add_node("ask", calling.ask)
     graph.add_node("act", calling.act)

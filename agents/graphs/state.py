@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from agents.aside import Aside
 from agents.calls import Call
 from agents.hands import Hands
 from agents.images import StoredImage, StoredMessage
 from agents.judge import Judge
 from agents.spec import AgentSpec
+from agents.summary import Summary
 from agents.turn import Emit, Turn
 from providers.base import ChatModel, ModelFinished
 from providers.pool.run_budget import Limit
@@ -21,7 +23,8 @@ class Answer(TypedDict):
     """Where the last answer came from. `usage`: of the run until then; `limit`: what cut the answer short.
 
     `text` is what the run has said in all, where that is more than its last message. `edits` are the values
-    of an `EditsProposed`, `citations` those of `Citation`s.
+    of an `EditsProposed`, `citations` those of `Citation`s. `title` is the
+    conversation's, in the turn that has given it one.
     """
 
     finish_reason: str
@@ -35,6 +38,7 @@ class Answer(TypedDict):
     edits: NotRequired[dict[str, Any]]
     citations: NotRequired[list[dict[str, str]]]
     dropped_citations: NotRequired[int]
+    title: NotRequired[str]
 
 
 class Work(TypedDict):
@@ -44,6 +48,7 @@ class Work(TypedDict):
     the model's, one for each of its answers; `calls` are those of the newest. `step` is where the results of
     the calls go, "model" if nothing is said. `limit`: which limit of the run has ended the use of tools.
     `rounds` counts those of research that have begun; `done`: every call of the last step succeeded.
+    `summary`: the conversation's, if this turn has renewed it.
     """
 
     run_id: str
@@ -57,6 +62,7 @@ class Work(TypedDict):
     limit: NotRequired[str]
     rounds: NotRequired[int]
     done: NotRequired[bool]
+    summary: NotRequired[Summary]
 
 
 class Collected(TypedDict):
@@ -72,7 +78,8 @@ class State(TypedDict, total=False):
     `messages` grows by whole turns: question and answer together, once the answer is complete. So a turn that
     fails or is cancelled leaves the conversation as it was. `images` by their digest change only when a turn
     brings some, so that other turns do not write them again. `work` is of the newest run alone; `form` stays
-    until it is done.
+    until it is done. `title` comes with the first turn; `summary` stands for a beginning of `messages`, and
+    changes, as they do, with whole turns.
     """
 
     messages: Annotated[list[StoredMessage], operator.add]
@@ -80,6 +87,8 @@ class State(TypedDict, total=False):
     answer: Answer
     work: Work | None
     form: Collected | None
+    title: str
+    summary: Summary | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,7 @@ class Context:
     near: Callable[[Callable[[], int]], Limit | None]
     judge: Judge
     hands: Hands
+    aside: Aside
 
 
 def answer_of(finished: ModelFinished, limit: str, usage: Usage, tools_used: list[str]) -> Answer:
@@ -112,11 +122,12 @@ def answer_of(finished: ModelFinished, limit: str, usage: Usage, tools_used: lis
         provider=finished.provider,
         model=finished.model,
         generation_id=finished.generation_id,
-        usage=_plain(usage),
+        usage=plain_usage(usage),
         limit=limit,
         tools_used=tools_used,
     )
 
 
-def _plain(usage: Usage) -> dict[str, Any]:
+def plain_usage(usage: Usage) -> dict[str, Any]:
+    """As a checkpoint keeps it."""
     return {**asdict(usage), "by_model": [asdict(part) for part in usage.by_model]}

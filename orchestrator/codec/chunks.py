@@ -11,6 +11,7 @@ from agents.events import (
     PlanChanged,
     SourcesCited,
     TextEmitted,
+    TitleGiven,
     ToolAnswered,
     ToolCalled,
     ToolProgressed,
@@ -88,6 +89,7 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             | EditsProposed()
             | PlanChanged()
             | SourcesCited()
+            | TitleGiven()
         ):
             outputs.fill(chunk, event)
         case StatusChanged() | AgentChosen() | AttemptBegan():
