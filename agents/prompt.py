@@ -63,6 +63,11 @@ class Gist:
     text: str
     upto: int
 
+    @property
+    def tokens(self) -> int:
+        """What it takes, with what the system prompt says of it."""
+        return estimate_tokens(self.text) + estimate_tokens(_ABOUT_GIST)
+
 
 def room_for_past(system: str, turn: Sequence[Message], context_tokens: int) -> int:
     """Tokens that are left for the past beside the system prompt, the turn, and an answer."""
@@ -88,7 +93,7 @@ def fit(
     budget -= sum(map(estimate_message, now))
     kept = _newest(past, budget)
     if gist is not None and len(kept) < len(past):
-        budget -= estimate_tokens(gist.text) + estimate_tokens(_ABOUT_GIST)
+        budget -= gist.tokens
         kept = _newest(past[gist.upto :], budget)
         first = replace(first, content=f"{system}\n\n{_ABOUT_GIST}")
     while kept and kept[0].role == "tool":  # the wish that it answers is gone

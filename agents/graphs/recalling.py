@@ -45,7 +45,7 @@ async def recalled(
     if before and before.get("again_at", 0) > len(past.messages):
         return None
     known = gist.upto if gist else 0
-    taken = estimate_tokens(gist.text) if gist else 0
+    taken = gist.tokens if gist else 0
     if (
         gist
         and len(past.messages) - known <= len(sizes)

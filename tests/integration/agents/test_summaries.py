@@ -81,6 +81,10 @@ async def test_what_was_said_first_reaches_the_last_of_two_hundred_turns(
     assert SUMMARY in first
     assert not any(FACT in content or SUMMARY in content for content in rest)
     assert max(sizes(fast)) <= 8192 * 3 // 4
+    for call in both.provider.ledger:  # whole turns are left out, and the summary comes first
+        messages = call.body["messages"]
+        assert messages[1]["role"] == "user"
+        assert (SUMMARY in messages[1]["content"]) == (SUMMARY in str(messages))
 
 
 async def test_a_conversation_that_fits_costs_nothing_and_is_shown_as_it_was(
@@ -222,7 +226,7 @@ async def test_no_result_is_parted_from_its_call(
         for number in range(10):
             provider.enqueue(wishing(wish("search_documents", {"query": str(number)})), DONE)
             await says(service, f"{number} {'x' * 900}", agent_type="content_analysis")
-    assert len(fast.ledger) >= 1
+    assert 1 <= len(fast.ledger) <= 4  # not at every turn
     for call in provider.ledger:
         calls = [c["id"] for m in call.body["messages"] for c in m.get("tool_calls", ())]
         assert [m["tool_call_id"] for m in call.body["messages"] if m["role"] == "tool"] == calls
