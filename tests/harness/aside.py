@@ -70,6 +70,7 @@ async def two_at_work(
     **groups: Any,
 ) -> AsyncIterator[Service]:
     """A service with both; `groups` change settings, as in `running_service`."""
+    groups["agents"] = {"titles": "model", **groups.get("agents", {})}
     file = providers_file(folder, answers, fast, context_tokens=context_tokens, fit=fit)
     async with with_file(dsn, answers, file, **groups) as service:
         yield service
