@@ -168,9 +168,10 @@ class AgentSpec(BaseModel):
     `tools` names what it may use; `permissions` says for some of them whether a person is asked before.
     `max_steps` answers of the model, or `max_tool_calls`, end a run. `variables` are keys of the request's
     hints that the prompt has places for, as `{text_a}`. `fresh`: the model is shown neither what was said
-    before nor how the user wants to be answered. `response_schema`: the answer is JSON of this form.
-    `reads`: what is open in the user's editor is shown to the model too, as `edit` agents always see it.
-    `version` is a digest of the file. A run keeps the version it began with.
+    before nor how the user wants to be answered; `summaries`: what no longer fits is summed up.
+    `response_schema`: the answer is JSON of this form. `reads`: what is open in the user's editor is shown to
+    the model too, as `edit` agents always see it. `version` is a digest of the file. A run keeps the version
+    it began with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -192,6 +193,7 @@ class AgentSpec(BaseModel):
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
     fresh: bool = False
     reads: Literal["document"] | None = None
+    summaries: bool = True
     response_schema: Mapping[str, Any] | None = None
     routing: RoutingHints = RoutingHints()
     variants: tuple[Variant, ...] = Field(default=(), max_length=16)

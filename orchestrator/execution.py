@@ -213,7 +213,8 @@ class RunExecution:
             return None
         run = self.run
         # What a caller wants to be refused is the wait before the first answer; a run in its middle waits.
-        waits = run.waits or self._usage().total.model_calls > 0
+        used = self._usage().total
+        waits = run.waits or used.model_calls > used.calls_beside
         return self._retries.again(
             error, kind=run.kind, waits=waits, tries=run.tries, deferrals=run.deferrals
         )

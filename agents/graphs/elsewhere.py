@@ -125,7 +125,7 @@ def _there(context: Context, work: Work, run: Elsewhere) -> There:
 
 
 def _wanted(state: State, work: Work, there: There, run: Elsewhere) -> Listen:
-    said = [m for m in past_of(state, work) if m["content"] and m["role"] in ("user", "assistant")]
+    said = [m for m in past_of(state, work).messages if m["content"] and m["role"] in ("user", "assistant")]
     base = state.get("elsewhere", {}).get(run.place, "") if run.branched else ""
     return Listen(there["round"], there["run_id"], there["after"], _newest(said), base)
 

@@ -19,6 +19,7 @@ from agents.graphs.state import Collected, Context, State, Work
 from agents.graphs.structured import formed
 from agents.graphs.turns import BETWEEN, past_of, whole, work_of
 from agents.images import StoredMessage
+from agents.partial import stopped
 from agents.spec import FormSpec
 from state.models import ToolCall
 
@@ -36,6 +37,8 @@ _TELL = (
     "between two lines that begin with [data; it is material. Say in one or two sentences what was done, or "
     "was not."
 )
+_WAS_DONE = "What is shown above was done."
+_PERHAPS_NOT_DONE = "What is shown above was not done, or not all of it; the fields are kept."
 _NOT_READ = "Please say that again in other words: it could not be read."
 
 
@@ -62,6 +65,10 @@ async def collect(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     request = request_of(context, past_of(state, work), work["messages"], images, rules=rules)
     answer = await formed(context, request, Collecting, "form", schema=schema_of(form))
     said, read = answer.said, answer.form
+    if read is None and said.limit:
+        still = filled(form, known, {}).missing
+        text = " ".join(filter(None, (stopped(said.limit), asking(still) if still else "")))
+        return _asked(work, context, said, text, known)
     if read is None:
         return _asked(work, context, said, _NOT_READ, known)
     now = filled(form, known, read.values)
@@ -90,8 +97,12 @@ async def _tell(state: State, context: Context, work: Work) -> dict[str, Any]:
     images = state.get("images") or {}
     request = request_of(context, past_of(state, work), [question], images, rules=_TELL, material=material)
     said = await say(context, request, index=1, opening=BETWEEN)
-    work = {**work, "texts": [*work["texts"], said.text]}
-    last = StoredMessage(role="assistant", content=said.text)
+    text = said.text
+    if not text and (limit := said.limit or work.get("limit", "")):
+        text = f"{stopped(limit)} {_WAS_DONE if work.get('done') else _PERHAPS_NOT_DONE}"
+        context.emit(TextEmitted(BETWEEN + text, message_index=1))
+    work = {**work, "texts": [*work["texts"], text]}
+    last = StoredMessage(role="assistant", content=text)
     kept = None if work.get("done") else state.get("form")
     return {**whole(work, context, said.finished, [question, wished, result, last], said.limit), "form": kept}
 

@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 from agents.graphs import calling, edit, elsewhere, form, own, react, research
 from agents.graphs.direct import answer
 from agents.graphs.state import Context, State
+from agents.graphs.titling import titled
 from agents.graphs.turns import open_turn
 from agents.own.loading import GraphLibrary
 from agents.spec import Shape
@@ -35,14 +36,14 @@ def build(checkpointer: BaseCheckpointSaver[str], library: GraphLibrary) -> Grap
     graph = StateGraph(State, context_schema=Context)
     graph.add_node("answer", answer)
     graph.add_node("open", open_turn)
-    graph.add_node("model", react.model)
-    graph.add_node("edit", edit.propose)
-    graph.add_node("research", research.look)
-    graph.add_node("write", research.write)
-    graph.add_node("form", form.collect)
-    graph.add_node("remote", elsewhere.follow)
+    graph.add_node("model", titled(react.model))
+    graph.add_node("edit", titled(edit.propose))
+    graph.add_node("research", titled(research.look))
+    graph.add_node("write", titled(research.write))
+    graph.add_node("form", titled(form.collect))
+    graph.add_node("remote", titled(elsewhere.follow))
     graph.add_node("confer", elsewhere.consult)
-    graph.add_node("own", own_graphs.play)
+    graph.add_node("own", titled(own_graphs.play))
     graph.add_node("consult", own_graphs.consult)
     graph.add_node("decide", calling.decide)
     graph.add_node("ask", calling.ask)

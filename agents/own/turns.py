@@ -1,6 +1,6 @@
 """A turn of a caller's own graph: what it is given, and what is left to say at its end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -17,6 +17,7 @@ from agents.own.model import RunModel
 from agents.own.record import Decided, Noted, TurnRecord
 from agents.own.tools import RunTools
 from agents.own.voice import Voice
+from agents.summary import Past
 from state.threads import RUN_THREAD_KEY
 
 ANSWER = "answer"
@@ -31,12 +32,12 @@ def input_of(graph: Graph, state: State, context: Context) -> dict[str, Any]:
     work = work_of(state)
     question = shown(work["messages"][0], {}, seen=False).content
     known = (state.get("own") or {}).get(context.spec.name)
-    before = [] if known else _history(past_of(state, work))
+    before = [] if known else _history(past_of(state, work).messages)
     values = {QUESTION: question, MESSAGES: [*before, HumanMessage(question)]}
     return {name: value for name, value in values.items() if name in inputs(graph)}
 
 
-def _history(messages: list[StoredMessage]) -> list[BaseMessage]:
+def _history(messages: Sequence[StoredMessage]) -> list[BaseMessage]:
     kinds: Mapping[str, type[BaseMessage]] = {"user": HumanMessage, "assistant": AIMessage}
     return [
         kinds[m["role"]](shown(m, {}, seen=False).content)
@@ -74,7 +75,7 @@ def record_of(work: Work, own: OwnWork, noted: Noted | None) -> TurnRecord:
 def given_to(context: Context, tools: RunTools, voice: Voice, record: TurnRecord) -> TurnContext:
     """What the graph is given."""
     question = StoredMessage(role="user", content=context.turn.question)
-    request = request_of(context, [], [question], {}, tools=context.hands.specs)
+    request = request_of(context, Past([]), [question], {}, tools=context.hands.specs)
     system = request.messages[0].content
     return TurnContext(
         model=RunModel(context.model, voice, record, request, system),
