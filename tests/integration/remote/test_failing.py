@@ -12,9 +12,7 @@ from tests.fakes.orchestrator.service import FakeOrchestrator
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.service import Service
 from tests.harness.statuses import error_info
-from tests.integration.remote.places import ask, refused, standing, with_remote
-
-WHOLE = Play([text("I dig."), done("I dig.")])
+from tests.integration.remote.places import WHOLE, ask, refused, standing, with_remote
 
 ERRORS = [
     (14, "PROVIDER_UNAVAILABLE", "PROVIDER_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE),

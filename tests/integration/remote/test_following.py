@@ -18,24 +18,8 @@ from tests.fakes.orchestrator.service import FakeOrchestrator
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.service import Service
 from tests.harness.tooled import kinds, rest
-from tests.integration.remote.places import ask, refused, standing, with_remote
+from tests.integration.remote.places import WHOLE, ask, refused, standing, with_remote
 
-THINKS = text("hm", channel=pb.CONTENT_CHANNEL_REASONING)
-PLAN = pb.ChatChunk(plan=pb.PlanUpdate())
-PLAN.plan.plan.update({"rows": 3})
-WHOLE = Play(
-    [
-        THINKS,
-        text("I dig"),
-        text("."),
-        called("t1"),
-        answered("t1"),
-        PLAN,
-        text(" Done", 1),
-        text("!", 1),
-        done("I dig. Done!"),
-    ]
-)
 UNKNOWN = pb.ChatChunk.FromString(b"\xfa\x7f\x03abc")
 """A payload of a newer server: field 2047."""
 
