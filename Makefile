@@ -7,6 +7,8 @@ BIN := .venv/bin
 WORKERS ?= 2
 Q ?=
 ONLY ?=
+WITHIN ?= 180
+MODEL_NAME ?=
 
 # A stamp stands for an environment that matches its requirements file.
 RUNTIME := .venv/.runtime
@@ -25,7 +27,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants model-check bench peers lock clean
+.PHONY: help run serve backend chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -94,6 +96,9 @@ mutants: $(DEV) $(MODEL) ## Break each trap's guard on purpose and see its test 
 
 model-check: $(DEV) $(SPIN) ## Check the model of a run's protocol in all its interleavings, and that its mutants fail
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal tests/protocol
+
+routing: $(DEV) $(MODEL) ## How well requests find their agents, also with a model: make routing WITHIN=60 MODEL_NAME=... (no gate)
+	$(BIN)/python -m tests.routing --seconds $(WITHIN) $(if $(MODEL_NAME),--model $(MODEL_NAME))
 
 peers: $(PEERS) ## Install what make bench measures us beside, in environments of their own (1 GB)
 

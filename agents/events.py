@@ -93,6 +93,34 @@ class SourcesCited:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class TextVoided:
+    """The text of message `message_index`, and of all later ones, does not count: it is written anew.
+
+    `from_sequence`: where that begins in the log; filled in when this is written there. 1 is always right
+    for message 0.
+    """
+
+    message_index: int
+    attempt: int = 1
+    from_sequence: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TitleGiven:
+    """A title for the conversation, which had none."""
+
+    title: str
+
+
 AgentEvent = (
-    TextEmitted | ToolCalled | ToolProgressed | ToolAnswered | EditsProposed | PlanChanged | SourcesCited
+    TextEmitted
+    | TextVoided
+    | ToolCalled
+    | ToolProgressed
+    | ToolAnswered
+    | EditsProposed
+    | PlanChanged
+    | SourcesCited
+    | TitleGiven
 )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
@@ -25,6 +25,8 @@ class Shape(StrEnum):
     EDIT = "edit"
     RESEARCH = "research"
     FORM = "form"
+    REMOTE = "remote"
+    OWN = "own"
 
     @property
     def in_steps(self) -> bool:
@@ -47,7 +49,10 @@ class ResearchLimits(BaseModel):
 
 
 class FormField(BaseModel):
-    """A field: the name of one of the action's arguments, and what to ask for. `pattern` has to match all."""
+    """A field: what to ask for, and the name of one of the action's arguments, unless the form has a `block`.
+
+    `pattern` has to match all of the value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,13 +71,47 @@ class FormField(BaseModel):
         return pattern
 
 
+class FormBlock(BaseModel):
+    """A text made of the fields, which is the action's only `argument`.
+
+    In its `lines` stand fields as `{title}`. A line all of whose fields are empty is left out. One with a
+    single field stands there once for each line of that field's value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    argument: str = Field(pattern=NAME)
+    lines: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
+        min_length=1, max_length=50
+    )
+
+
 class FormSpec(BaseModel):
-    """What a form collects, and the tool that acts on it."""
+    """What a form collects, the tool that acts on it, and how the fields become its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fields: tuple[FormField, ...] = Field(min_length=1, max_length=32)
     action: str = Field(min_length=1)
+    block: FormBlock | None = None
+
+    @model_validator(mode="after")
+    def _block_holds_every_field(self) -> Self:
+        if self.block is None:
+            return self
+        held = places("\n".join(self.block.lines))
+        if strange := held ^ {field.name for field in self.fields}:
+            raise ValueError(f"not both in the fields and in the block: {', '.join(sorted(strange))}")
+        return self
+
+
+class RemoteAgent(BaseModel):
+    """Who answers elsewhere: the agent `agent_type` of the remote that the settings call `service`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service: str = Field(pattern=NAME)
+    agent_type: str = Field(min_length=1, max_length=128)
 
 
 class RoutingHints(BaseModel):
@@ -129,8 +168,10 @@ class AgentSpec(BaseModel):
     `tools` names what it may use; `permissions` says for some of them whether a person is asked before.
     `max_steps` answers of the model, or `max_tool_calls`, end a run. `variables` are keys of the request's
     hints that the prompt has places for, as `{text_a}`. `fresh`: the model is shown neither what was said
-    before nor how the user wants to be answered. `response_schema`: the answer is JSON of this form.
-    `version` is a digest of the file. A run keeps the version it began with.
+    before nor how the user wants to be answered; `summaries`: what no longer fits is summed up.
+    `response_schema`: the answer is JSON of this form. `reads`: what is open in the user's editor is shown to
+    the model too, as `edit` agents always see it. `version` is a digest of the file. A run keeps the version
+    it began with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -145,15 +186,29 @@ class AgentSpec(BaseModel):
     permissions: Mapping[str, Verdict] = Field(default_factory=dict)
     research: ResearchLimits | None = None
     form: FormSpec | None = None
+    remote: RemoteAgent | None = None
+    graph: str = Field(default="", exclude=True)
     max_steps: int = Field(default=12, ge=1, le=100)
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
     fresh: bool = False
+    reads: Literal["document"] | None = None
+    summaries: bool = True
     response_schema: Mapping[str, Any] | None = None
     routing: RoutingHints = RoutingHints()
     variants: tuple[Variant, ...] = Field(default=(), max_length=16)
-    prompt: str = Field(min_length=1)
+    prompt: str
     version: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shape_may_name_a_graph(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if "graph" in values or values.get("shape") == Shape.OWN:
+            raise ValueError("a graph of one's own is named by the shape: package.module:attribute")
+        shape = values.get("shape")
+        if isinstance(shape, str) and ":" in shape:
+            return {**values, "shape": Shape.OWN, "graph": shape}
+        return values
 
     @field_validator("response_schema")
     @classmethod
@@ -167,7 +222,15 @@ class AgentSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _only_who_speaks_with_the_user_reads_along(self) -> Self:
+        if self.reads is not None and self.shape not in (Shape.DIRECT, Shape.REACT):
+            raise ValueError("reads is for the shapes direct and react")
+        return self
+
+    @model_validator(mode="after")
     def _prompt_has_a_place_for_each_variable(self) -> Self:
+        if self.shape is Shape.REMOTE:
+            return self  # they are passed on
         if strange := places(self.prompt) ^ set(self.variables):
             raise ValueError(f"not both in variables and in the prompt: {', '.join(sorted(strange))}")
         return self
@@ -175,11 +238,11 @@ class AgentSpec(BaseModel):
     @property
     def offers_tools(self) -> bool:
         """Whether the model itself wishes for tools, and so has to be one that can."""
-        return self.shape is Shape.REACT
+        return self.shape in (Shape.REACT, Shape.OWN) and bool(self.tools)
 
     @model_validator(mode="after")
     def _tools_fit_the_shape(self) -> Self:
-        if (self.shape in _WITH_TOOLS) != bool(self.tools):
+        if self.shape is not Shape.OWN and (self.shape in _WITH_TOOLS) != bool(self.tools):
             with_tools = ", ".join(shape.value for shape in _WITH_TOOLS)
             raise ValueError(f"an agent of the shape {with_tools} needs tools, and no other may have any")
         strange = [name for name in self.permissions if not any(fits(name, entry) for entry in self.tools)]
@@ -195,6 +258,14 @@ class AgentSpec(BaseModel):
             raise ValueError("an agent of the shape form needs `form`, and no other may have it")
         if self.form is not None and self.form.action not in self.tools:
             raise ValueError(f"the form's action {self.form.action} is not in `tools`")
+        return self
+
+    @model_validator(mode="after")
+    def _remote_agents_have_no_prompt(self) -> Self:
+        if (self.shape is Shape.REMOTE) != (self.remote is not None):
+            raise ValueError("an agent of the shape remote needs `remote`, and no other may have it")
+        if (self.remote is not None) == bool(self.prompt):
+            raise ValueError("an agent needs a prompt, unless it is remote: then it may have none")
         return self
 
     @model_validator(mode="after")

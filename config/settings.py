@@ -14,6 +14,7 @@ from config.group import MAX_BYTES, MAX_SECONDS, Group
 from config.journal import JournalSettings
 from config.provider import LocalModelSettings, ProviderSettings
 from config.queue import QueueSettings
+from config.remotes import RemoteSettings
 from config.retention import RetentionSettings
 from config.tools import ToolSettings
 
@@ -252,6 +253,7 @@ class Settings(BaseSettings):
     stream: StreamSettings = StreamSettings()
     tools: ToolSettings = ToolSettings()
     agents: AgentSettings = AgentSettings()
+    remotes: RemoteSettings = RemoteSettings()
 
     @field_validator("database_url")
     @classmethod

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from agents.runner import AgentRunner
 from orchestrator.budgets import Budgets
@@ -15,6 +15,7 @@ from orchestrator.continuation import Continuation
 from orchestrator.conversations import ConversationService
 from orchestrator.draining import Drain
 from orchestrator.edited import EditedArguments
+from orchestrator.handing_on import RemoteSupplier
 from orchestrator.line import Line
 from orchestrator.outage import OutageJournal
 from orchestrator.parts import Codec, Limits, Stores, TaskSpool
@@ -25,7 +26,7 @@ from orchestrator.repeated import Repeated
 from orchestrator.replica import Replica
 from orchestrator.resume import ResumeService
 from orchestrator.retention import Retention
-from orchestrator.room import Room
+from orchestrator.room import Gates, Room
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.task_service import TaskService
 from orchestrator.turn_work import ToolSupplier, Workbench
@@ -34,6 +35,10 @@ from orchestrator.usage import UsageService
 from orchestrator.workshop import Workshop
 from providers.pool.pool import ModelPool
 from state.event_log import EventLog
+
+
+class Remotes(RemoteSupplier, Gates, Protocol):
+    """Other services whose agents may answer."""
 
 
 class Application:
@@ -47,17 +52,19 @@ class Application:
         models: ModelPool,
         tools: ToolSupplier,
         *,
+        remotes: Remotes,
         codec: Codec,
         limits: Limits,
         spool: TaskSpool | None = None,
         hurried: asyncio.Event | None = None,
     ) -> None:
         self._models, self._stores, self._limits, self._codec = models, stores, limits, codec
+        self._remotes = remotes
         self.log = EventLog(
             stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds
         )
         self.supervisor = self._supervisor(hurried)
-        self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode)
+        self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode, remotes.cancel)
         self._turns = Turns(stores.runs, self.log, self._cancellation.cancel)
         self._workshop = Workshop(agents, self._bench(runner, tools), limits.caps)
         self.line = self._line()
@@ -93,7 +100,9 @@ class Application:
             tools,
             consent=stores.permissions,
             journal=stores.effects,
+            remotes=self._remotes,
             operator=self._limits.tool_policy,
+            craft=self._limits.craft,
         )
 
     def _conversations(self, runner: AgentRunner) -> ConversationService:
@@ -156,7 +165,7 @@ class Application:
         )
         line, room, worker, leases = (
             self._stores.line,
-            Room(self._models),
+            Room(self._models, self._remotes),
             self.supervisor,
             self._limits.leases,
         )

@@ -1,11 +1,12 @@
 """Cancelling a run, wherever it is executed."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Protocol
 
 from orchestrator.events import ChunkEncoder
 from orchestrator.unattended import Ended, ended
+from providers.pool.choice import remote_of
 from state.errors import CancelledRunError
 from state.models import Owner, RunId, RunState, UnattendedRun
 from state.ports import RunStore
@@ -21,7 +22,14 @@ class Executor(Protocol):
 class Cancellation:
     """Asks runs to end: here at once, elsewhere by notification, with a look at the table behind it."""
 
-    def __init__(self, runs: RunStore, executor: Executor, encode: ChunkEncoder) -> None:
+    def __init__(
+        self,
+        runs: RunStore,
+        executor: Executor,
+        encode: ChunkEncoder,
+        cancel_there: Callable[[str, Owner, RunId], Awaitable[None]],
+    ) -> None:
+        self._cancel_there = cancel_there
         self._runs = runs
         self._executor = executor
         self._end = partial(_cancelled, encode=encode)
@@ -37,6 +45,9 @@ class Cancellation:
         await self._runs.cancel(owner, run_id, self._end, after_step=after_step)
         if not after_step:
             self._executor.cancel([run_id])
+        run = await self._runs.get(owner, run_id)
+        if run.state is RunState.CANCELLED and (remote := remote_of(run.wants)):
+            await self._cancel_there(remote, owner, run_id)  # it waited, and nobody executed it
 
     async def abandon(self, owner: Owner, run_id: RunId) -> None:
         """Cancel a run whose caller has left, unless it goes on without one.

@@ -6,10 +6,11 @@ from typing import NamedTuple, Protocol
 from agents.loader import AgentCatalog
 from agents.router import Routed, RouteReason, Undecided, lock_after, route
 from agents.spec import AgentSpec
+from agents.variables import missing
 from agents.variants import variant_for, varied
 from orchestrator.assignment import Assignment
 from orchestrator.events import AgentChosen
-from providers.pool.choice import ClassChoice, ModelChoice, key_of
+from providers.pool.choice import ClassChoice, ModelChoice, key_of, remote_key
 from providers.pool.needs import Needs
 from providers.pool.pool import ModelPool
 from providers.pool.run_budget import RunCaps
@@ -43,11 +44,15 @@ class Agents(Protocol):
 
 
 class Needed(NamedTuple):
-    """What an agent needs for an assignment: the models it is answered by must do all of it."""
+    """What an agent needs for an assignment: the models it is answered by must do all of it.
+
+    `elsewhere`: the remote that answers it with models of its own.
+    """
 
     choice: ModelChoice
     images: bool
     tools: bool
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +99,19 @@ class Choosing:
             self._agents.current,
             assignment.wish,
             assignment.turn.question,
-            able=lambda spec: self._serves(needed(assignment, spec)),
+            able=lambda spec: self._can(assignment, spec),
             # A request that names its models goes to no other.
             classifies=assignment.model is None and self._there_is(CLASSIFIER, _CLASSIFIES),
         )
 
-    def _serves(self, wish: Needed) -> bool:
-        return self._there_is(wish.choice, Needs(images=wish.images, tools=wish.tools))
+    def _can(self, assignment: Assignment, spec: AgentSpec) -> bool:
+        """Whether the request has what the agent's prompt needs, and the agent a model for the request."""
+        if missing(spec.variables, assignment.turn.hints):
+            return False
+        wish = needed(assignment, spec)
+        return bool(wish.elsewhere) or self._there_is(
+            wish.choice, Needs(images=wish.images, tools=wish.tools)
+        )
 
     def _there_is(self, choice: ModelChoice, needs: Needs) -> bool:
         try:
@@ -118,10 +129,14 @@ def chosen_of(assignment: Assignment, routed: Routed) -> Chosen:
 def needed(assignment: Assignment, spec: AgentSpec) -> Needed:
     """What the agent's first call needs."""
     tools = spec.offers_tools and assignment.allowed_tools != _NO_TOOLS
-    return Needed(assignment.model or ClassChoice(spec.model_class), bool(assignment.turn.images), tools)
+    elsewhere = spec.remote.service if spec.remote else ""
+    choice = assignment.model or ClassChoice(spec.model_class)
+    return Needed(choice, bool(assignment.turn.images), tools, elsewhere)
 
 
 def wants_of(assignment: Assignment, spec: AgentSpec) -> str:
     """What a permit must serve for that call."""
-    choice, images, tools = needed(assignment, spec)
+    choice, images, tools, elsewhere = needed(assignment, spec)
+    if elsewhere:
+        return remote_key(elsewhere)
     return key_of(choice, images=images, tools=tools)

@@ -46,6 +46,10 @@ class Work(Protocol):
         self, emit: Callable[[RunEvent], None], attempt: Callable[[], Awaitable[Attempt]]
     ) -> Awaitable[TurnResult | TurnSuspended]: ...
 
+    async def ended(self) -> None:
+        """The run has ended, and not well: let nothing of it go on."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
@@ -96,6 +100,7 @@ class RunExecution:
         self._agent: asyncio.Future[TurnResult | TurnSuspended] | None = None
         self._usage: Callable[[], Usage] = Usage
         self._about: Callable[[], Mapping[str, str]] = dict
+        self._ended: Callable[[], Awaitable[None]] | None = None
         self._stopped_by: OrchestratorError | None = None
         self._handed_back = False
         self._attempt: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
@@ -124,7 +129,7 @@ class RunExecution:
         """Call the agent while the run commits, write what it emits, then write how it ended."""
         for event in begins:
             self._journal.emit(event)
-        self._usage, self._about = lambda: work.usage, lambda: work.about
+        self._usage, self._about, self._ended = lambda: work.usage, lambda: work.about, work.ended
         agent = self._agent = asyncio.ensure_future(self._guarded(work))
         first = self._journal.take()
         try:
@@ -208,7 +213,8 @@ class RunExecution:
             return None
         run = self.run
         # What a caller wants to be refused is the wait before the first answer; a run in its middle waits.
-        waits = run.waits or self._usage().total.model_calls > 0
+        used = self._usage().total
+        waits = run.waits or used.model_calls > used.calls_beside
         return self._retries.again(
             error, kind=run.kind, waits=waits, tries=run.tries, deferrals=run.deferrals
         )
@@ -258,6 +264,8 @@ class RunExecution:
             "run ended",
             extra={"run_id": self.run.run_id, "state": outcome.state, "reason": outcome.error_reason},
         )
+        if self._ended is not None and outcome.state is not RunState.SUCCEEDED:
+            await self._ended()
 
 
 _FAILED_STATES = {Reason.CANCELLED: RunState.CANCELLED, Reason.DEADLINE_EXCEEDED: RunState.EXPIRED}

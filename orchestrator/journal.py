@@ -6,11 +6,12 @@ comes while a window is open leaves as one chunk, and whatever is not text leave
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol, TypeGuard
 
-from agents.events import Channel, TextEmitted
+from agents.events import Channel, TextEmitted, TextVoided
 from orchestrator.events import AgentChosen, ChunkEncoder, ChunkHeader, RunEvent
 from state.models import Attempt, Record, RunId
 from state.signal import Signal
@@ -55,11 +56,12 @@ class RunJournal:
         self._window = window
         self._sequence = after
         self._offsets: defaultdict[tuple[int, Channel], int] = defaultdict(int)
+        self._begins: dict[int, int] = {}
         self._waiting: list[RunEvent] = []
         self._waiting_characters = 0
         self._buffer_characters = buffer_characters
         self._unwritten: list[Record] = []
-        self._answer: list[str] = []
+        self._answer: list[tuple[int, str]] = []
         self._arrived = Signal()
         self._urgent = Signal()
         self._closed = False
@@ -88,7 +90,13 @@ class RunJournal:
     @property
     def answer(self) -> str:
         """The answer's text so far."""
-        return "".join((*self._answer, *(event.text for event in self._waiting if _is_answer(event))))
+        answer = list(self._answer)
+        for event in self._waiting:
+            if isinstance(event, TextVoided):
+                answer = [(index, text) for index, text in answer if index < event.message_index]
+            elif _is_answer(event):
+                answer.append((event.message_index, event.text))
+        return "".join(text for _, text in answer)
 
     def close(self) -> None:
         """Nothing more will be emitted: let `write` return when it has written what waits."""
@@ -130,10 +138,24 @@ class RunJournal:
             message = (event.message_index, event.channel)
             event = TextEmitted(event.text, event.channel, event.message_index, self._offsets[message])
             self._offsets[message] += len(event.text.encode())
+            self._begins.setdefault(event.message_index, self._sequence)
             if _is_answer(event):
-                self._answer.append(event.text)
+                self._answer.append((event.message_index, event.text))
+        elif isinstance(event, TextVoided):
+            event = self._voided(event)
         header = ChunkHeader(self._run_id, self._agent_name, self._sequence, now)
         return Record(self._sequence, self._encode(event, header), terminal)
+
+    def _voided(self, event: TextVoided) -> TextVoided:
+        """Forget what does not count any more; the event, with the place where that begins."""
+        first = event.message_index
+        begins = [at for index, at in self._begins.items() if index >= first]
+        self._answer = [(index, text) for index, text in self._answer if index < first]
+        for void in [index for index in self._begins if index >= first]:
+            del self._begins[void]
+        for message in [message for message in self._offsets if message[0] >= first]:
+            del self._offsets[message]
+        return replace(event, from_sequence=min(begins, default=1) if first else 1)
 
     async def write(self, attempt: Attempt, log: LogWriter) -> None:
         """Commit events as they come; return after `close`, leaving what is emitted after it to `take`.

@@ -102,7 +102,9 @@ class Workshop:
         return Plan(assignment, found, CLASSIFIER_WANTS if asks else wants_of(assignment, spec))
 
     def _check_models(self, needed: Needed) -> None:
-        choice, images, tools = needed
+        choice, images, tools, elsewhere = needed
+        if elsewhere:
+            return
         models = self._bench.models.infos(choice)
         if images and not any(info.images for info in models):
             what = "none of the models that may answer sees images"

@@ -63,7 +63,7 @@ def channel_options(options: Options) -> list[tuple[str, str | int]]:
         "grpc.http2.ping_timeout_ms": 10_000,  # without it a silent peer is given a minute more
         # A replica that is back is found again within a second, not after two minutes.
         "grpc.initial_reconnect_backoff_ms": 100,
-        "grpc.min_reconnect_backoff_ms": 100,
+        "grpc.min_reconnect_backoff_ms": 5_000,  # also the most that making a connection, with TLS, may take
         "grpc.max_reconnect_backoff_ms": 1_000,
         **dict(options.channel_options),
     }

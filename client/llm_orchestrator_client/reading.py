@@ -93,18 +93,12 @@ class Reader:
                 if self._position.end is not None and self._position.end.chunk is None:
                     return  # no server has sent it: this call would go on
         except grpc.aio.AioRpcError as error:
-            if self._position.end is None or error.trailing_metadata():
-                self._raise_status(error)
+            if self._position.end is None:
+                raise errors.from_call(error) from error
         finally:
             call.cancel()  # changes nothing once it has ended
         if self._position.end is None:
             raise errors.UnavailableError("the stream ended before its run")
-
-    def _raise_status(self, error: grpc.aio.AioRpcError) -> None:
-        """A run's own end as its status tells it, which says more than its last chunk."""
-        raised = errors.from_call(error)
-        if self._position.end is None or (raised.reason and isinstance(self._position.end, Failure)):
-            raise raised from error
 
     async def _within(self, read: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
         try:

@@ -187,7 +187,7 @@ def span(message: Message, field: str) -> timedelta | None:
 def plain(value: Struct | ListValue | Value) -> Any:  # noqa: ANN401 - JSON is what it is
     """JSON as Python holds it; a whole number becomes an int."""
     if isinstance(value, Struct):
-        return {key: plain(item) for key, item in value.fields.items()}
+        return {key: plain(value.fields[key]) for key in sorted(value.fields)}  # a map has no order
     if isinstance(value, ListValue):
         return [plain(item) for item in value.values]
     kind = value.WhichOneof("kind")

@@ -11,6 +11,8 @@ from agents.events import (
     PlanChanged,
     SourcesCited,
     TextEmitted,
+    TextVoided,
+    TitleGiven,
     ToolAnswered,
     ToolCalled,
     ToolProgressed,
@@ -88,9 +90,10 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             | EditsProposed()
             | PlanChanged()
             | SourcesCited()
+            | TitleGiven()
         ):
             outputs.fill(chunk, event)
-        case StatusChanged() | AgentChosen() | AttemptBegan():
+        case StatusChanged() | AgentChosen() | AttemptBegan() | TextVoided():
             _fill_stage(chunk, event)
         case PermissionAsked() | PermissionResolved():
             _put_permission(chunk, event, header)
@@ -101,7 +104,7 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
     return chunk.SerializeToString()
 
 
-def _fill_stage(chunk: pb.ChatChunk, event: StatusChanged | AgentChosen | AttemptBegan) -> None:
+def _fill_stage(chunk: pb.ChatChunk, event: StatusChanged | AgentChosen | AttemptBegan | TextVoided) -> None:
     match event:
         case StatusChanged():
             chunk.status.state = STATES[event.state]
@@ -111,7 +114,7 @@ def _fill_stage(chunk: pb.ChatChunk, event: StatusChanged | AgentChosen | Attemp
             chunk.agent_update.agent_version = event.agent_version
             chunk.agent_update.routing_reason = event.routing_reason
             chunk.agent_update.variant = event.variant
-        case AttemptBegan():
+        case AttemptBegan() | TextVoided():
             chunk.reset.from_sequence = event.from_sequence
             chunk.reset.reason = pb.RESET_REASON_NEW_ATTEMPT
             chunk.reset.attempt = event.attempt
@@ -144,7 +147,7 @@ def decode(payload: bytes, options: ReaderOptions) -> pb.ChatChunk:
     return chunk
 
 
-_AFTER_A_MESSAGE = frozenset({"tool_call", "tool_result", "permission_requested"})
+_AFTER_A_MESSAGE = frozenset({"tool_call", "tool_result", "permission_requested", "plan"})
 """What comes into a log only when the model's message before it is whole, and kept."""
 
 
@@ -152,16 +155,22 @@ def left_off(payloads: Iterable[bytes]) -> LeftOff:
     """How far a log without an end has come, from its chunks."""
     first: int | None = None
     texts = message = 0
+    begins: dict[int, int] = {}
     introduced = False
     for chunk in map(pb.ChatChunk.FromString, payloads):
         kind = chunk.WhichOneof("payload")
         if kind == "reset":
             first = None
+            void = [m for m, at in begins.items() if at >= chunk.reset.from_sequence]
+            texts = min([texts, *void])
+            for index in void:
+                del begins[index]
         elif kind == "agent_update":
             introduced = True
         elif kind == "content":
             first = chunk.sequence if first is None else first
             message = chunk.content.message_index
+            begins.setdefault(message, chunk.sequence)
         elif kind in _AFTER_A_MESSAGE and first is not None:
             first, texts = None, message + 1
     return LeftOff(first, texts, introduced)

@@ -16,15 +16,23 @@ class RunAccount:
         self.budget = RunBudget(caps, _spent(earlier, running_seconds))
         self._currency = currency
         self._earlier = earlier
+        self._elsewhere = NOTHING_USED
 
     @property
     def usage(self) -> Usage:
         """Of all attempts until now."""
+        elsewhere = self._elsewhere
+        told = {part.provider for part in elsewhere.by_model}
+        earlier = [part for part in self._earlier.by_model if part.provider not in told]
         return Usage.of(
-            [*self._earlier.by_model, *map(_part, self.budget.calls)],
-            tool_calls=max(self.budget.spent.tool_calls, self._earlier.tool_calls),
+            [*earlier, *map(_part, self.budget.calls), *elsewhere.by_model],
+            tool_calls=max(self.budget.spent.tool_calls, self._earlier.tool_calls, elsewhere.tool_calls),
             currency=self._currency,
         )
+
+    def elsewhere(self, usage: Usage) -> None:
+        """What was used at a remote, in all attempts together: replaces what was known of it."""
+        self._elsewhere = usage
 
     def remembered(self, known: Usage) -> None:
         """Another record of the run's usage was found: what tells of more calls is the newer one."""
@@ -38,7 +46,7 @@ def _spent(usage: Usage, seconds: float) -> Spent:
         seconds=seconds,
         input_tokens=total.input_tokens,
         output_tokens=total.output_tokens,
-        steps=total.model_calls,
+        steps=total.model_calls - total.calls_beside,
         tool_calls=usage.tool_calls,
         cost_micros=total.cost_micros,
     )
@@ -54,6 +62,7 @@ def _part(call: CallUsage) -> ModelUsage:
         cached_input_tokens=tokens.cached_input_tokens,
         reasoning_tokens=tokens.reasoning_tokens,
         model_calls=1,
+        calls_beside=int(call.beside),
         cost_micros=call.cost_micros,
         estimated=call.estimated,
     )

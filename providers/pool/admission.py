@@ -10,22 +10,23 @@ Refusal = Saturated | Unavailable
 
 
 class Admitted:
-    """A permit in hand, and the model it is for.
+    """A permit in hand, and the model it is for, or the `remote` where a run is to go on.
 
     Give it to `ModelPool.stream`, or call `abandon`; after either, `abandon` does nothing. So whoever holds
     one can always abandon it in the end, and must: a stream that nobody iterates never takes it.
     """
 
-    __slots__ = ("_permit", "candidate")
+    __slots__ = ("_permit", "candidate", "remote")
 
-    def __init__(self, candidate: Candidate, permit: Permit) -> None:
+    def __init__(self, candidate: Candidate | None, permit: Permit, *, remote: str = "") -> None:
         self.candidate = candidate
+        self.remote = remote
         self._permit: Permit | None = permit
 
     @property
     def model(self) -> str:
         """The model's name in the configuration."""
-        return self.candidate.name
+        return self.candidate.name if self.candidate else ""
 
     def take(self) -> Permit | None:
         """The permit, for whoever takes it first."""

@@ -24,6 +24,9 @@ class PinnedChoice:
 ModelChoice = ClassChoice | PinnedChoice
 
 
+_REMOTE = "remote:"
+"""Begins the key of who is answered elsewhere."""
+
 _IMAGES, _TOOLS, _ROUTING = "images ", "tools ", "routing "
 """Begin the key of who brings images, uses tools or is to be given an agent. No name holds a space."""
 
@@ -39,6 +42,16 @@ def key_of(choice: ModelChoice, *, images: bool = False, tools: bool = False, ro
             return f"{prefix}class:{choice.name}"
         case PinnedChoice():
             return f"{prefix}models:" + ",".join((choice.model, *choice.fallback_models))
+
+
+def remote_key(name: str) -> str:
+    """What a run writes into its row that is done at this remote."""
+    return f"{_REMOTE}{name}"
+
+
+def remote_of(key: str) -> str:
+    """The remote that a key is about; empty where it is about models."""
+    return key.removeprefix(_REMOTE) if key.startswith(_REMOTE) else ""
 
 
 def needs_of(key: str) -> Needs:

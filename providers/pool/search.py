@@ -87,7 +87,7 @@ class Search:
         if self._admitted is None or (permit := self._admitted.take()) is None:
             return None
         candidate, names = self._admitted.candidate, [c.name for c in self._queue]
-        if candidate.name not in names:
+        if candidate is None or candidate.name not in names:
             # Held for what this request does not fit, or for a model that is no longer in the class.
             permit.abandoned()
             return None

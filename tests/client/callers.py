@@ -7,7 +7,7 @@ from typing import Any
 from llm_orchestrator_client import Event, Options, OrchestratorClient, Patience, RunStream
 from llm_orchestrator_client.events import ContentDelta
 
-QUICK = Patience(connect=3.0, resume=20.0, silence=10.0, first_delay=0.02, most_delay=0.2, leave=5.0)
+QUICK = Patience(connect=3.0, resume=60.0, silence=10.0, first_delay=0.02, most_delay=0.2, leave=5.0)
 
 
 def client_of(

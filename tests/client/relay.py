@@ -27,8 +27,8 @@ class Passed:
 class Relay:
     """`lose`: how many answers of a method are lost, their effect done. `token`: what calls have to bring.
 
-    `cut_after`: messages after which a stream breaks, one number per stream. `silent`: streams say nothing,
-    not even metadata, until it is set.
+    `cut_after`: messages after which a stream breaks, one number per stream; with `stalls` it only says
+    nothing more. `silent`: streams say nothing, not even metadata, until it is set.
     """
 
     upstream: grpc.aio.Channel
@@ -37,6 +37,7 @@ class Relay:
     lose: Counter[str] = field(default_factory=Counter)
     cut_after: list[int] = field(default_factory=list)
     token: str = ""
+    stalls: bool = False
     silent: asyncio.Event | None = None
 
     @property
@@ -84,6 +85,8 @@ class Relay:
                 await self.silent.wait()
             await context.send_initial_metadata(tuple(metadata))
             async for message in call:
+                if left == 0 and self.stalls:
+                    await asyncio.Event().wait()
                 if left == 0:
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
                 left -= 1

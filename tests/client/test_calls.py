@@ -1,5 +1,6 @@
 """Calls: tried again with one effect, spread over replicas, with credentials and typed errors."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -120,8 +121,9 @@ async def test_calls_go_round_the_replicas_and_past_one_that_is_gone(
         target = [f"127.0.0.1:{first.port}", f"127.0.0.1:{second.port}"]
         async with relaying(target[0]) as one, relaying(target[1]) as other:
             async with client_of([one.address, other.address]) as client:
-                while not (one.passed and other.passed):
-                    await client.health()
+                async with asyncio.timeout(10):
+                    while not (one.passed and other.passed):
+                        await client.health()
                 one.passed.clear()
                 other.passed.clear()
                 for _ in range(10):

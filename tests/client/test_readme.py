@@ -48,7 +48,7 @@ async def example(service: Service, title: str) -> list[str]:
 async def test_the_examples_run(service: Service) -> None:
     service.provider.enqueue(DONE)
     assert await example(service, "Permissions") == [
-        "add_org_inbox_item {'text': 'buy milk', 'kind': 'todo'}",
+        "add_org_inbox_item {'kind': 'todo', 'text': 'buy milk'}",
         "I add it.",
         "",
         "Done.",

@@ -51,8 +51,9 @@ def old_python() -> Path:
 
 # Whichever copy is imported first, the other one is the same classes under another name.
 LOADS_BOTH = """
-import sys
-sys.path.insert(0, "client")
+import sys, types
+package = sys.modules["llm_orchestrator_client"] = types.ModuleType("llm_orchestrator_client")
+package.__path__ = ["client/llm_orchestrator_client"]  # the stubs alone: the rest needs more than gRPC
 for first in sys.argv[1:]:
     __import__(first + ".orchestrator_pb2_grpc")
     __import__(first + ".tool_service_pb2_grpc")

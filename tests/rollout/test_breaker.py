@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import grpc
+import pytest
 
 from llm_orchestrator_client.rollout.assembly import RolloutSettings
 from llm_orchestrator_client.rollout.breaker import BreakerSettings, CallerBreaker, Ticket
@@ -13,7 +14,7 @@ from tests.harness.proxy import TcpProxy
 from tests.rollout.rolling import LOCAL, Answered, flags_on, rolled_out
 from tests.rollout.scripted_orchestrator import Play, ScriptedOrchestrator, complete, content
 
-HASTY = RouterSettings(first_event_seconds=0.3)
+HASTY = RouterSettings(first_event_seconds=1.0)
 
 
 class Clock:
@@ -114,10 +115,17 @@ async def test_of_many_callers_at_once_one_is_the_probe(
         assert {a.text for a in answered} == {LOCAL}
 
 
-async def test_refusals_for_want_of_room_open_nothing(
-    orchestrator: ScriptedOrchestrator, everybody: Path
-) -> None:
-    orchestrator.play = Play((), grpc.StatusCode.RESOURCE_EXHAUSTED, "PROVIDER_SATURATED")
+OPENS_NOTHING = {
+    "want of room": Play((), grpc.StatusCode.RESOURCE_EXHAUSTED, "PROVIDER_SATURATED"),
+    "a replica that drains": Play((), grpc.StatusCode.UNAVAILABLE, "DRAINING"),
+    "providers that are down": Play((), grpc.StatusCode.UNAVAILABLE, "PROVIDER_UNAVAILABLE"),
+    "a mistake": Play((), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
+}
+
+
+@pytest.mark.parametrize("play", OPENS_NOTHING.values(), ids=OPENS_NOTHING)
+async def test_it_does_not_open_for(orchestrator: ScriptedOrchestrator, everybody: Path, play: Play) -> None:
+    orchestrator.play = play
     async with rolled_out(orchestrator.address, everybody) as world:
         for _ in range(5):
             await world.ask()

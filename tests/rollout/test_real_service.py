@@ -16,7 +16,8 @@ from tests.harness.service import Service
 from tests.harness.tooled import MILK, tooled, wish, wishing
 from tests.rollout.rolling import LOCAL, World, request_of, rolled_out
 
-HASTY = RolloutSettings(router=RouterSettings(first_event_seconds=5.0, first_byte_seconds=0.7))
+HASTY = RolloutSettings(router=RouterSettings(first_byte_seconds=1.5))
+WHOLE = RolloutSettings(router=RouterSettings(deadline_share=1.0))
 SILENT = Script(hold_after=0)
 FAILING = {
     "a provider without room": Script(status=429, retry_after=30),
@@ -62,9 +63,9 @@ async def test_after_an_effect_nobody_else_answers(
     async with (
         FakeToolService() as backend,
         tooled(dsn, provider, backend) as service,
-        rolled_out(f"127.0.0.1:{service.port}", everybody, settings=HASTY) as world,
+        rolled_out(f"127.0.0.1:{service.port}", everybody, settings=WHOLE) as world,
     ):
-        answered = await world.ask(request, seconds=3.0)
+        answered = await world.ask(request, seconds=4.0)
         assert isinstance(answered.error, DeadlineError)
         assert [event.read_only for event in answered.events if isinstance(event, ToolCall)] == [False]
         assert world.local_calls == 0

@@ -32,7 +32,7 @@ class AbandonSettings:
 
 
 class AbandonedRuns:
-    """Owns the tasks that cancel; leaving its context ends them."""
+    """Owns the tasks that cancel; leaving its context gives them `settle_seconds` more."""
 
     def __init__(self, remote: Remote, settings: AbandonSettings, counted: Callable[[str], None]) -> None:
         self._remote = remote
@@ -46,6 +46,8 @@ class AbandonedRuns:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._settings.settle_seconds)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -61,6 +63,9 @@ class AbandonedRuns:
         """
         try:
             await self._cancel(attempt)
+        except asyncio.CancelledError:
+            self.cancel(attempt)  # its caller leaves while it is waited for
+            raise
         except UnavailableError:
             self.cancel(attempt)
             return False

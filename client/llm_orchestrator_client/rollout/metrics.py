@@ -42,6 +42,9 @@ class RolloutMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
+        self._of_the_rollout(registry)
+
+    def _of_the_rollout(self, registry: CollectorRegistry) -> None:
         self.enabled = Gauge("llm_rollout_enabled", "1 while USE_GRPC_ORCHESTRATOR is on", registry=registry)
         self.percentage = Gauge("llm_rollout_percentage", "GRPC_ORCHESTRATOR_PERCENTAGE", registry=registry)
         self.halted = Gauge("llm_rollout_halted", "1 while the rollout is halted", registry=registry)

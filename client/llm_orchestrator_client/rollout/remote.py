@@ -64,7 +64,7 @@ _NOT_THE_SERVICES = frozenset(
         grpc.StatusCode.OUT_OF_RANGE,
     }
 )
-_CANNOT_WORK = frozenset({"", "SILENCE", "DRAINING", "DATABASE_UNAVAILABLE"})
+_CANNOT_WORK = frozenset({"", "SILENCE", "DATABASE_UNAVAILABLE"})
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -86,5 +86,8 @@ def is_failure(code: grpc.StatusCode, reason: str) -> bool:
 
 
 def is_dead(code: grpc.StatusCode, reason: str) -> bool:
-    """Whether it counts for the breaker: the orchestrator did not answer, or answered that it cannot work."""
+    """Whether it counts for the breaker: the orchestrator did not answer, or answered that it cannot work.
+
+    A replica that drains says nothing about the others.
+    """
     return code is grpc.StatusCode.UNAVAILABLE and reason in _CANNOT_WORK

@@ -31,8 +31,9 @@ from tests.harness.service import scripted_models, settings_for_tests, text_of
 from tests.integration.life.callers import NOT_SERVING, SERVING, Watcher, begun
 from tests.integration.life.kin import child_of, children_of, is_model, lives, survivors
 from tools.registry import ToolRegistry
-from wiring.agents import agents_of
+from wiring.agents import agents_of, graphs_of
 from wiring.limits import edge_of, limits_of
+from wiring.remotes import remotes_of
 
 POSTGRES_HAS_ENDED = "llm-orchestrator: the embedded Postgres has ended"
 HELD = Script(tokens=("one", " two"), hold_after=1)
@@ -102,14 +103,21 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
     async with (
         stores_at(settings, dsn, ReplicaId("0" * 32), None) as stores,
         scripted_models(provider.base_url) as models,
-        agents_of(settings, stores.agent_versions, models.classes) as agents,
+        agents_of(settings, stores.agent_versions, models.classes, graphs_of(settings)) as agents,
     ):
         runner, codec = (
-            AgentRunner(stores.checkpoints, stores.permissions),
+            AgentRunner(stores.checkpoints, stores.permissions, graphs_of(settings)),
             Codec(encode, kept_assignment, left_off),
         )
         async with Application(
-            stores, agents, runner, models, ToolRegistry({}), codec=codec, limits=limits_of(settings)
+            stores,
+            agents,
+            runner,
+            models,
+            ToolRegistry({}),
+            remotes=remotes_of(settings),
+            codec=codec,
+            limits=limits_of(settings),
         ) as app:
             health = HealthService(
                 probe, PooledModel(models, ClassChoice("chat")), app.supervisor, fresh_seconds=0.0
