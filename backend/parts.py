@@ -118,9 +118,7 @@ async def served(tools: Tools | None, settings: ToolServiceSettings) -> AsyncIte
     except ValueError as error:
         raise ConfigurationError(f"BACKEND_TOOL_SERVICE__TOKEN: {error}") from error
     options = ServerOptions(settings.address)
-    server = ToolServiceServer(
-        tools.handlers, options, authenticator=tokens, described=tools.described
-    )
+    server = ToolServiceServer(tools.handlers, options, authenticator=tokens, described=tools.described)
     async with server:
         yield server.address
 

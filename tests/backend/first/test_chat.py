@@ -1,8 +1,6 @@
-"""A chat over REST: what comes of it, what becomes of it when its reader leaves, and how it is taken up again."""
+"""A chat over REST: what it tells, what becomes of it when its reader leaves, how it is taken up again."""
 
 from typing import Any
-
-import pytest
 
 from backend.app import create_app
 from backend.parts import opened
@@ -19,12 +17,14 @@ HELD = Script(tokens=TOKENS, hold_after=2)
 
 async def test_an_answer_comes_as_events_with_kind_and_sequence(service: Service, ann: Browser) -> None:
     service.provider.enqueue(Script(tokens=TOKENS))
-    async with ann.stream("/chat", {"query": "hello", "conversation_id": "c1"}) as stream:
+    async with ann.stream(
+        "/chat", {"query": "hello", "conversation_id": "c1", "agent_type": "chat"}
+    ) as stream:
         assert stream.response.headers["Content-Type"].startswith("text/event-stream")
         events = await stream.rest()
     assert events[0].kind == "status"
     assert events[-1].kind == "complete"
-    assert {event.kind for event in events[1:-1]} == {"agent_update", "content"}
+    assert {event.kind for event in events[1:-1]} == {"agent_update", "content", "title"}
     assert numbers(events) == list(range(1, len(events) + 1))
     assert [event.data["sequence"] for event in events] == numbers(events)
     assert [event.data["kind"] for event in events] == [event.kind for event in events]
@@ -64,14 +64,18 @@ async def test_a_turn_is_not_asked_again_by_a_browser_that_reconnects(service: S
     assert not service.provider.ledger
 
 
-@pytest.mark.parametrize("number", ["-1", "x", "1" * 30, "\u0663"])
-async def test_a_last_event_id_that_is_no_sequence_is_refused(ann: Browser, number: str) -> None:
-    status, problem, headers = await ann.call("GET", f"/chat/{'0' * 32}/events?after={number}")
-    assert (status, problem["title"]) == (400, "Bad Request")
-    assert headers["Content-Type"] == "application/problem+json"
+async def test_a_last_event_id_that_is_no_sequence_is_refused(browsers: Browsers) -> None:
+    async with running_backend(settings_of()) as backend:
+        ann = browsers.at(backend.address)
+        for number in ("-1", "x", "1" * 30, "\u0663"):
+            status, problem, headers = await ann.call("GET", f"/chat/{'0' * 32}/events?after={number}")
+            assert (status, problem["title"]) == (400, "Bad Request")
+            assert headers["Content-Type"] == "application/problem+json"
 
 
-async def test_an_error_before_the_first_event_has_a_status_of_its_own(service: Service, ann: Browser) -> None:
+async def test_an_error_before_the_first_event_has_a_status_of_its_own(
+    service: Service, ann: Browser
+) -> None:
     status, problem, headers = await ann.call("POST", "/chat", {"query": ""})
     assert (status, headers["Content-Type"]) == (400, "application/problem+json")
     assert "query" in problem["violations"]
