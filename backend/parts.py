@@ -1,8 +1,7 @@
 """All that the backend stands on, opened once and closed in the reverse order."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from secrets import token_urlsafe
 
@@ -39,8 +38,6 @@ from llm_orchestrator_client.tool_service import (
     ToolHandlers,
     ToolServiceServer,
 )
-
-_LEAVE_SECONDS = 3.0
 
 
 class ConfigurationError(Exception):
@@ -98,12 +95,7 @@ async def opened(
         )
         rollout = await stack.enter_async_context(opening)
         address = await stack.enter_async_context(served(tools, settings.tool_service))
-        try:
-            yield Parts(settings, sessions_of(settings), client, rollout, halt, local, registry, address)
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LEAVE_SECONDS):
-                    await rollout.router.settled()  # runs of those who were cut off are being cancelled
+        yield Parts(settings, sessions_of(settings), client, rollout, halt, local, registry, address)
 
 
 @asynccontextmanager

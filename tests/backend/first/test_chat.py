@@ -1,10 +1,18 @@
 """A chat over REST: what it tells, what becomes of it when its reader leaves, how it is taken up again."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any
 
+from fastapi import Response
+
 from backend.app import create_app
+from backend.event_stream import EventStream
 from backend.parts import opened
 from backend.serving import serving
+from llm_orchestrator_client.errors import LostError
+from llm_orchestrator_client.events import ContentDelta, Event
 from tests.backend.first.reading import Browser, Browsers, numbers, text_of
 from tests.backend.first.running import running_backend, settings_of
 from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
@@ -127,13 +135,16 @@ async def test_what_a_turn_may_say_is_the_contracts(service: Service, ann: Brows
 
 
 async def test_a_backend_that_stops_cancels_what_it_streams(service: Service, browsers: Browsers) -> None:
-    service.provider.enqueue(HELD)
-    async with running_backend(settings_of(f"127.0.0.1:{service.port}")) as backend:
-        stopping = browsers.at(backend.address).stream("/chat", {"query": "hello"})
-        stream = await stopping.__aenter__()
-        run_id = (await stream.until_text())[-1].data["run_id"]
-    assert await service.run_ended(run_id) == "cancelled"
-    await stopping.__aexit__(None, None, None)
+    """Ten at once, so that it has to wait for what it asks of the orchestrator."""
+    service.provider.default = HELD
+    async with AsyncExitStack() as streams:
+        async with running_backend(settings_of(f"127.0.0.1:{service.port}")) as backend:
+            ann = browsers.at(backend.address)
+            turn = {"query": "hello", "agent_type": "chat"}
+            opened_ones = [await streams.enter_async_context(ann.stream("/chat", turn)) for _ in range(10)]
+            seen = await asyncio.gather(*(stream.until_text() for stream in opened_ones))
+        for events in seen:
+            assert await service.run_ended(events[-1].data["run_id"]) == "cancelled"
 
 
 async def test_what_nobody_foresaw_is_told_without_its_text(browsers: Browsers) -> None:
@@ -149,3 +160,33 @@ async def test_what_nobody_foresaw_is_told_without_its_text(browsers: Browsers) 
     assert (status, headers["Content-Type"]) == (500, "application/problem+json")
     assert "hunter2" not in str(problem)
     assert len(problem["detail"].split()[-1]) == 32
+
+
+async def test_a_stream_that_cannot_be_read_to_its_end_says_so(browsers: Browsers) -> None:
+    async def breaking() -> AsyncGenerator[Event]:
+        yield ContentDelta("half", sequence=1)
+        raise LostError("lost after sequence 1: 10.0.0.1 refused")
+
+    async def stream() -> Response:
+        return EventStream(breaking(), silence_seconds=15)
+
+    settings = settings_of()
+    async with opened(settings, {}) as parts:
+        app = create_app(parts)
+        app.add_api_route("/breaking", stream, response_class=Response)
+        async with (
+            serving(app, settings.server) as address,
+            browsers.at(address).stream("/breaking") as answer,
+        ):
+            events = await answer.rest()
+    assert [(event.kind, event.number) for event in events] == [("content", 1), ("problem", None)]
+    assert (events[1].data["status"], events[1].data["reason"]) == (503, "UNAVAILABLE")
+    assert "10.0.0.1" not in str(events[1].data)
+
+
+async def test_a_body_that_is_too_large_is_a_problem(browsers: Browsers) -> None:
+    async with running_backend(settings_of(server={"max_body_bytes": 1024})) as backend:
+        ann = browsers.at(backend.address)
+        status, problem, headers = await ann.call("POST", "/chat", {"query": "x" * 2000})
+    assert (status, problem["status"]) == (413, 413)
+    assert headers["Content-Type"] == "application/problem+json"
