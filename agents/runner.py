@@ -42,8 +42,9 @@ class Decisions(Protocol):
 class Means:
     """What a turn is done with. `usage` tells what the run has used so far; it is kept with the answer.
 
-    `go_on` raises when the run is to end between two steps. `texts_shown`: so many of the model's messages
-    stand in the run's log already, from an earlier attempt.
+    `go_on` raises when the run is to end between two steps. `pace` says until when no more is written of what
+    is emitted. `texts_shown`: so many of the model's messages stand in the run's log already, from an earlier
+    attempt.
     """
 
     model: ChatModel
@@ -51,6 +52,7 @@ class Means:
     hands: Hands
     usage: Callable[[], Usage]
     go_on: Callable[[], Awaitable[None]]
+    pace: Callable[[], float]
     texts_shown: int = 0
 
 
@@ -167,6 +169,7 @@ def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: 
         go_on=means.go_on,
         judge=means.judge,
         hands=means.hands,
+        pace=means.pace,
     )
 
 

@@ -63,6 +63,7 @@ class RunJournal:
         self._arrived = Signal()
         self._urgent = Signal()
         self._closed = False
+        self._opens_at = 0.0
 
     def emit(self, event: RunEvent) -> None:
         """Take an event. Text joins text of the same message that still waits."""
@@ -84,6 +85,13 @@ class RunJournal:
     def is_full(self) -> bool:
         """Whether more waits than should be kept in memory: the store is away, or far too slow."""
         return self._waiting_characters > self._buffer_characters
+
+    def opens_at(self) -> float:
+        """When text is written that is emitted from now on, on the monotonic clock; in the past: at once."""
+        now = monotonic()
+        if self._waiting and self._opens_at <= now:
+            return next_flush(now, 0.0, self._window())  # what waits is about to leave, without that text
+        return self._opens_at
 
     @property
     def answer(self) -> str:
@@ -141,17 +149,18 @@ class RunJournal:
         Raises:
             LostAttemptError, DatabaseUnavailableError: As the log does; nothing is written from then on.
         """
-        opens_at = 0.0
+        urgent = True
         while True:
             await self._arrived.wait()
-            await self._urgent.wait(opens_at - monotonic())
+            await self._urgent.wait(self._opens_at - monotonic())
             if self._closed:
                 return
             began = monotonic()
             self._unwritten = self.take()
-            await log.append(attempt, self._unwritten, urgent=not opens_at)
-            self._unwritten = []
-            opens_at = next_flush(began, monotonic() - began, self._window())
+            self._opens_at = next_flush(began, 0.0, self._window())
+            await log.append(attempt, self._unwritten, urgent=urgent)
+            self._unwritten, urgent = [], False
+            self._opens_at = next_flush(began, monotonic() - began, self._window())
 
 
 def widened(window: float, runs: int) -> float:

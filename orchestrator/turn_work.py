@@ -92,7 +92,10 @@ class TurnWork:
         return self._account.usage
 
     async def __call__(
-        self, emit: Callable[[RunEvent], None], attempt: Callable[[], Awaitable[Attempt]]
+        self,
+        emit: Callable[[RunEvent], None],
+        attempt: Callable[[], Awaitable[Attempt]],
+        pace: Callable[[], float],
     ) -> TurnResult | TurnSuspended:
         job, assignment = self._job, self._job.assignment
         if not job.hurries:
@@ -119,6 +122,7 @@ class TurnWork:
             hands=Hands(user, offers, self._bench.journal, emit, self._account.budget.tool_wanted),
             usage=lambda: self._account.usage,
             go_on=self._go_on,
+            pace=pace,
             texts_shown=job.texts_shown,
         )
         result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)

@@ -86,7 +86,7 @@ class Context:
     """What the steps need and a checkpoint must never hold.
 
     `complete` is called when the turn is whole; `usage` tells what the run has used until then. `go_on`
-    raises when the run is to end between two steps.
+    raises when the run is to end between two steps. `pace` as in `ModelRequest`, for what is emitted.
     """
 
     run_id: RunId
@@ -99,6 +99,7 @@ class Context:
     go_on: Callable[[], Awaitable[None]]
     judge: Judge
     hands: Hands
+    pace: Callable[[], float]
 
 
 def answer_of(finished: ModelFinished, limit: str, usage: Usage, tools_used: list[str]) -> Answer:
