@@ -90,11 +90,19 @@ class Choosing:
 
     def decide(self, assignment: Assignment) -> Routed | Undecided:
         """Raises: InvalidRequestError: An agent that was asked for does not exist."""
+        served: dict[Needed, bool] = {}  # most of the agents need the same
+
+        def able(spec: AgentSpec) -> bool:
+            wish = needed(assignment, spec)
+            if (known := served.get(wish)) is None:
+                known = served[wish] = self._serves(wish)
+            return known
+
         return route(
             self._agents.current,
             assignment.wish,
             assignment.turn.question,
-            able=lambda spec: self._serves(needed(assignment, spec)),
+            able=able,
             # A request that names its models goes to no other.
             classifies=assignment.model is None and self._there_is(CLASSIFIER, _CLASSIFIES),
         )
