@@ -87,11 +87,15 @@ class RunJournal:
         return self._waiting_characters > self._buffer_characters
 
     def opens_at(self) -> float:
-        """When text is written that is emitted from now on, on the monotonic clock; in the past: at once."""
-        now = monotonic()
-        if self._waiting and self._opens_at <= now:
-            return next_flush(now, 0.0, self._window())  # what waits is about to leave, without that text
-        return self._opens_at
+        """When text is written that is emitted from now on, on the monotonic clock; in the past: at once.
+
+        A caller may want wider windows than ours; told is no later moment than the end of our widest: that an
+        answer has come to its end is seen only by who reads on.
+        """
+        now, opens_at = monotonic(), self._opens_at
+        if self._waiting and opens_at <= now:
+            opens_at = next_flush(now, 0.0, self._window())  # what waits is about to leave, without that text
+        return min(opens_at, now + _WIDEST_SECONDS)
 
     @property
     def answer(self) -> str:
