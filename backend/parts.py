@@ -1,6 +1,6 @@
 """All that the backend stands on, opened once and closed in the reverse order."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from secrets import token_urlsafe
@@ -94,13 +94,17 @@ async def opened(
             settings=rollout_settings_of(settings.rollout),
         )
         rollout = await stack.enter_async_context(opening)
-        address = await stack.enter_async_context(served(tools, settings.tool_service))
+        address = await stack.enter_async_context(
+            served(tools, settings.tool_service, rollout.flags.uses_tool_service)
+        )
         yield Parts(settings, sessions_of(settings), client, rollout, halt, local, registry, address)
 
 
 @asynccontextmanager
-async def served(tools: Tools | None, settings: ToolServiceSettings) -> AsyncIterator[str]:
-    """The address of the backend's ToolService; empty without tools."""
+async def served(
+    tools: Tools | None, settings: ToolServiceSettings, switched_on: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[str]:
+    """The address of the backend's ToolService; empty without tools. `USE_GRPC_TOOL_SERVICE` switches it."""
     if tools is None:
         yield ""
         return
@@ -110,7 +114,13 @@ async def served(tools: Tools | None, settings: ToolServiceSettings) -> AsyncIte
     except ValueError as error:
         raise ConfigurationError(f"BACKEND_TOOL_SERVICE__TOKEN: {error}") from error
     options = ServerOptions(settings.address)
-    server = ToolServiceServer(tools.handlers, options, authenticator=tokens, described=tools.described)
+    server = ToolServiceServer(
+        tools.handlers,
+        options,
+        authenticator=tokens,
+        described=tools.described,
+        switched_on=switched_on,
+    )
     async with server:
         yield server.address
 
