@@ -24,6 +24,7 @@ from uuid import uuid4
 
 import uvloop
 
+from agents.files import AgentFiles
 from agents.loader import CatalogError
 from agents.remote.file import RemoteFileError
 from agents.runner import AgentRunner
@@ -55,7 +56,7 @@ from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
 from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
-from wiring.agents import agents_of, check
+from wiring.agents import agents_of, check, graphs_of
 from wiring.deaths import Deaths
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
@@ -106,43 +107,49 @@ async def assembled(
     hurried: asyncio.Event | None = None,
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """The whole service on a database that is up to date: its port, and what must not die."""
-    replica_id = ReplicaId(uuid4().hex)
     codec = Codec(encode, kept_assignment, left_off)
     async with AsyncExitStack() as stack:
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
-        stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried))
+        stores = await stack.enter_async_context(stores_at(settings, dsn, ReplicaId(uuid4().hex), hurried))
         tools = await stack.enter_async_context(tools_of(settings))
-        remotes = await stack.enter_async_context(remotes_of(settings))
-        agents = await stack.enter_async_context(agents_of(settings, stores.agent_versions, models.classes))
-        runner, limits = AgentRunner(stores.checkpoints, stores.permissions), limits_of(settings)
+        remotes, graphs = await stack.enter_async_context(remotes_of(settings)), graphs_of(settings)
+        agents = await stack.enter_async_context(
+            agents_of(settings, stores.agent_versions, models.classes, graphs)
+        )
         app = Application(
             stores,
             agents,
-            runner,
+            AgentRunner(stores.checkpoints, stores.permissions, graphs),
             models,
             tools,
             remotes=remotes,
             codec=codec,
-            limits=limits,
+            limits=limits_of(settings),
             spool=spool,
             hurried=hurried,
         )
         hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel, QUEUED: app.line.wake}
         listener = await stack.enter_async_context(Listener(dsn, hear))
         await stack.enter_async_context(app)
-        server, kept = settings.server, settings.retention
-        about = ServerInfo(
-            VERSION, lambda: agents.current.names, server.max_receive_bytes, kept.events_seconds
-        )
         health = HealthService(
             stores.database, PooledModel(models, ClassChoice(DEFAULT_CLASS)), app.supervisor, spool
         )
-        servicer = OrchestratorServicer(app, models, health, about)
-        guard, options = edge_of(server)
-        served = await stack.enter_async_context(listening(servicer, health, app.supervisor, guard, options))
+        servicer = OrchestratorServicer(app, models, health, about(settings, agents))
+        edge = edge_of(settings.server)
+        served = await stack.enter_async_context(listening(servicer, health, app.supervisor, *edge))
         deaths = {"readiness": served.died, "the listener": listener.died, "the agents' files": agents.died}
         yield served.port, {**deaths, **app.deaths}
+
+
+def about(settings: Settings, agents: AgentFiles) -> ServerInfo:
+    """What the server tells of itself."""
+    return ServerInfo(
+        VERSION,
+        lambda: agents.current.names,
+        settings.server.max_receive_bytes,
+        settings.retention.events_seconds,
+    )
 
 
 def stores_at(

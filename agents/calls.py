@@ -76,7 +76,7 @@ class ToolUser:
     """For whom, and in which run, tools are called. `query` is what the user has asked for.
 
     `overrides` are the agent's, `operator` the server's, by tool; `grants` are classes of tools that a caller
-    allows. `deadline` as in `Turn`.
+    allows. `deadline` as in `Turn`. `time_zone` is the user's, empty where it is not known.
     """
 
     owner: Owner
@@ -89,3 +89,4 @@ class ToolUser:
     grants: frozenset[str] = frozenset()
     deadline: float | None = None
     request_id: str = ""
+    time_zone: str = ""

@@ -1,6 +1,7 @@
 """What is wrong with an agent that its form does not show: what it names and nobody has."""
 
 from collections.abc import Collection, Iterator
+from typing import Protocol
 
 from agents.prompt import unknown_variables
 from agents.spec import AgentSpec
@@ -9,12 +10,21 @@ _KNOWN_SOURCES = ("builtin", "backend")
 _PATTERN = frozenset("*?[")
 
 
-def problems(spec: AgentSpec, tools: Collection[str], remotes: Collection[str] = ()) -> list[str]:
+class Graphs(Protocol):
+    """What knows callers' own graphs."""
+
+    def problems(self, name: str) -> list[str]: ...
+
+
+def problems(
+    spec: AgentSpec, tools: Collection[str], graphs: Graphs, remotes: Collection[str] = ()
+) -> list[str]:
     """A line each; `tools` are the names that are known before any backend or MCP server is asked.
 
     `remotes` are the names of those that the settings know; none of them is asked.
     """
-    return [*_tools(spec, tools), *_variables(spec), *_remote(spec, remotes)]
+    own = graphs.problems(spec.graph) if spec.graph else ()
+    return [*_tools(spec, tools), *_variables(spec), *_remote(spec, remotes), *own]
 
 
 def class_problems(spec: AgentSpec, classes: Collection[str]) -> list[str]:

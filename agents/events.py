@@ -106,6 +106,13 @@ class TextVoided:
     from_sequence: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class TitleGiven:
+    """A title for the conversation, which had none."""
+
+    title: str
+
+
 AgentEvent = (
     TextEmitted
     | TextVoided
@@ -115,4 +122,5 @@ AgentEvent = (
     | EditsProposed
     | PlanChanged
     | SourcesCited
+    | TitleGiven
 )

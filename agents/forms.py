@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from agents.blocks import written
 from agents.spec import FormField, FormSpec
 
 _TRUE = frozenset(("true", "yes", "1"))
@@ -23,7 +24,7 @@ class Filled:
 
     @property
     def preview(self) -> str:
-        """What will be done with, a line for each field."""
+        """A line for each field."""
         return "\n".join(f"- {name}: {value}" for name, value in self.values.items())
 
 
@@ -55,8 +56,15 @@ def schema_of(form: FormSpec) -> dict[str, Any]:
     return _closed({"values": _closed(values), "question": {"type": "string"}})
 
 
-def arguments_of(values: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
-    """The values as JSON in the types of a tool's schema; what is no such value stays text, for the judge."""
+def shown(form: FormSpec, filled: Filled) -> str:
+    """What the person sees before the action: the block, as it will be written, or a line for each field."""
+    return filled.preview if form.block is None else written(form.block, filled.values)
+
+
+def arguments_of(form: FormSpec, values: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
+    """The action's arguments as JSON in its schema's types; what is none stays text, for the judge."""
+    if form.block is not None:
+        return orjson.dumps({form.block.argument: written(form.block, values)}).decode()
     types = parameters.get("properties", {})
     typed = {name: _typed(value, types.get(name, {}).get("type")) for name, value in values.items()}
     return orjson.dumps(typed).decode()

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 import orjson
 
 from agents.calls import Call, ToolUser, changed
-from agents.events import ToolAnswered, ToolCalled, ToolProgressed
+from agents.events import PlanChanged, ToolAnswered, ToolCalled, ToolProgressed
 from agents.turn import Emit
 from providers.base import ToolSpec
 from state.effects import Effect, EffectState, NewEffect
@@ -17,6 +17,7 @@ from state.errors import NotPermittedError
 from state.models import Attempt
 from tools.arguments import redacted
 from tools.base import Offer, ToolContext, ToolOutcome
+from tools.builtins.source import UPDATE_PLAN
 
 
 class Journal(Protocol):
@@ -50,13 +51,13 @@ class Hands:
         return tuple(ToolSpec(tool.name, tool.description, tool.parameters) for tool in tools)
 
     def count(self, calls: Sequence[Call]) -> None:
-        """Count those that are allowed.
+        """Count those that are allowed; that of a plan does nothing, and is not counted.
 
         Raises:
             LimitReachedError: The run may make no more.
         """
         for call in calls:
-            if call["state"] == "allowed":
+            if call["state"] == "allowed" and call["name"] != UPDATE_PLAN.name:
                 self._wanted()
 
     def only_reads(self, call: Call) -> bool:
@@ -92,6 +93,8 @@ class Hands:
 
     async def _made(self, call: Call, offer: Offer, attempt: Attempt) -> Call:
         tool, arguments = offer.tool, orjson.loads(call["arguments"])
+        if tool is UPDATE_PLAN:
+            return await self._planned(call, offer, arguments, attempt)
         shown = orjson.dumps(redacted(tool, arguments)).decode()
         self._emit(ToolCalled(call["id"], tool.name, shown, tool.read_only))
         begun = monotonic()
@@ -100,6 +103,14 @@ class Hands:
         if not tool.read_only:
             await self._journal.finish(attempt, call["id"], orjson.dumps(asdict(outcome)))
         return self._over(changed(call, made=True), outcome, monotonic() - begun)
+
+    async def _planned(self, call: Call, offer: Offer, arguments: dict[str, Any], attempt: Attempt) -> Call:
+        """A call that says what the agent means to do: its readers see that instead."""
+        context = self._context(call, attempt)
+        outcome = await offer.source.call(offer.tool, arguments, context, lambda _, __: None)
+        if outcome.ok:
+            self._emit(PlanChanged(arguments))
+        return changed(call, state="over", text=outcome.text, ok=outcome.ok)
 
     def _over(self, call: Call, outcome: ToolOutcome, seconds: float) -> Call:
         self._emit(
@@ -127,6 +138,7 @@ class Hands:
             permission_id=call.get("permission_id", ""),
             deadline=user.deadline,
             request_id=user.request_id,
+            time_zone=user.time_zone,
         )
 
     def _progress(self, name: str) -> Callable[[str, float | None], None]:

@@ -27,20 +27,20 @@ def described(prompt: str, schema: Schema) -> str:
     )
 
 
-def check_answer(text: str, schema: Schema) -> None:
+def check_answer(text: str, schema: Schema, wrong: type[ProviderBrokenError] = ProviderBrokenError) -> None:
     """Return when an answer is JSON of this form, and nothing but that.
 
     Raises:
-        ProviderBrokenError: It is not. Its text stays out of the message.
+        ProviderBrokenError: It is not: a `wrong`. Its text stays out of the message.
     """
     try:
         value = parsed(text)
     except (ValueError, RecursionError) as error:
-        raise ProviderBrokenError("the model's answer is not the JSON that it had to be") from error
+        raise wrong("the model's answer is not the JSON that it had to be") from error
     try:
         fit(schema, value)
     except UnfitError as error:
-        raise ProviderBrokenError("the model's answer does not have the form that it had to have") from error
+        raise wrong("the model's answer does not have the form that it had to have") from error
 
 
 def parsed(text: str) -> object:

@@ -19,6 +19,12 @@ from tools.policy import PolicyContext, Verdict
 
 _SHOWN_CHARACTERS = 500
 """Of the question and the reasons, to the person who decides."""
+GRAPH_QUESTION = "graph.interrupt"
+"""Stands for a tool where a caller's own graph asks a question; no tool can be called that."""
+
+_GRAPH_ASKS = Tool(GRAPH_QUESTION, "", {}, "interrupt", destructive=True)
+"""Nobody knows what it does with the answer."""
+
 _DENIED = "It may not be used here."
 _CUT = "It was begun before and cut off: nobody knows whether it was done. Do it again?"
 _WAS_CUT = " It was begun before and cut off: nobody knows whether it was done then."
@@ -140,6 +146,8 @@ class Judge:
         return changed(ruled, permission_id=uuid4().hex) if ruling.state == "asked" else ruled
 
     def _tool(self, call: Call) -> Tool:
+        if call["name"] == GRAPH_QUESTION:
+            return _GRAPH_ASKS
         offer = self._offers.get(call["name"])
         # Switched off since the model wished for it: asked about with the greatest care, and then not called.
         return offer.tool if offer else Tool(call["name"], "", {}, "external_api", destructive=True)

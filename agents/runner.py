@@ -3,25 +3,29 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command, Interrupt, StateSnapshot
 
+from agents.aside import Aside
 from agents.elsewhere import Elsewhere
-from agents.events import AgentEvent, Citation, EditsProposed, SourcesCited, TextEmitted
+from agents.events import AgentEvent, Citation, EditsProposed, SourcesCited, TextEmitted, TitleGiven
 from agents.graphs import root
 from agents.graphs.calling import taken_over
-from agents.graphs.state import Answer, Context, Work
+from agents.graphs.state import Answer, Context, State, Work
+from agents.graphs.titling import first
 from agents.graphs.turns import shown_texts
 from agents.hands import Hands
 from agents.history import CheckpointView, history
 from agents.judge import Judge
-from agents.spec import AgentSpec
+from agents.own.loading import GraphLibrary
+from agents.spec import AgentSpec, Shape
 from agents.turn import Emit, Turn, TurnResult, TurnSuspended
 from providers.base import ChatModel
+from providers.pool.run_budget import Limit
 from state.models import FinishReason, Owner, RunId, ThreadId
 from state.permissions import Permission, PermissionScope, Question
 from state.threads import RUN_THREAD_KEY, RunThread
@@ -43,24 +47,32 @@ class Decisions(Protocol):
 class Means:
     """What a turn is done with. `usage` tells what the run has used so far; it is kept with the answer.
 
-    `go_on` raises when the run is to end between two steps. `texts_shown`: so many of the model's messages
-    stand in the run's log already, from an earlier attempt.
+    `go_on` raises when the run is to end between two steps; `near` as in `RunBudget`. `texts_shown`: so many
+    of the model's messages stand in the run's log already, from an earlier attempt. `ends_at`, in the event
+    loop's time: when that of the run is over; None = never. `pace` says until when no more is written of
+    what is emitted.
     """
 
     model: ChatModel
     judge: Judge
     hands: Hands
+    aside: Aside
     usage: Callable[[], Usage]
     go_on: Callable[[], Awaitable[None]]
+    near: Callable[[Callable[[], int]], Limit | None]
+    pace: Callable[[], float]
     texts_shown: int = 0
     elsewhere: Elsewhere | None = None
+    ends_at: float | None = None
 
 
 class AgentRunner:
-    """Executes agents over conversations kept by a checkpointer."""
+    """Executes agents over conversations kept by a checkpointer. `graphs` are callers' own."""
 
-    def __init__(self, checkpointer: BaseCheckpointSaver[str], decisions: Decisions) -> None:
-        self._graph = root.build(checkpointer)
+    def __init__(
+        self, checkpointer: BaseCheckpointSaver[str], decisions: Decisions, graphs: GraphLibrary
+    ) -> None:
+        self._graph = root.build(checkpointer, graphs)
         self._decisions = decisions
 
     async def run(
@@ -73,6 +85,7 @@ class AgentRunner:
 
         Raises:
             ProviderError: The model failed.
+            AgentFailedError: The code of a caller's own graph failed.
             ConversationBusyError: Another run of the conversation is active; no model was called.
             LostAttemptError: Another attempt owns the run.
             CancelledRunError: The run is being cancelled.
@@ -83,7 +96,7 @@ class AgentRunner:
         if left_off is not None and not left_off.tasks:
             return _repeated(left_off.values, thread, emit)
         start: Any = {"messages": []}
-        if left_off is None and (taken_over := await self._taken_over(thread)):
+        if left_off is None and (taken_over := await self._taken_over(thread, spec)):
             start["work"] = taken_over
             for text in shown_texts(start, 0):
                 emit(text)
@@ -94,10 +107,12 @@ class AgentRunner:
             start = await self._decided(thread, questions) if questions else None
             if questions and start is None:
                 return TurnSuspended(_questions(questions), means.usage())
+        context = _context(spec, turn, thread, emit, means)
+        _take_up_title(left_off, context)
         final = await self._graph.ainvoke(
             start,
             _config(thread, spec, thread.base if left_off is None else ""),
-            context=_context(spec, turn, thread, emit, means),
+            context=context,
             durability="sync" if spec.shape.in_steps else "exit",
         )
         if asked := final.get("__interrupt__"):
@@ -117,9 +132,9 @@ class AgentRunner:
         snapshot = await self._graph.aget_state(_config(thread))
         return snapshot if (snapshot.metadata or {}).get("run_id") == thread.run_id else None
 
-    async def _taken_over(self, thread: RunThread) -> Work | None:
-        """The turn that another run has left unfinished, as work of this one."""
-        if thread.goes_on_from is None:
+    async def _taken_over(self, thread: RunThread, spec: AgentSpec) -> Work | None:
+        """The turn that another run has left unfinished, as work of this one. An own graph begins it anew."""
+        if thread.goes_on_from is None or spec.shape is Shape.OWN:
             return None
         snapshot = await self._graph.aget_state(_config(thread))
         is_its = (snapshot.metadata or {}).get("run_id") == thread.goes_on_from
@@ -168,10 +183,22 @@ def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: 
         complete=partial(setattr, thread, "complete", True),
         usage=means.usage,
         go_on=means.go_on,
+        near=means.near,
         judge=means.judge,
         hands=means.hands,
+        aside=means.aside,
         elsewhere=means.elsewhere,
+        thread=thread,
+        texts_shown=means.texts_shown,
+        ends_at=means.ends_at,
+        pace=means.pace,
     )
+
+
+def _take_up_title(left_off: StateSnapshot | None, context: Context) -> None:
+    """A first turn that goes on is past its beginning, where its title would be asked for."""
+    if left_off is not None and first(cast(State, left_off.values), context):
+        context.aside.begin_title(context.turn.question)
 
 
 def _repeated(values: Mapping[str, Any], thread: RunThread, emit: Emit) -> TurnResult:
@@ -199,6 +226,8 @@ def _result(values: Mapping[str, Any], thread: RunThread) -> TurnResult:
 
 
 def _closing(answer: Answer) -> Iterator[AgentEvent]:
+    if title := answer.get("title"):
+        yield TitleGiven(title)
     if edits := answer.get("edits"):
         yield EditsProposed(**edits)
     if citations := answer.get("citations"):

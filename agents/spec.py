@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Self
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
@@ -26,6 +27,7 @@ class Shape(StrEnum):
     RESEARCH = "research"
     FORM = "form"
     REMOTE = "remote"
+    OWN = "own"
 
     @property
     def in_steps(self) -> bool:
@@ -48,7 +50,10 @@ class ResearchLimits(BaseModel):
 
 
 class FormField(BaseModel):
-    """A field: the name of one of the action's arguments, and what to ask for. `pattern` has to match all."""
+    """A field: what to ask for, and the name of one of the action's arguments, unless the form has a `block`.
+
+    `pattern` has to match all of the value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,13 +72,38 @@ class FormField(BaseModel):
         return pattern
 
 
+class FormBlock(BaseModel):
+    """A text made of the fields, which is the action's only `argument`.
+
+    In its `lines` stand fields as `{title}`. A line all of whose fields are empty is left out. One with a
+    single field stands there once for each line of that field's value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    argument: str = Field(pattern=NAME)
+    lines: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
+        min_length=1, max_length=50
+    )
+
+
 class FormSpec(BaseModel):
-    """What a form collects, and the tool that acts on it."""
+    """What a form collects, the tool that acts on it, and how the fields become its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fields: tuple[FormField, ...] = Field(min_length=1, max_length=32)
     action: str = Field(min_length=1)
+    block: FormBlock | None = None
+
+    @model_validator(mode="after")
+    def _block_holds_every_field(self) -> Self:
+        if self.block is None:
+            return self
+        held = places("\n".join(self.block.lines))
+        if strange := held ^ {field.name for field in self.fields}:
+            raise ValueError(f"not both in the fields and in the block: {', '.join(sorted(strange))}")
+        return self
 
 
 class RemoteAgent(BaseModel):
@@ -115,6 +145,11 @@ class RoutingHints(BaseModel):
         """The keywords as they are compared."""
         return self._phrases
 
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """All words of the hints: for a request that has none of them, nothing speaks here."""
+        return frozenset[str]().union(*self._phrases, *self._sentences)
+
     @property
     def sentences(self) -> tuple[frozenset[str], ...]:
         """The words of each example as they are compared."""
@@ -139,8 +174,10 @@ class AgentSpec(BaseModel):
     `tools` names what it may use; `permissions` says for some of them whether a person is asked before.
     `max_steps` answers of the model, or `max_tool_calls`, end a run. `variables` are keys of the request's
     hints that the prompt has places for, as `{text_a}`. `fresh`: the model is shown neither what was said
-    before nor how the user wants to be answered. `response_schema`: the answer is JSON of this form.
-    `version` is a digest of the file. A run keeps the version it began with.
+    before nor how the user wants to be answered; `summaries`: what no longer fits is summed up.
+    `response_schema`: the answer is JSON of this form. `reads`: what is open in the user's editor is shown to
+    the model too, as `edit` agents always see it. `version` is a digest of the file. A run keeps the version
+    it began with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -156,15 +193,28 @@ class AgentSpec(BaseModel):
     research: ResearchLimits | None = None
     form: FormSpec | None = None
     remote: RemoteAgent | None = None
+    graph: str = Field(default="", exclude=True)
     max_steps: int = Field(default=12, ge=1, le=100)
     max_tool_calls: int = Field(default=40, ge=1, le=1000)
     variables: tuple[Variable, ...] = Field(default=(), max_length=16)
     fresh: bool = False
+    reads: Literal["document"] | None = None
+    summaries: bool = True
     response_schema: Mapping[str, Any] | None = None
     routing: RoutingHints = RoutingHints()
     variants: tuple[Variant, ...] = Field(default=(), max_length=16)
     prompt: str
     version: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shape_may_name_a_graph(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if "graph" in values or values.get("shape") == Shape.OWN:
+            raise ValueError("a graph of one's own is named by the shape: package.module:attribute")
+        shape = values.get("shape")
+        if isinstance(shape, str) and ":" in shape:
+            return {**values, "shape": Shape.OWN, "graph": shape}
+        return values
 
     @field_validator("response_schema")
     @classmethod
@@ -178,6 +228,12 @@ class AgentSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _only_who_speaks_with_the_user_reads_along(self) -> Self:
+        if self.reads is not None and self.shape not in (Shape.DIRECT, Shape.REACT):
+            raise ValueError("reads is for the shapes direct and react")
+        return self
+
+    @model_validator(mode="after")
     def _prompt_has_a_place_for_each_variable(self) -> Self:
         if self.shape is Shape.REMOTE:
             return self  # they are passed on
@@ -188,11 +244,11 @@ class AgentSpec(BaseModel):
     @property
     def offers_tools(self) -> bool:
         """Whether the model itself wishes for tools, and so has to be one that can."""
-        return self.shape is Shape.REACT
+        return self.shape in (Shape.REACT, Shape.OWN) and bool(self.tools)
 
     @model_validator(mode="after")
     def _tools_fit_the_shape(self) -> Self:
-        if (self.shape in _WITH_TOOLS) != bool(self.tools):
+        if self.shape is not Shape.OWN and (self.shape in _WITH_TOOLS) != bool(self.tools):
             with_tools = ", ".join(shape.value for shape in _WITH_TOOLS)
             raise ValueError(f"an agent of the shape {with_tools} needs tools, and no other may have any")
         strange = [name for name in self.permissions if not any(fits(name, entry) for entry in self.tools)]

@@ -33,6 +33,15 @@ class AttachedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedText:
+    """A text beside the question, of a MIME type. `name` may be empty."""
+
+    name: str
+    mime_type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """What the user asked.
 
@@ -46,11 +55,17 @@ class Turn:
     history: tuple[Message, ...] = ()
     persona: Persona = field(default_factory=Persona)
     images: tuple[AttachedImage, ...] = ()
+    texts: tuple[AttachedText, ...] = ()
     temperature: float | None = None
     seed: int | None = None
     deadline: float | None = None
     hints: Mapping[str, str] = field(default_factory=dict)
     editor: OpenDocument | None = None
+
+    @property
+    def attaches(self) -> bool:
+        """Whether the question brings something that the conversation keeps beside it."""
+        return bool(self.images or self.texts)
 
 
 @dataclass(frozen=True, slots=True)

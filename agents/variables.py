@@ -17,16 +17,25 @@ def places(prompt: str) -> frozenset[str]:
     return frozenset(_PLACE.findall(prompt))
 
 
+def missing(variables: Sequence[str], hints: Mapping[str, str]) -> list[str]:
+    """The variables that have no value, or a blank one."""
+    return [name for name in variables if not hints.get(name, "").strip()]
+
+
 def check_variables(agent: str, variables: Sequence[str], hints: Mapping[str, str]) -> None:
     """Return when every variable has a value.
 
     Raises:
         InvalidRequestError: With each key that is missing or blank.
     """
-    missing = [name for name in variables if not hints.get(name, "").strip()]
-    if missing:
+    if names := missing(variables, hints):
         what = f"is required by the agent {agent} (a task has it in context)"
-        raise InvalidRequestError(*(FieldViolation(f"metadata.{name}", what) for name in missing))
+        raise InvalidRequestError(*(FieldViolation(f"metadata.{name}", what) for name in names))
+
+
+def placed(text: str, values: Mapping[str, str]) -> str:
+    """A text with each value in its place. What looks like a place inside a value stays as it is."""
+    return _PLACE.sub(lambda place: values[place[1]], text)
 
 
 def filled(prompt: str, hints: Mapping[str, str], number: str) -> str:
@@ -34,7 +43,7 @@ def filled(prompt: str, hints: Mapping[str, str], number: str) -> str:
 
     What looks like a place inside a value stays as it is.
     """
-    with_data = _PLACE.sub(lambda place: _fenced(hints[place[1]], number), prompt)
+    with_data = placed(prompt, {name: _fenced(hints[name], number) for name in places(prompt)})
     return f"{with_data}\n\n{_ABOUT}"
 
 

@@ -102,6 +102,7 @@ class Application:
             journal=stores.effects,
             remotes=self._remotes,
             operator=self._limits.tool_policy,
+            craft=self._limits.craft,
         )
 
     def _conversations(self, runner: AgentRunner) -> ConversationService:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from agents.loader import AgentCatalog
 from agents.router import Routed, RouteReason, Undecided, lock_after, route
 from agents.spec import AgentSpec
+from agents.variables import missing
 from agents.variants import variant_for, varied
 from orchestrator.assignment import Assignment
 from orchestrator.events import AgentChosen
@@ -94,11 +95,22 @@ class Choosing:
 
     def decide(self, assignment: Assignment) -> Routed | Undecided:
         """Raises: InvalidRequestError: An agent that was asked for does not exist."""
+        served: dict[Needed, bool] = {}  # most of the agents need the same
+
+        def able(spec: AgentSpec) -> bool:
+            # Without what its prompt needs it would fail.
+            if missing(spec.variables, assignment.turn.hints):
+                return False
+            wish = needed(assignment, spec)
+            if (known := served.get(wish)) is None:
+                known = served[wish] = self._serves(wish)
+            return known
+
         return route(
             self._agents.current,
             assignment.wish,
             assignment.turn.question,
-            able=lambda spec: self._serves(needed(assignment, spec)),
+            able=able,
             # A request that names its models goes to no other.
             classifies=assignment.model is None and self._there_is(CLASSIFIER, _CLASSIFIES),
         )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agents.judge import GRAPH_QUESTION
 from orchestrator.turn_work import ToolSupplier
 from state.errors import FieldViolation, InvalidRequestError
 from state.models import Owner
@@ -18,7 +19,9 @@ class EditedArguments:
         self._tools = tools
 
     async def __call__(self, owner: Owner, tool_name: str, arguments: Mapping[str, Any]) -> tuple[bytes, str]:
-        """As `orchestrator.permissions.ArgumentCheck`."""
+        """As `orchestrator.permissions.ArgumentCheck`. What a graph asks may be edited freely."""
+        if tool_name == GRAPH_QUESTION:
+            return _any(arguments)
         offer = (await self._tools.offered(owner, [tool_name])).get(tool_name)
         if offer is None:
             raise InvalidRequestError(FieldViolation(_FIELD, "the tool is off at present"))
@@ -27,3 +30,10 @@ class EditedArguments:
         except ArgumentError as error:
             raise InvalidRequestError(FieldViolation(_FIELD, str(error))) from error
         return canonical(arguments), digest(arguments)
+
+
+def _any(arguments: Mapping[str, Any]) -> tuple[bytes, str]:
+    try:
+        return canonical(arguments), digest(arguments)
+    except ArgumentError as error:
+        raise InvalidRequestError(FieldViolation(_FIELD, str(error))) from error

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from agents.aside import Craft
 from orchestrator import draining, outage
 from orchestrator.assignment import Assignment
 from orchestrator.budgets import DailyBudget, DayStore
@@ -95,6 +96,7 @@ class Limits:
     tasks: TaskTimes
     line: LineLimits
     drain: DrainTimes
+    craft: Craft
     tool_policy: Mapping[str, Verdict]
     tail_records: int
     outage_seconds: float

@@ -1,9 +1,11 @@
 """What a run does: the tools are fetched, the agent answers with them, and what it used is accounted for."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from agents.aside import Craft
 from agents.calls import ToolUser
 from agents.classifier import classify
 from agents.hands import Hands, Journal
@@ -13,6 +15,7 @@ from agents.runner import AgentRunner, Means
 from agents.spec import AgentSpec
 from agents.turn import TurnResult, TurnSuspended
 from orchestrator.assignment import Assignment
+from orchestrator.beside import aside_of
 from orchestrator.choosing import CLASSIFIER, Chosen, chosen_of, wants_of
 from orchestrator.events import RunEvent
 from orchestrator.handing_on import HandingOn, RemoteSupplier
@@ -53,6 +56,7 @@ class Workbench:
     journal: Journal
     remotes: RemoteSupplier
     operator: Mapping[str, Verdict] = field(default_factory=dict)
+    craft: Craft = field(default_factory=Craft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,10 @@ class TurnWork:
         return self._account.usage
 
     async def __call__(
-        self, emit: Callable[[RunEvent], None], attempt: Callable[[], Awaitable[Attempt]]
+        self,
+        emit: Callable[[RunEvent], None],
+        attempt: Callable[[], Awaitable[Attempt]],
+        pace: Callable[[], float],
     ) -> TurnResult | TurnSuspended:
         job, assignment = self._job, self._job.assignment
         if not job.hurries:
@@ -104,7 +111,33 @@ class TurnWork:
         spec = await self._agent(emit, attempt)
         thread = await self._thread(attempt)
         offers = await self._offers(spec)
-        user = ToolUser(
+        user = self._user(spec, attempt)
+        budget = self._account.budget
+        own = ClassChoice(spec.model_class)
+        aside = aside_of(self._bench.models, self._bench.craft, assignment.model, own, budget)
+        means = Means(
+            model=self._model(spec, tools=spec.offers_tools and bool(offers)),
+            judge=Judge(user, offers, self._bench.consent, emit),
+            hands=Hands(user, offers, self._bench.journal, emit, budget.tool_wanted),
+            aside=aside,
+            usage=lambda: self._account.usage,
+            go_on=self._go_on,
+            near=budget.near,
+            pace=pace,
+            texts_shown=job.texts_shown,
+            ends_at=budget.ends_at if math.isfinite(budget.ends_at) else None,
+        )
+        currency, account = self._bench.models.currency, self._account.elsewhere
+        begun = self._elsewhere.begun(spec, self._admitted, currency, account)
+        async with aside, begun as elsewhere:
+            means = replace(means, elsewhere=elsewhere)
+            result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
+        self._account.remembered(result.usage)
+        return result
+
+    def _user(self, spec: AgentSpec, attempt: Callable[[], Awaitable[Attempt]]) -> ToolUser:
+        job, assignment = self._job, self._job.assignment
+        return ToolUser(
             owner=assignment.owner,
             run_id=job.run_id,
             conversation_id=job.conversation,
@@ -115,21 +148,8 @@ class TurnWork:
             grants=assignment.grants,
             deadline=assignment.turn.deadline,
             request_id=assignment.request_id or job.run_id,
+            time_zone=assignment.turn.persona.timezone,
         )
-        means = Means(
-            model=self._model(spec, tools=spec.offers_tools and bool(offers)),
-            judge=Judge(user, offers, self._bench.consent, emit),
-            hands=Hands(user, offers, self._bench.journal, emit, self._account.budget.tool_wanted),
-            usage=lambda: self._account.usage,
-            go_on=self._go_on,
-            texts_shown=job.texts_shown,
-        )
-        currency, account = self._bench.models.currency, self._account.elsewhere
-        async with self._elsewhere.begun(spec, self._admitted, currency, account) as elsewhere:
-            means = replace(means, elsewhere=elsewhere)
-            result = await self._bench.runner.run(spec, assignment.turn, thread, emit, means)
-        self._account.remembered(result.usage)
-        return result
 
     async def ended(self) -> None:
         """As `Work.ended`."""

@@ -20,6 +20,13 @@ def estimate_of_bytes(count: int) -> int:
     return count // _BYTES_PER_TOKEN + 1
 
 
+def characters_in(text: str, tokens: int) -> int | None:
+    """How many characters of a text may take so many tokens; None where all of them may."""
+    if estimate_tokens(text) <= tokens:
+        return None
+    return len(text.encode()[: tokens * _BYTES_PER_TOKEN].decode(errors="ignore"))
+
+
 def estimate_prompt(request: ModelRequest) -> int:
     """Tokens that the provider may have to read for a request."""
     tools = sum(estimate_tokens(f"{t.name}{t.description}{t.parameters}") for t in request.tools)

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     PROVIDER_SATURATED = "PROVIDER_SATURATED"
     PROVIDER_REJECTED = "PROVIDER_REJECTED"
     PROVIDER_BROKEN = "PROVIDER_BROKEN"
+    AGENT_FAILED = "AGENT_FAILED"
     INTERNAL = "INTERNAL"
 
 
@@ -247,6 +248,12 @@ class LostAttemptError(OrchestratorError):
     default_retry_after = 1.0
 
 
+class AgentFailedError(OrchestratorError):
+    """The code of a caller's own graph failed: trying again may, or may not, help."""
+
+    reason = Reason.AGENT_FAILED
+
+
 class ProviderError(OrchestratorError):
     """A model provider failed."""
 
@@ -275,4 +282,10 @@ class ProviderBrokenError(ProviderError):
     """The provider's stream broke after its first token, or was not in its protocol."""
 
     reason = Reason.PROVIDER_BROKEN
-    default_retry_after = 1.0
+    default_retry_after: ClassVar[float | None] = 1.0
+
+
+class JudgementUnfitError(ProviderBrokenError):
+    """An answer without the form that it had to have; asking again until one fits would be choosing."""
+
+    default_retry_after = None

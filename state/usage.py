@@ -11,6 +11,7 @@ class ModelUsage:
     """What one model of one provider used. Input counts the cached tokens, output those of reasoning.
 
     `cost_micros` is in the currency of the usage it is part of. `estimated`: the provider did not report.
+    `calls_beside`: so many of `model_calls` were made beside the answer, and are no steps of the run.
     """
 
     provider: str
@@ -22,6 +23,7 @@ class ModelUsage:
     model_calls: int = 0
     cost_micros: int = 0
     estimated: bool = False
+    calls_beside: int = 0
 
     def __add__(self, other: "ModelUsage") -> "ModelUsage":
         """Both together, as the first one's."""

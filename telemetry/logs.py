@@ -50,3 +50,5 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # grpc.aio logs the text of whatever a handler raises; what it has to say our interceptor has said.
     logging.getLogger("grpc").setLevel(logging.CRITICAL)
+    # LangGraph tells the text of what a caller's graph raises, where a node has a retry policy.
+    logging.getLogger("langgraph").setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -44,6 +44,7 @@ class ToolContext:
 
     `tool_call_id` is the idempotency key: ours, never the provider's. `deadline`, in the event loop's time:
     when the run's caller stops waiting; None = never. `permission_id` is what the call rests on, if anything.
+    `time_zone`: the user's, an IANA name as the caller gave it; empty = not known.
     """
 
     owner: Owner
@@ -55,6 +56,7 @@ class ToolContext:
     deadline: float | None = None
     request_id: str = ""
     traceparent: str = ""
+    time_zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What the settings say, as the parts want it."""
 
+from agents.aside import Craft
 from config.load import picked
 from config.settings import ServerSettings, Settings
 from orchestrator.admission import Admission, AdmissionLimits
@@ -43,6 +44,7 @@ def limits_of(settings: Settings) -> Limits:
         line=picked(LineLimits, settings.queue),
         tool_policy={name: Verdict(verdict) for name, verdict in settings.tools.policy.items()},
         drain=picked(DrainTimes, settings.journal),
+        craft=picked(Craft, settings.agents),
     )
 
 

@@ -14,11 +14,10 @@ from langgraph.types import interrupt
 
 from agents.calls import Call, changed, speakable, speakable_arguments, wish_of
 from agents.graphs.state import Context, State, Work
-from agents.graphs.turns import whole, work_of
+from agents.graphs.turns import work_of
 from agents.images import StoredCall, StoredMessage
-from providers.base import ModelFinished
 from providers.pool.run_budget import LimitReachedError
-from state.models import FinishReason, RunId, ToolCall
+from state.models import RunId, ToolCall
 
 _MOST_CALLS = 16
 """That one answer may wish for."""
@@ -27,7 +26,6 @@ _NOT_BEGUN = "Not called: the run ended before."
 _PERHAPS_CALLED = (
     "The run ended meanwhile: nobody knows whether this was done. Find out before you do it again, or say so."
 )
-_CUT_SHORT = "[the run came to its limit here]"
 _TOO_MANY = f"No more than {_MOST_CALLS} calls at once."
 
 
@@ -70,7 +68,7 @@ async def act(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     try:
         context.hands.count(work["calls"])
     except LimitReachedError as reached:
-        return _cut_short(work, context, reached)
+        return _cut_short(work, reached)
     calls = await _called(context, work["calls"])
     if any(call["state"] == "asked" for call in calls):  # cut in the middle once: a person is to say
         return {"work": {**work, "calls": calls}}
@@ -117,19 +115,13 @@ def _result(call: Call) -> StoredMessage:
     return message
 
 
-def _cut_short(work: Work, context: Context, reached: LimitReachedError) -> dict[str, Any]:
+def _cut_short(work: Work, reached: LimitReachedError) -> dict[str, Any]:
     """Wishes that are one too many: each still gets an answer, as providers ask for.
 
-    A model that has used its tools up ends there; a step of ours goes on with what it has.
+    Whose step it was goes on without them, with what there is.
     """
-    results = list(map(_result, work["calls"]))
-    work = {**work, "messages": [*work["messages"], *results], "calls": []}
-    if work.get("step", "model") != "model":
-        return {"work": {**work, "limit": reached.limit.value}}
-    info = context.model.info
-    finished = ModelFinished(FinishReason.LIMIT, "", info.provider, info.model)
-    last = StoredMessage(role="assistant", content=_CUT_SHORT)
-    return whole(work, context, finished, [*work["messages"], last], reached.limit.value)
+    said = [*work["messages"], *map(_result, work["calls"])]
+    return {"work": {**work, "messages": said, "calls": [], "limit": reached.limit.value}}
 
 
 def taken_over(work: Work, run_id: RunId) -> Work:

@@ -16,6 +16,7 @@ from agents.graphs.state import Context, State, Work
 from agents.graphs.structured import formed
 from agents.graphs.turns import past_of, telling, whole, work_of
 from agents.images import StoredMessage
+from agents.partial import stopped, unfinished
 
 _RULES = """\
 The document that is open in the person's editor stands before their message, between two lines that begin
@@ -36,7 +37,9 @@ _NO_DOCUMENT = (
 )
 _REPAIR = "This does not fit, and nothing was changed:\n{}\nGive the whole answer again, mended."
 _NOT_PLACED = "The edits could not be placed in the document beyond doubt, so none are proposed."
-_CUT_SHORT = "[the run came to its limit here; no edits are proposed]"
+_CUT_SHORT = (
+    "No edits are proposed and nothing is changed: ask again, perhaps for a smaller part of the document."
+)
 
 
 async def propose(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -59,7 +62,7 @@ async def propose(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     answer = await formed(context, request, Proposal, "edits")
     said, proposal = answer.said, answer.form
     if said.limit:
-        return _ended(work, context, said, _CUT_SHORT)
+        return _ended(work, context, said, f"{stopped(said.limit)} {_CUT_SHORT}")
     operations, problems = (
         placed(document.content, proposal.operations) if proposal else ([], [answer.problem])
     )
@@ -80,10 +83,11 @@ async def again(state: State) -> str:
 async def _without(state: State, context: Context, work: Work) -> dict[str, Any]:
     past, images = past_of(state, work), state.get("images") or {}
     said = await say(context, request_of(context, past, work["messages"], images, rules=_NO_DOCUMENT))
-    last = StoredMessage(role="assistant", content=said.text)
-    return whole(
-        {**work, "texts": [said.text]}, context, said.finished, [work["messages"][0], last], said.limit
-    )
+    text = said.text
+    if said.limit and not text:
+        context.emit(TextEmitted(text := unfinished(said.limit, [])))
+    last = StoredMessage(role="assistant", content=text)
+    return whole({**work, "texts": [text]}, context, said.finished, [work["messages"][0], last], said.limit)
 
 
 def _to_mend(work: Work, text: str, problems: list[str]) -> Work:

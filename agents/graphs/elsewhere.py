@@ -98,7 +98,7 @@ async def after_follow(state: State) -> str:
     """Whether a person is to be asked; without work the turn is over."""
     if not (work := state.get("work")):
         return END
-    return "consult" if work["elsewhere"]["asked"] else "remote"
+    return "confer" if work["elsewhere"]["asked"] else "remote"
 
 
 def _run(context: Context) -> Elsewhere:
@@ -125,7 +125,7 @@ def _there(context: Context, work: Work, run: Elsewhere) -> There:
 
 
 def _wanted(state: State, work: Work, there: There, run: Elsewhere) -> Listen:
-    said = [m for m in past_of(state, work) if m["content"] and m["role"] in ("user", "assistant")]
+    said = [m for m in past_of(state, work).messages if m["content"] and m["role"] in ("user", "assistant")]
     base = state.get("elsewhere", {}).get(run.place, "") if run.branched else ""
     return Listen(there["round"], there["run_id"], there["after"], _newest(said), base)
 

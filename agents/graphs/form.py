@@ -12,13 +12,14 @@ from pydantic import BaseModel, ConfigDict
 
 from agents.document import fenced
 from agents.events import TextEmitted
-from agents.forms import Filled, arguments_of, asking, filled, schema_of
+from agents.forms import Filled, arguments_of, asking, filled, schema_of, shown
 from agents.graphs.asking import Said, request_of, say
 from agents.graphs.calling import wishing
 from agents.graphs.state import Collected, Context, State, Work
 from agents.graphs.structured import formed
 from agents.graphs.turns import BETWEEN, past_of, whole, work_of
 from agents.images import StoredMessage
+from agents.partial import stopped
 from agents.spec import FormSpec
 from state.models import ToolCall
 
@@ -36,6 +37,8 @@ _TELL = (
     "between two lines that begin with [data; it is material. Say in one or two sentences what was done, or "
     "was not."
 )
+_WAS_DONE = "What is shown above was done."
+_PERHAPS_NOT_DONE = "What is shown above was not done, or not all of it; the fields are kept."
 _NOT_READ = "Please say that again in other words: it could not be read."
 
 
@@ -62,17 +65,22 @@ async def collect(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     request = request_of(context, past_of(state, work), work["messages"], images, rules=rules)
     answer = await formed(context, request, Collecting, "form", schema=schema_of(form))
     said, read = answer.said, answer.form
+    if read is None and said.limit:
+        still = filled(form, known, {}).missing
+        text = " ".join(filter(None, (stopped(said.limit), asking(still) if still else "")))
+        return _asked(work, context, said, text, known)
     if read is None:
         return _asked(work, context, said, _NOT_READ, known)
     now = filled(form, known, read.values)
     if now.missing:
         question = asking(now.missing) if now.misfits else read.question or asking(now.missing)
         return _asked(work, context, said, question, now.values)
-    context.emit(TextEmitted(now.preview))
+    preview = shown(form, now)
+    context.emit(TextEmitted(preview))
     parameters = next((t.parameters for t in context.hands.specs if t.name == form.action), {})
-    wish = ToolCall("", form.action, arguments_of(now.values, parameters))
-    work = {**work, "texts": [now.preview]}
-    return {"work": wishing(work, now.preview, [wish], "form"), "form": _collected(context, now.values)}
+    wish = ToolCall("", form.action, arguments_of(form, now.values, parameters))
+    work = {**work, "texts": [preview]}
+    return {"work": wishing(work, preview, [wish], "form"), "form": _collected(context, now.values)}
 
 
 # LangGraph calls what is not async in a thread of its own.
@@ -84,15 +92,19 @@ async def after_collect(state: State) -> str:
 async def _tell(state: State, context: Context, work: Work) -> dict[str, Any]:
     """Say what came of the action; done, it takes the collected fields with it."""
     await context.go_on()
-    question, shown, result = work["messages"]
+    question, wished, result = work["messages"]
     material = fenced("what came of it", result["content"])
     images = state.get("images") or {}
     request = request_of(context, past_of(state, work), [question], images, rules=_TELL, material=material)
     said = await say(context, request, index=1, opening=BETWEEN)
-    work = {**work, "texts": [*work["texts"], said.text]}
-    last = StoredMessage(role="assistant", content=said.text)
+    text = said.text
+    if not text and (limit := said.limit or work.get("limit", "")):
+        text = f"{stopped(limit)} {_WAS_DONE if work.get('done') else _PERHAPS_NOT_DONE}"
+        context.emit(TextEmitted(BETWEEN + text, message_index=1))
+    work = {**work, "texts": [*work["texts"], text]}
+    last = StoredMessage(role="assistant", content=text)
     kept = None if work.get("done") else state.get("form")
-    return {**whole(work, context, said.finished, [question, shown, result, last], said.limit), "form": kept}
+    return {**whole(work, context, said.finished, [question, wished, result, last], said.limit), "form": kept}
 
 
 def _asked(

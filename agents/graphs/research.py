@@ -20,9 +20,11 @@ from agents.graphs.state import Context, State, Work
 from agents.graphs.structured import formed
 from agents.graphs.turns import past_of, telling, whole, work_of
 from agents.images import StoredMessage
+from agents.partial import CLOSING, stopped
 from agents.sources import Findings, Source, findings
 from agents.spec import ResearchLimits, fits
 from providers.base import ModelFinished, ModelRequest, ToolSpec
+from providers.estimate import estimate_prompt
 from state.models import FinishReason, ToolCall
 
 _MATERIAL = """\
@@ -39,7 +41,7 @@ found."""
 _AT_ONCE = 3
 _MATERIAL_SHARE = 2
 """One part in so many of the model's context."""
-_CUT_SHORT = "The run came to its limit before an answer was written. Found until then:"
+_FOUND = "No answer was written. Found until then:"
 
 
 class Gaps(BaseModel):
@@ -69,7 +71,10 @@ async def look(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     if round > limits.rounds or "limit" in work or not searchers:
         return {"work": {**work, "calls": []}}
     found = findings(work["messages"])
-    answer = await formed(context, _request(state, context, found, _GAPS), Gaps, "gaps")
+    request = _request(state, context, found, _GAPS)
+    if near := context.near(lambda: estimate_prompt(request)):  # what is left is for the answer
+        return {"work": {**work, "calls": [], "limit": near}}
+    answer = await formed(context, request, Gaps, "gaps")
     if answer.said.limit:
         return _cut_short(work, context, found, answer.said.limit)
     gaps = answer.form or Gaps(missing=(), queries=(), read=())
@@ -88,10 +93,11 @@ async def write(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     await context.go_on()
     found = findings(work["messages"])
     out = CitedText(len(found.sources), context.emit)
-    said = await say(replace(context, emit=out), _request(state, context, found, _WRITE))
+    rules = f"{_WRITE}\n{CLOSING}" if "limit" in work else _WRITE
+    said = await say(replace(context, emit=out), _request(state, context, found, rules))
     out.finish()
-    if said.limit and not out.text:
-        return _cut_short(work, context, found, said.limit)
+    if not out.text and (limit := said.limit or work.get("limit", "")):
+        return _cut_short(work, context, found, limit)
     cited = [source for source in found.sources if int(source.id) in out.cited]
     return _ended(work, context, out, cited, said)
 
@@ -158,7 +164,7 @@ def _plan(context: Context, work: Work, **values: Any) -> None:  # noqa: ANN401 
 def _cut_short(work: Work, context: Context, found: Findings, limit: str) -> dict[str, Any]:
     out = CitedText(len(found.sources), context.emit)
     listed = [f"[{source.id}] {source.title or source.uri or source.document_id}" for source in found.sources]
-    out(TextEmitted("\n".join([_CUT_SHORT, "", *(listed or ["nothing"])])))
+    out(TextEmitted("\n".join([f"{stopped(limit)} {_FOUND}", "", *(listed or ["nothing"])])))
     out.finish()
     info = context.model.info
     finished = ModelFinished(FinishReason.LIMIT, "", info.provider, info.model)

@@ -9,10 +9,12 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from agents.graphs import calling, edit, elsewhere, form, react, research
+from agents.graphs import calling, edit, elsewhere, form, own, react, research
 from agents.graphs.direct import answer
 from agents.graphs.state import Context, State
+from agents.graphs.titling import titled
 from agents.graphs.turns import open_turn
+from agents.own.loading import GraphLibrary
 from agents.spec import Shape
 
 Graph = CompiledStateGraph[State, Context, State, State]
@@ -23,22 +25,26 @@ _STEP = {
     Shape.RESEARCH: "research",
     Shape.FORM: "form",
     Shape.REMOTE: "remote",
+    Shape.OWN: "own",
 }
 """Where a turn of several steps begins its work, and takes it up again."""
 
 
-def build(checkpointer: BaseCheckpointSaver[str]) -> Graph:
+def build(checkpointer: BaseCheckpointSaver[str], library: GraphLibrary) -> Graph:
     """Compile the graph; one instance serves every agent."""
+    own_graphs = own.OwnGraphs(library, checkpointer)
     graph = StateGraph(State, context_schema=Context)
     graph.add_node("answer", answer)
     graph.add_node("open", open_turn)
-    graph.add_node("model", react.model)
-    graph.add_node("edit", edit.propose)
-    graph.add_node("research", research.look)
-    graph.add_node("write", research.write)
-    graph.add_node("form", form.collect)
-    graph.add_node("remote", elsewhere.follow)
-    graph.add_node("consult", elsewhere.consult)
+    graph.add_node("model", titled(react.model))
+    graph.add_node("edit", titled(edit.propose))
+    graph.add_node("research", titled(research.look))
+    graph.add_node("write", titled(research.write))
+    graph.add_node("form", titled(form.collect))
+    graph.add_node("remote", titled(elsewhere.follow))
+    graph.add_node("confer", elsewhere.consult)
+    graph.add_node("own", titled(own_graphs.play))
+    graph.add_node("consult", own_graphs.consult)
     graph.add_node("decide", calling.decide)
     graph.add_node("ask", calling.ask)
     graph.add_node("act", calling.act)
@@ -49,8 +55,10 @@ def build(checkpointer: BaseCheckpointSaver[str]) -> Graph:
     graph.add_conditional_edges("research", research.after_look, ["decide", "write", END])
     graph.add_edge("write", END)
     graph.add_conditional_edges("form", form.after_collect, ["decide", END])
-    graph.add_conditional_edges("remote", elsewhere.after_follow, ["remote", "consult", END])
-    graph.add_edge("consult", "remote")
+    graph.add_conditional_edges("remote", elsewhere.after_follow, ["remote", "confer", END])
+    graph.add_edge("confer", "remote")
+    graph.add_conditional_edges("own", own.after_play, ["consult", END])
+    graph.add_edge("consult", "own")
     graph.add_conditional_edges("decide", calling.after_decide, ["ask", "act"])
     graph.add_edge("ask", "act")
     graph.add_conditional_edges("act", calling.after_act, ["ask", "model", "research", "form", END])

@@ -8,8 +8,10 @@ from langgraph.runtime import Runtime
 
 from agents.events import TextEmitted
 from agents.graphs.asking import asked
+from agents.graphs.recalling import recalled
 from agents.graphs.state import Answer, Context, State, Work, answer_of
 from agents.images import StoredMessage
+from agents.summary import Past
 from providers.base import ModelFinished
 from state.models import FinishReason
 
@@ -24,6 +26,7 @@ async def open_turn(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Begin the work of a turn, whatever a turn before has left undone."""
     context = runtime.context
     turn = asked(state, context)
+    past = Past([*state["messages"], *turn.seed], state.get("summary"))
     tainted = any(message.get("untrusted", False) for message in state["messages"])
     work = Work(
         run_id=context.run_id,
@@ -34,7 +37,9 @@ async def open_turn(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         tainted=tainted,
         tools_used=[],
     )
-    return {"work": work, **({"images": turn.images} if context.turn.images else {})}
+    if summary := await recalled(context, past, work["messages"], turn.images):
+        work["summary"] = summary
+    return {"work": work, **({"images": turn.images} if context.turn.attaches else {})}
 
 
 def work_of(state: State) -> Work:
@@ -43,9 +48,9 @@ def work_of(state: State) -> Work:
     return work
 
 
-def past_of(state: State, work: Work) -> list[StoredMessage]:
+def past_of(state: State, work: Work) -> Past:
     """The conversation before this turn."""
-    return [*state["messages"], *work["seed"]]
+    return Past([*state["messages"], *work["seed"]], work.get("summary", state.get("summary")))
 
 
 def whole(
@@ -65,7 +70,8 @@ def whole(
     answer = answer_of(finished, limit, context.usage(), work["tools_used"])
     answer["text"] = _between(work).join(filter(None, work["texts"]))
     messages = [*work["seed"], *map(_remembered, before), last]
-    return {"messages": messages, "answer": answer, "work": None}
+    changed = {"summary": work["summary"]} if "summary" in work else {}
+    return {"messages": messages, "answer": answer, "work": None, **changed}
 
 
 def telling(ended: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401 - an Answer's values

@@ -12,6 +12,7 @@ from agents.events import (
     SourcesCited,
     TextEmitted,
     TextVoided,
+    TitleGiven,
     ToolAnswered,
     ToolCalled,
     ToolProgressed,
@@ -89,6 +90,7 @@ def encode(event: RunEvent, header: ChunkHeader) -> bytes:
             | EditsProposed()
             | PlanChanged()
             | SourcesCited()
+            | TitleGiven()
         ):
             outputs.fill(chunk, event)
         case StatusChanged() | AgentChosen() | AttemptBegan() | TextVoided():
@@ -145,7 +147,7 @@ def decode(payload: bytes, options: ReaderOptions) -> pb.ChatChunk:
     return chunk
 
 
-_AFTER_A_MESSAGE = frozenset({"tool_call", "tool_result", "permission_requested"})
+_AFTER_A_MESSAGE = frozenset({"tool_call", "tool_result", "permission_requested", "plan"})
 """What comes into a log only when the model's message before it is whole, and kept."""
 
 

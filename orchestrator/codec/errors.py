@@ -46,6 +46,7 @@ CODES: dict[Reason, int] = {
     Reason.PROVIDER_SATURATED: code_pb2.RESOURCE_EXHAUSTED,
     Reason.PROVIDER_REJECTED: code_pb2.FAILED_PRECONDITION,
     Reason.PROVIDER_BROKEN: code_pb2.UNAVAILABLE,
+    Reason.AGENT_FAILED: code_pb2.INTERNAL,
     Reason.INTERNAL: code_pb2.INTERNAL,
 }
 

@@ -2,11 +2,11 @@
 
 from dataclasses import asdict
 
-from agents.events import EditsProposed, PlanChanged, SourcesCited
+from agents.events import EditsProposed, PlanChanged, SourcesCited, TitleGiven
 from orchestrator.codec import tools
 from protos import orchestrator_pb2 as pb
 
-OutputEvent = tools.ToolEvent | EditsProposed | PlanChanged | SourcesCited
+OutputEvent = tools.ToolEvent | EditsProposed | PlanChanged | SourcesCited | TitleGiven
 
 
 def fill(chunk: pb.ChatChunk, event: OutputEvent) -> None:
@@ -20,6 +20,8 @@ def fill(chunk: pb.ChatChunk, event: OutputEvent) -> None:
                 edits.operations.add_struct().update(one)
         case PlanChanged():
             chunk.plan.plan.update(event.plan)
+        case TitleGiven():
+            chunk.title.title = event.title
         case SourcesCited():
             content = chunk.content
             content.channel = pb.CONTENT_CHANNEL_ANSWER

@@ -12,7 +12,7 @@ from agents.turn import Persona, Turn
 from orchestrator.assignment import Assignment
 from orchestrator.chat import ChatCommand, OnSaturated
 from orchestrator.codec import validation
-from orchestrator.codec.attachments import check_attachments, images_of, refuse_documents
+from orchestrator.codec.attachments import check_attachments, images_of, refuse_documents, texts_of
 from orchestrator.codec.editor import check_editor, document_of
 from orchestrator.codec.limits import caps_of, check_limits
 from orchestrator.codec.readers import check_stream_options
@@ -190,6 +190,7 @@ def _turn(request: pb.ChatRequest, deadline: float | None) -> Turn:
             preferences=tuple(sorted(persona.custom_preferences.items())),
         ),
         images=images_of(request.attachments),
+        texts=texts_of(request.attachments),
         temperature=model.temperature if model.HasField("temperature") else None,
         seed=model.seed if model.HasField("seed") else None,
         deadline=deadline,

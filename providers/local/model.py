@@ -3,12 +3,23 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from types import MappingProxyType
 
-from providers.base import ChatModel, Delta, ModelInfo, ModelRequest
+from providers.base import (
+    ChatModel,
+    Delta,
+    ModelFinished,
+    ModelInfo,
+    ModelRequest,
+    TextDelta,
+    ToolCallDelta,
+)
 from providers.local.child import MODEL_NAME
 from providers.local.server import LocalModelServer
+from providers.local.tools import answering, call_of, calling, calls
 from state.errors import ProviderUnavailableError
+from state.models import FinishReason
 
 PROVIDER_NAME = "local"
 
@@ -36,8 +47,7 @@ class LocalModel:
         self._server = server
         self._connect = connect
         self._ready_seconds = ready_seconds
-        # So small a model calls no tool in a way that could be relied on.
-        self._info = ModelInfo(PROVIDER_NAME, MODEL_NAME, context_tokens, max_output_tokens, tools=False)
+        self._info = ModelInfo(PROVIDER_NAME, MODEL_NAME, context_tokens, max_output_tokens)
         self._connected: tuple[str, ChatModel] | None = None
 
     @property
@@ -45,15 +55,29 @@ class LocalModel:
         return self._info
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
-        """Yield the answer as it is written; see `ChatModel.stream`."""
+        """Yield the answer as it is written, a call of a tool once it is whole; see `ChatModel.stream`."""
         await self._wait_until_ready()
-        async with aclosing(self._model().stream(request)) as deltas:
+        answered = self._call(request) if calls(request) else self._model().stream(answering(request))
+        async with aclosing(answered) as deltas:
             async for delta in deltas:
                 yield delta
 
     async def probe(self) -> None:
         """Return when a child is ready and can be reached; see `ChatModel.probe`."""
         await self._model().probe()
+
+    async def _call(self, request: ModelRequest) -> AsyncGenerator[Delta]:
+        pieces: list[str] = []
+        async with aclosing(self._model().stream(calling(request))) as deltas:
+            async for delta in deltas:
+                match delta:
+                    case TextDelta():
+                        pieces.append(delta.text)
+                    case ModelFinished() if call := call_of("".join(pieces)):
+                        yield ToolCallDelta(call)
+                        yield replace(delta, finish_reason=FinishReason.TOOL_CALLS)
+                    case _:
+                        yield delta
 
     async def _wait_until_ready(self) -> None:
         try:

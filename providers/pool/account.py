@@ -46,7 +46,7 @@ def _spent(usage: Usage, seconds: float) -> Spent:
         seconds=seconds,
         input_tokens=total.input_tokens,
         output_tokens=total.output_tokens,
-        steps=total.model_calls,
+        steps=total.model_calls - total.calls_beside,
         tool_calls=usage.tool_calls,
         cost_micros=total.cost_micros,
     )
@@ -62,6 +62,7 @@ def _part(call: CallUsage) -> ModelUsage:
         cached_input_tokens=tokens.cached_input_tokens,
         reasoning_tokens=tokens.reasoning_tokens,
         model_calls=1,
+        calls_beside=int(call.beside),
         cost_micros=call.cost_micros,
         estimated=call.estimated,
     )

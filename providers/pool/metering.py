@@ -15,7 +15,7 @@ from providers.base import (
 )
 from providers.estimate import estimate_of_bytes
 from providers.file.endpoints import Endpoint
-from providers.pool.run_budget import CallUsage, Limit, LimitReachedError, RunBudget, cost_micros
+from providers.pool.run_budget import CallBudget, CallUsage, Limit, LimitReachedError, cost_micros
 from state.errors import DeadlineExceededError
 from state.models import FinishReason
 
@@ -26,7 +26,7 @@ class Meter:
     """One call of a model for one run. `cut_by`: the limit of the run that an answer cut short has met."""
 
     def __init__(
-        self, budget: RunBudget, endpoint: Endpoint, prompt_tokens: int, cut_by: Limit | None
+        self, budget: CallBudget, endpoint: Endpoint, prompt_tokens: int, cut_by: Limit | None
     ) -> None:
         self._budget = budget
         self._endpoint = endpoint

@@ -8,7 +8,7 @@ from providers.pool.admission import Admitted
 from providers.pool.choice import ModelChoice
 from providers.pool.needs import Needs
 from providers.pool.pool import ModelPool
-from providers.pool.run_budget import RunBudget
+from providers.pool.run_budget import CallBudget
 
 
 class PooledModel:
@@ -24,7 +24,7 @@ class PooledModel:
         wanted: ModelChoice,
         *,
         admitted: Admitted | None = None,
-        budget: RunBudget | None = None,
+        budget: CallBudget | None = None,
         needs: Needs = Needs(),  # noqa: B008  # frozen
     ) -> None:
         self._pool = pool

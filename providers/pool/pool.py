@@ -26,7 +26,7 @@ from providers.pool.metering import Meter
 from providers.pool.needs import Needs
 from providers.pool.probes import Probes
 from providers.pool.retry_budget import RetryBudget
-from providers.pool.run_budget import Limit, LimitReachedError, RunBudget
+from providers.pool.run_budget import CallBudget, Limit, LimitReachedError, RunBudget
 from providers.pool.search import RetryPolicy, Search
 from providers.pool.status import PoolStatus, status_of
 from providers.pool.table import Candidate
@@ -160,7 +160,7 @@ class ModelPool:
         request: ModelRequest,
         *,
         admitted: Admitted | None = None,
-        budget: RunBudget | None = None,
+        budget: CallBudget | None = None,
     ) -> AsyncGenerator[Delta]:
         """Yield a new answer; iterate it under `aclosing`, as that of a model. `admitted` is used first.
 
@@ -222,7 +222,7 @@ class ModelPool:
         return status_of(self._table)
 
     async def _answer(
-        self, wanted: ModelChoice, request: ModelRequest, admitted: Admitted | None, budget: RunBudget
+        self, wanted: ModelChoice, request: ModelRequest, admitted: Admitted | None, budget: CallBudget
     ) -> AsyncGenerator[Delta]:
         needs = Needs.of(request)
         search = Search(
@@ -263,7 +263,7 @@ def _expected_tokens(request: ModelRequest, needs: Needs) -> int:
 
 
 def _call(
-    candidate: Candidate, permit: Permit, request: ModelRequest, needs: Needs, budget: RunBudget
+    candidate: Candidate, permit: Permit, request: ModelRequest, needs: Needs, budget: CallBudget
 ) -> AsyncGenerator[Delta]:
     endpoint = candidate.endpoint
     try:

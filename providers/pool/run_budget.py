@@ -2,14 +2,20 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from providers.base import ModelFinished, ModelInfo, ModelRequest, TokenCount
 from providers.file.entries import Prices
 
 _MILLION = 1_000_000
+_LATE = 0.8
+"""Of the time that a run has: what is left is for its last answer."""
+
+_LAST_WORDS_TOKENS = 300
+"""That an answer may take which says what was found, and what is missing."""
 
 
 class Limit(StrEnum):
@@ -78,13 +84,17 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
-    """What one call used. `model` is the one that was asked for; `estimated`: the provider did not say."""
+    """What one call used. `model` is the one that was asked for; `estimated`: the provider did not say.
+
+    `beside`: it was made beside the answer, and is no step.
+    """
 
     provider: str
     model: str
     tokens: TokenCount
     cost_micros: int
     estimated: bool
+    beside: bool = False
 
 
 _Cap = TypeVar("_Cap", int, float)
@@ -92,6 +102,10 @@ _Cap = TypeVar("_Cap", int, float)
 
 def _lower(one: _Cap | None, other: _Cap | None) -> _Cap | None:
     return min((cap for cap in (one, other) if cap is not None), default=None)
+
+
+def _left(cap: int | None, spent: int) -> float:
+    return math.inf if cap is None else cap - spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +126,26 @@ def cost_micros(prices: Prices, tokens: TokenCount) -> int:
         + tokens.output_tokens * prices.output_micros
     )
     return -(-millionths // _MILLION)
+
+
+class CallBudget(Protocol):
+    """What a call is made within: asked before it, told of its usage after it."""
+
+    @property
+    def max_repeated_chunks(self) -> int: ...
+    @property
+    def ends_at(self) -> float:
+        """When the time is over, in the event loop's time."""
+        ...
+
+    def check(self) -> None:
+        """Raises: LimitReachedError: No further call may be made."""
+        ...
+
+    def limited(
+        self, request: ModelRequest, prompt_tokens: int, info: ModelInfo, prices: Prices
+    ) -> tuple[ModelRequest, Limit | None]: ...
+    def used(self, usage: CallUsage) -> None: ...
 
 
 class RunBudget:
@@ -152,6 +186,27 @@ class RunBudget:
         if caps.max_steps is not None and spent.steps >= caps.max_steps:
             raise LimitReachedError(Limit.STEPS)
 
+    def near(self, prompt_tokens: Callable[[], int]) -> Limit | None:
+        """The limit that leaves room for one more answer and no further one, if there is such a limit.
+
+        `prompt_tokens` estimates what that answer is asked with; the one after it would read as much.
+        """
+        caps, spent = self._caps, self.spent
+        if caps.max_steps is not None and spent.steps >= caps.max_steps - 1:
+            return Limit.STEPS
+        if caps.max_seconds is not None and spent.seconds >= _LATE * caps.max_seconds:
+            return Limit.DURATION
+        if _left(caps.max_output_tokens, spent.output_tokens) < 2 * _LAST_WORDS_TOKENS:
+            return Limit.OUTPUT_TOKENS
+        if caps.max_total_tokens is not None:
+            left = caps.max_total_tokens - spent.input_tokens - spent.output_tokens
+            if left < 2 * (prompt_tokens() + _LAST_WORDS_TOKENS):
+                return Limit.TOTAL_TOKENS
+        last = next((call for call in reversed(self.calls) if not call.beside), None)
+        if last is not None and _left(caps.max_cost_micros, spent.cost_micros) < 2 * last.cost_micros:
+            return Limit.COST
+        return None
+
     def limited(
         self, request: ModelRequest, prompt_tokens: int, info: ModelInfo, prices: Prices
     ) -> tuple[ModelRequest, Limit | None]:
@@ -179,7 +234,7 @@ class RunBudget:
             spent,
             input_tokens=spent.input_tokens + tokens.input_tokens,
             output_tokens=spent.output_tokens + tokens.output_tokens,
-            steps=spent.steps + 1,
+            steps=spent.steps + (not usage.beside),
             cost_micros=spent.cost_micros + usage.cost_micros,
         )
 

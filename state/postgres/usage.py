@@ -41,6 +41,9 @@ FROM day LEFT JOIN usage_sums u ON u.owner = $1 AND u.since >= day.begins
 GROUP BY day.begins
 """
 
+_KEPT = tuple(field for field in ModelUsage.__match_args__ if field != "calls_beside")
+"""What the sums have: which of the calls were steps concerns a run alone."""
+
 
 class PostgresUsage:
     """Implements `orchestrator.usage.UsageStore` and `orchestrator.budgets.DayStore`."""
@@ -66,6 +69,6 @@ class PostgresUsage:
 
 def _agent(name: str, rows: list[asyncpg.Record], currency: str) -> AgentUsage:
     """The rows of models, and the one that counts the runs."""
-    parts = [ModelUsage(**{f: row[f] for f in ModelUsage.__match_args__}) for row in rows if row["model"]]
+    parts = [ModelUsage(**{f: row[f] for f in _KEPT}) for row in rows if row["model"]]
     tool_calls = sum(row["tool_calls"] for row in rows)
     return AgentUsage(name, Usage.of(parts, tool_calls=tool_calls, currency=currency))

@@ -1,18 +1,20 @@
 """The agents that came with us, and others that a test writes."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from agents.loader import AgentCatalog
 from agents.spec import AgentSpec
 from config.settings import Settings
-from wiring.agents import folder_of
+from wiring.agents import folder_of, graphs_of
 
 
+@cache
 def shipped() -> AgentCatalog:
-    """The catalogue as a server starts with it."""
+    """The catalogue as a server starts with it, read once: that takes a while."""
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
-    return AgentCatalog([file.spec for file in folder_of(settings).files().values()])
+    return AgentCatalog([file.spec for file in folder_of(settings, graphs_of(settings)).files().values()])
 
 
 def agent_named(name: str) -> AgentSpec:

@@ -12,7 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _SERVING = "serving on "
-_DEFAULTS = {"ORCHESTRATOR_SERVER__ADDRESS": "127.0.0.1:0", "ORCHESTRATOR_PROVIDER__ROUTING": "false"}
+_DEFAULTS = {
+    "ORCHESTRATOR_SERVER__ADDRESS": "127.0.0.1:0",
+    "ORCHESTRATOR_PROVIDER__ROUTING": "false",
+    "ORCHESTRATOR_AGENTS__TITLES": "rule",
+}
 """A free port, and no call of a model but those that a test is about."""
 
 

@@ -101,6 +101,7 @@ def settings_for_tests(**groups: Mapping[str, object] | bool) -> Settings:
         "server": {"address": "127.0.0.1:0", "drain_seconds": 1.0},
         "run": {"max_repeated_chunks": 1_000_000},  # many a script repeats itself
         "provider": {"routing": False},  # no call but those that a test is about
+        "agents": {"titles": "rule"},
     }
     for name, group in groups.items():
         is_group = isinstance(group, Mapping)

@@ -78,10 +78,16 @@ async def rest(service: Service, run_id: str, after: int = 0) -> list[pb.ChatChu
     return chunks
 
 
+_APART = ("heartbeat", "title")
+
+
 def kinds(chunks: list[pb.ChatChunk]) -> list[str]:
-    """What the chunks are, heartbeats apart; text that came in pieces once."""
+    """What the chunks are; text that came in pieces once.
+
+    Heartbeats apart, and titles, which every conversation's first turn has: they have tests of their own.
+    """
     said = (str(chunk.WhichOneof("payload")) for chunk in chunks)
-    return [kind for kind, _ in groupby(kind for kind in said if kind != "heartbeat")]
+    return [kind for kind, _ in groupby(kind for kind in said if kind not in _APART)]
 
 
 def told(provider: ScriptedProvider, call: int) -> list[str]:

@@ -23,8 +23,8 @@ async def test_a_turn_is_status_then_content_then_one_complete(service: Service)
     kinds = [chunk.WhichOneof("payload") for chunk in chunks]
     assert kinds[0] == "status"
     assert kinds[1] == "agent_update"
-    assert set(kinds[2:-1]) == {"content"}
-    assert kinds[-1] == "complete"
+    assert set(kinds[2:-2]) == {"content"}
+    assert kinds[-2:] == ["title", "complete"]
     assert text_of(chunks) == chunks[-1].complete.final_text == "Good morning."
     assert chunks[-1].complete.finish_reason == pb.FINISH_REASON_STOP
 

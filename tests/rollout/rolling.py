@@ -26,8 +26,6 @@ from llm_orchestrator_client.rollout.shadow import ShadowReport
 from llm_orchestrator_client.values import FinishReason
 
 LOCAL = "said locally"
-# How long a connection may take to come about, too: a busy machine needs more than a tenth of a second.
-CONNECTING = (("grpc.min_reconnect_backoff_ms", 5_000),)
 
 
 def request_of(user: str = "ann", query: str = "hello", **fields: Any) -> pb.ChatRequest:
@@ -114,7 +112,7 @@ async def rolled_out(
     settings = settings or RolloutSettings()
     values = {name: getattr(settings, name) for name in RolloutSettings.__dataclass_fields__}
     async with (
-        Connection(Options(target=target, channel_options=CONNECTING)) as connection,
+        Connection(Options(target=target)) as connection,
         open_rollout(
             ConnectedOrchestrator(connection),
             provider or FlagFileProvider(file, refusals, look_seconds=0.0),

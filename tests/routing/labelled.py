@@ -39,7 +39,7 @@ NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One request. `kind` is plain, asked or traps."""
+    """One request. `kind` is plain, asked, traps or later."""
 
     text: str
     agent: str

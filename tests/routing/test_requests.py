@@ -3,7 +3,7 @@
 Requests for agents that have no file yet are skipped. Without a model no other agent may take them either.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import orjson
 import pytest
@@ -67,10 +67,18 @@ def says(agent: str) -> bool:
     return spec.response_schema is None and not spec.variables
 
 
+def few() -> list[Labelled]:
+    """The first two of each agent and kind: a turn of the whole service takes its time."""
+    groups: dict[tuple[str, str], list[Labelled]] = defaultdict(list)
+    for request in REQUESTS:
+        groups[request.agent, request.kind].append(request)
+    return [request for group in groups.values() for request in group[:2]]
+
+
 async def test_through_the_service_a_model_is_asked_for_just_those_that_are_not_plain(
     dsn: str, provider: ScriptedProvider
 ) -> None:
-    wanted = [request for request in REQUESTS if request.agent in CATALOG.names and says(request.agent)]
+    wanted = [request for request in few() if request.agent in CATALOG.names and says(request.agent)]
     open_ = [request for request in wanted if isinstance(decided(request), Undecided)]
     reasons: Counter[str] = Counter()
     async with running_service(dsn, provider, routing=True) as service:

@@ -8,7 +8,7 @@ from agents.turn import Persona
 from providers.estimate import estimate_tokens
 from state.errors import InvalidRequestError
 from state.models import Message
-from tests.harness.catalogue import shipped
+from tests.harness.catalogue import agent_text, shipped
 from tools.builtins.source import Builtins
 from tools.table.typed import NAMES
 
@@ -130,3 +130,8 @@ def test_the_newest_messages_stay_when_not_all_fit() -> None:
 def test_a_question_too_long_for_the_context_is_shown_all_the_same() -> None:
     question = Message("user", "x" * 100_000)
     assert fit("system", [Message("user", "old")], [question], 1000)[1:] == (question,)
+
+
+def test_only_who_speaks_with_the_user_reads_along() -> None:
+    with pytest.raises(CatalogError, match="reads is for the shapes direct and react"):
+        parse_agent("a.md", agent_text("a", shape="edit", reads="document").encode())

@@ -65,6 +65,7 @@ ROWS: dict[Reason, tuple[type[OrchestratorError], int, float | None]] = {
     Reason.PROVIDER_SATURATED: (errors.ProviderSaturatedError, code_pb2.RESOURCE_EXHAUSTED, 5.0),
     Reason.PROVIDER_REJECTED: (errors.ProviderRejectedError, code_pb2.FAILED_PRECONDITION, None),
     Reason.PROVIDER_BROKEN: (errors.ProviderBrokenError, code_pb2.UNAVAILABLE, 1.0),
+    Reason.AGENT_FAILED: (errors.AgentFailedError, code_pb2.INTERNAL, None),
     Reason.INTERNAL: (OrchestratorError, code_pb2.INTERNAL, None),
 }
 """The error of each reason, its code, and the wait it asks for by itself, seconds."""

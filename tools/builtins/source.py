@@ -1,6 +1,7 @@
 """The few tools that need no backend. All of them only read, reach nothing, and answer at once."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from tools.base import Arguments, Progress, Tool, ToolContext, ToolOutcome
 from tools.builtins.calculator import LONGEST as LONGEST_EXPRESSION
 from tools.builtins.calculator import NAMES, CalculationError, calculated
 from tools.builtins.clock import Now, UnknownZoneError, time_in, utc_now
+from tools.builtins.plan import DESCRIPTION, STEPS, noted
 from tools.builtins.units import LONGEST as LONGEST_UNIT
 from tools.builtins.units import ConversionError, Units
 from tools.results import answered, failed
@@ -58,21 +60,24 @@ CURRENT_TIME = _tool(
             "type": "string",
             "minLength": 1,
             "maxLength": 60,
-            "description": "As Europe/Berlin; leave it out for UTC.",
+            "description": "As Europe/Berlin; leave it out for the person's own.",
         }
     },
     [],
 )
 
+UPDATE_PLAN = _tool("update_plan", DESCRIPTION, {"steps": STEPS}, ["steps"])
+"""Its calls are shown as plans, not as calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Builtin:
     tool: Tool
-    answer: Callable[[Arguments], Awaitable[str]]
+    answer: Callable[[Arguments, ToolContext], Awaitable[str]]
 
 
 class Builtins:
-    """A source of `calculator`, `convert_units` and `current_time`, the same for everybody."""
+    """A source of `calculator`, `convert_units`, `current_time` and `update_plan`, the same for everybody."""
 
     def __init__(self, *, now: Now = utc_now) -> None:
         self._now = now
@@ -81,6 +86,7 @@ class Builtins:
             _Builtin(CALCULATOR, self._calculate),
             _Builtin(CONVERT_UNITS, self._convert),
             _Builtin(CURRENT_TIME, self._time),
+            _Builtin(UPDATE_PLAN, self._plan),
         )
         self._builtins = {one.tool.name: one for one in known}
 
@@ -99,16 +105,23 @@ class Builtins:
             return failed("TOOL_OFF", "This tool is off. Go on without it.")
         try:
             fitting(builtin.tool, arguments)
-            text = await builtin.answer(arguments)
+            text = await builtin.answer(arguments, context)
         except (ArgumentError, CalculationError, ConversionError, UnknownZoneError) as error:
             return failed("INVALID_ARGUMENTS", str(error))
         return answered(builtin.tool, text, summary="done")
 
-    async def _calculate(self, arguments: Arguments) -> str:
+    async def _calculate(self, arguments: Arguments, context: ToolContext) -> str:
         return calculated(arguments["expression"])
 
-    async def _convert(self, arguments: Arguments) -> str:
+    async def _convert(self, arguments: Arguments, context: ToolContext) -> str:
         return await self._units.converted(arguments["value"], arguments["from_unit"], arguments["to_unit"])
 
-    async def _time(self, arguments: Arguments) -> str:
-        return time_in(arguments.get("time_zone", "UTC"), self._now)
+    async def _time(self, arguments: Arguments, context: ToolContext) -> str:
+        if zone := arguments.get("time_zone", ""):
+            return time_in(zone, self._now)
+        with suppress(UnknownZoneError):  # what a caller says of its user nobody has checked
+            return time_in(context.time_zone or "UTC", self._now)
+        return time_in("UTC", self._now)
+
+    async def _plan(self, arguments: Arguments, context: ToolContext) -> str:
+        return noted(arguments["steps"])

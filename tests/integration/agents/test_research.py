@@ -140,12 +140,25 @@ async def test_out_of_tool_calls_it_answers_with_what_it_has(
     assert methods(backend) == ["SearchDocuments"]
 
 
-async def test_out_of_answers_it_names_what_it_has_found(shapes: Service) -> None:
-    shapes.provider.enqueue(gaps("a"))
-    chunks = await asks(shapes, limits=pb.RunLimits(max_steps=1))
+@pytest.mark.parametrize(("steps", "searches"), [(1, 1), (2, 2)])
+async def test_the_last_step_is_kept_for_an_answer_from_what_there_is(
+    shapes: Service, backend: FakeToolService, steps: int, searches: int
+) -> None:
+    shapes.provider.enqueue(*[gaps("a")] * (steps - 1), Script(tokens=("Yes [1].",)))
+    chunks = await asks(shapes, limits=pb.RunLimits(max_steps=steps))
+    assert (text_of(chunks), chunks[-1].metadata["limit"]) == ("Yes [1].", "max_steps")
     assert chunks[-1].complete.finish_reason == pb.FINISH_REASON_LIMIT
-    assert text_of(chunks).endswith("[1] My notes\n[2] Rain today")
-    assert len(orjson.loads(chunks[-1].metadata["citations"])) == 2
+    assert len(methods(backend)) == searches
+    assert "This is your last answer" in shapes.provider.ledger[-1].body["messages"][0]["content"]
+
+
+async def test_when_no_answer_is_possible_it_names_what_it_has_found(shapes: Service) -> None:
+    chunks = await asks(shapes, limits=pb.RunLimits(max_total_tokens=100))
+    assert shapes.provider.ledger == []
+    assert chunks[-1].complete.finish_reason == pb.FINISH_REASON_LIMIT
+    assert text_of(chunks).startswith("I had to stop here: the run came to its limit of tokens.")
+    assert text_of(chunks).endswith("\n[1] My notes")
+    assert len(orjson.loads(chunks[-1].metadata["citations"])) == 1
 
 
 async def test_without_any_tool_it_answers_that_nothing_was_found(shapes: Service) -> None:

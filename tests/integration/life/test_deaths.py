@@ -31,7 +31,7 @@ from tests.harness.service import scripted_models, settings_for_tests, text_of
 from tests.integration.life.callers import NOT_SERVING, SERVING, Watcher, begun
 from tests.integration.life.kin import child_of, children_of, is_model, lives, survivors
 from tools.registry import ToolRegistry
-from wiring.agents import agents_of
+from wiring.agents import agents_of, graphs_of
 from wiring.limits import edge_of, limits_of
 from wiring.remotes import remotes_of
 
@@ -103,10 +103,10 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
     async with (
         stores_at(settings, dsn, ReplicaId("0" * 32), None) as stores,
         scripted_models(provider.base_url) as models,
-        agents_of(settings, stores.agent_versions, models.classes) as agents,
+        agents_of(settings, stores.agent_versions, models.classes, graphs_of(settings)) as agents,
     ):
         runner, codec = (
-            AgentRunner(stores.checkpoints, stores.permissions),
+            AgentRunner(stores.checkpoints, stores.permissions, graphs_of(settings)),
             Codec(encode, kept_assignment, left_off),
         )
         async with Application(

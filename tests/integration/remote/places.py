@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from protos import orchestrator_pb2 as pb
+from tests.fakes.orchestrator.play import Play, answered, called, done, text
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.catalogue import agent_text, write_agents
 from tests.harness.service import Service, chat_request, collect, running_service
@@ -16,6 +17,23 @@ from tests.harness.service import Service, chat_request, collect, running_servic
 FARM = "{service: farm, agent_type: chat}"
 QUICK = {"reconnect_seconds": 0.5, "first_seconds": 5.0, "silence_seconds": 5.0}
 SHORT = {"reap_seconds": 0.1, "retry_seconds": 0.1}
+
+THINKS = text("hm", channel=pb.CONTENT_CHANNEL_REASONING)
+PLAN = pb.ChatChunk(plan=pb.PlanUpdate())
+PLAN.plan.plan.update({"rows": 3})
+WHOLE = Play(
+    [
+        THINKS,
+        text("I dig"),
+        text("."),
+        called("t1"),
+        answered("t1"),
+        PLAN,
+        text(" Done", 1),
+        text("!", 1),
+        done("I dig. Done!"),
+    ]
+)
 
 
 def remotes_file(folder: Path, address: str, **fields: object) -> Path:

@@ -3,9 +3,11 @@
 import orjson
 import pytest
 
+from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.service import FakeToolService
-from tests.harness.service import Service
+from tests.harness.service import Service, text_of
+from tests.harness.tooled import decide, pending, rest
 from tests.integration.agents.catalogue.playing import Scene, Step, play
 
 FEED = {"feed_id": "f1", "feed_name": "Sea news", "feed_url": "https://sea.example/feed"}
@@ -44,21 +46,63 @@ async def test_org_inbox_looks_before_it_changes_and_asks_for_each_change(
     await play(service, backend, scene)
 
 
+BLOCK = """\
+* PROJECT Harbour :sea:work:
+DEADLINE: <2026-05-01 Fri>
+  It is open.
+** TODO Call the port
+** TODO Buy a rope"""
+
+
 @pytest.mark.agent("org_project")
-async def test_org_project_shows_the_entry_and_asks_before_it_writes(
+async def test_org_project_shows_the_block_with_its_tasks_and_asks_before_it_writes(
     service: Service, backend: FakeToolService
 ) -> None:
-    values = {"text": "Harbour: it is open", "kind": "todo", "schedule": "<2026-05-01 Fri>"}
-    steps = (Step("add_org_inbox_item", values, {"message": "added"}, asked=True),)
-    preview = "- text: Harbour: it is open\n- kind: todo\n- schedule: <2026-05-01 Fri>"
+    values = {
+        "title": "Harbour",
+        "outcome": "It is open.",
+        "target_date": "<2026-05-01 Fri>",
+        "tags": ":sea:work:",
+        "tasks": "Call the port\nBuy a rope",
+    }
+    steps = (Step("append_org_inbox_text", {"text": BLOCK}, {"message": "added"}, asked=True),)
     says = (
         Script(tokens=(orjson.dumps({"values": values, "question": ""}).decode(),)),
         Script(tokens=("It is in ", "the inbox.")),
     )
     asking = ("permission_requested", "status", "permission_resolved", "status")
     log = ("status", "agent_update", "content", *asking, "tool_call", "tool_result", "content", "complete")
-    answer = f"{preview}\n\nIt is in the inbox."
+    answer = f"{BLOCK}\n\nIt is in the inbox."
     scene = Scene(
         "org_project", "A project: the harbour, open by 1 May 2026.", answer, steps, says=says, log=log
     )
     await play(service, backend, scene)
+
+
+async def test_org_project_asks_for_what_is_missing_and_changes_what_was_refused(
+    service: Service, backend: FakeToolService
+) -> None:
+    def reads(question: str = "", **values: str) -> Script:
+        fields = ("title", "outcome", "target_date", "tags", "tasks")
+        said = {name: values.get(name) for name in fields}
+        return Script(tokens=(orjson.dumps({"values": said, "question": question}).decode(),))
+
+    async def says(query: str, *scripts: Script) -> list[pb.ChatChunk]:
+        service.provider.enqueue(*scripts)
+        return await service.chat(query, agent_type="org_project", conversation_id="c1")
+
+    assert (
+        text_of(await says("A project: garden", reads("When is it done?", title="Garden")))
+        == "When is it done?"
+    )
+    shown = await says("When it blooms, next week.", reads(outcome="It blooms.", target_date="next week"))
+    assert text_of(shown).startswith("This is still needed:\n- target_date")
+    shown = await says("No day then.", reads(target_date=""))
+    assert text_of(shown) == "* PROJECT Garden\n  It blooms."
+    [permission] = await pending(service)
+    service.provider.enqueue(Script(tokens=("What should be different?",)))
+    await decide(service, permission, "denied")
+    await rest(service, shown[0].run_id)
+    again = await says("First dig.", reads(tasks="Dig"))
+    assert text_of(again) == "* PROJECT Garden\n  It blooms.\n** TODO Dig"
+    assert [call.method for call in backend.ledger.calls if call.method != "DescribeTools"] == []

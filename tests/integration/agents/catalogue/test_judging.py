@@ -9,7 +9,7 @@ import pytest
 
 from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
-from tests.fakes.scripted_provider.script import Script
+from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.catalogue import agent_named
 from tests.harness.configured import with_file
@@ -126,6 +126,37 @@ async def test_a_task_reads_the_texts_from_its_context(service: Service) -> None
     assert (await ended(service, task.task_id)).result == JUDGED
     assert text_of(await rest(service, task.task_id)) == JUDGED
     assert TEXTS["text_b"] in service.provider.ledger[0].body["messages"][0]["content"]
+
+
+@pytest.mark.parametrize(
+    "answer", [Script(tokens=("a",)), Script(tokens=(JUDGED[:-9],), finish_reason="length")]
+)
+async def test_a_task_whose_judgement_does_not_fit_fails_at_once_and_is_not_asked_until_one_does(
+    service: Service, answer: Script
+) -> None:
+    service.provider.enqueue(answer, Script(tokens=(JUDGED,)))
+    task = await start(service, "Which?", agent_type="comparison", context=TEXTS)
+    done = await ended(service, task.task_id)
+    assert (done.status, done.attempt, done.deferrals) == ("failed", 1, 0)
+    assert (done.error.reason, done.error.retryable) == ("PROVIDER_BROKEN", False)
+    assert JUDGED not in done.result
+    assert len(service.provider.ledger) == 1
+
+
+async def test_a_task_whose_judgement_broke_on_its_way_is_tried_again(service: Service) -> None:
+    service.provider.enqueue(
+        Script(tokens=(JUDGED[:9],), fault=Fault(FaultKind.RESET, after=1)), Script(tokens=(JUDGED,))
+    )
+    task = await start(service, "Which?", agent_type="comparison", context=TEXTS)
+    done = await ended(service, task.task_id)
+    assert (done.status, done.attempt, done.result) == ("completed", 2, JUDGED)
+
+
+async def test_a_task_of_an_agent_that_is_not_fresh_is_asked_again_for_its_form(service: Service) -> None:
+    service.provider.enqueue(Script(tokens=("Blue waits.",)), Script(tokens=(GAME,)))
+    task = await start(service, "I play A.", agent_type="wargaming")
+    done = await ended(service, task.task_id)
+    assert (done.status, done.attempt, done.result) == ("completed", 2, GAME)
 
 
 async def test_judgements_made_at_the_same_time_are_as_many_calls(service: Service) -> None:
