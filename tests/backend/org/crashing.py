@@ -1,7 +1,8 @@
 """Dies in the middle of an edit, at one place after the other; prints what was on disk each time.
 
 `python -m tests.backend.org.crashing DIRECTORY EDIT` with EDIT `append` or `archive`. Of each death it
-prints a line of JSON: the files as the dead left them, as somebody reads them next, and whether the edit was over.
+prints a line of JSON: the files as the dead left them, as somebody reads them next, and whether the edit
+was over.
 """
 
 import asyncio
