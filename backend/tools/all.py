@@ -29,6 +29,9 @@ from backend.tools.documents import DocumentTools
 from backend.tools.enhance import ConversationTools, QueryTools
 from backend.tools.entities import EntityTools
 from backend.tools.expansion import Expander, ModelExpander, RuleExpander
+from backend.tools.org.documents import DocumentsAndOrgFiles, OrgDocuments
+from backend.tools.org.handlers import OrgTools
+from backend.tools.org.store import OrgStore
 from llm_orchestrator_client.tool_service import CallStore, DescribedTools, ToolHandlers
 
 Handler = Callable[..., Awaitable[Any]]
@@ -66,12 +69,14 @@ class ToolOptions:
     """What the parts are made with. A group that is None leaves its part out.
 
     `embeddings` None = documents are searched by words only; `expansion` None = queries expanded by rules.
+    `org_root` is the directory of the users' org files.
     """
 
     dsn: str
     schema: str = SCHEMA
     embeddings: EndpointOptions | None = None
     expansion: EndpointOptions | None = None
+    org_root: str | None = None
 
 
 def composed(parts: Iterable[object]) -> ToolHandlers:
@@ -131,7 +136,13 @@ def _own_parts(
     vectors: PassageVectors | None,
 ) -> Iterable[object]:
     entities = EntityStore(database)
-    yield DocumentTools(DocumentStore(database), DocumentSearch(database, vectors))
+    store, search = DocumentStore(database), DocumentSearch(database, vectors)
+    if options.org_root is None:
+        yield DocumentTools(store, search)
+    else:
+        org = OrgStore(options.org_root)
+        yield OrgTools(org)
+        yield DocumentsAndOrgFiles(store, search, OrgDocuments(org))
     yield EntityTools(entities)
     yield QueryTools(_expander(options, database, session), entities)
     yield ConversationTools(ConversationStore(database))
