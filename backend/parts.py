@@ -8,6 +8,7 @@ from secrets import token_urlsafe
 from prometheus_client import CollectorRegistry
 
 from backend.cookies import CookieSigner
+from backend.kept_turns import Keeper
 from backend.local import LocalChat, local_session
 from backend.passwords import PasswordCheck
 from backend.sessions import Sessions
@@ -52,11 +53,14 @@ class Tools:
     handlers: ToolHandlers
     described: DescribedTools | None = None
     calls: CallStore | None = None
+    conversations: Keeper | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What routers are made with. `tool_address` is empty where no tools are served."""
+    """What routers are made with. `tool_address` is empty where no tools are served, `conversations` None
+    where what is said is kept nowhere.
+    """
 
     settings: Settings
     sessions: Sessions
@@ -66,6 +70,7 @@ class Parts:
     local: LocalChat
     registry: CollectorRegistry
     tool_address: str
+    conversations: Keeper | None
 
 
 @asynccontextmanager
@@ -99,7 +104,8 @@ async def opened(
         address = await stack.enter_async_context(
             served(tools, settings.tool_service, rollout.flags.uses_tool_service)
         )
-        yield Parts(settings, sessions_of(settings), client, rollout, halt, local, registry, address)
+        keeper = tools.conversations if tools else None
+        yield Parts(settings, sessions_of(settings), client, rollout, halt, local, registry, address, keeper)
 
 
 @asynccontextmanager

@@ -113,6 +113,14 @@ class StoreSettings(Group):
     )
 
 
+class OrgSettings(Group):
+    """The users' org files."""
+
+    root: Path | None = Field(
+        default=None, description="directory with a folder for each user; empty = no tools for org files"
+    )
+
+
 class ModelSettings(Group):
     """A model at an OpenAI-compatible endpoint that tools use."""
 
@@ -140,6 +148,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     embeddings: ModelSettings = ModelSettings()
     expansion: ModelSettings = ModelSettings()
+    org: OrgSettings = OrgSettings()
 
     @model_validator(mode="after")
     def _safe_beyond_loopback(self) -> Self:

@@ -22,10 +22,13 @@ async def configured_tools(settings: Settings) -> AsyncIterator[Tools | None]:
         yield None
         return
     options = ToolOptions(
-        dsn=dsn, embeddings=endpoint_of(settings.embeddings), expansion=endpoint_of(settings.expansion)
+        dsn=dsn,
+        embeddings=endpoint_of(settings.embeddings),
+        expansion=endpoint_of(settings.expansion),
+        org_root=str(settings.org.root) if settings.org.root else None,
     )
     async with opened_tools(options) as served:
-        yield Tools(served.handlers, served.described, served.calls)
+        yield Tools(served.handlers, served.described, served.calls, served.conversations)
 
 
 def endpoint_of(settings: ModelSettings) -> EndpointOptions | None:
