@@ -10,7 +10,6 @@ import grpc
 import pytest
 
 from backend.store.database import Database
-from backend.tools.images.formats import NoImageError, shape_of
 from backend.tools.images.store import ImageStore
 from backend.tools.images.tools import ImageOptions
 from backend.tools.web import ImagesOptions, WeatherOptions, WebOptions
@@ -285,20 +284,3 @@ async def test_what_is_not_configured_is_not_there() -> None:
             assert (await tools.refused(rpc)).code == UNIMPLEMENTED
         for rpc in ("SearchRSSFeeds", "AddRSSFeed", "ListRSSFeeds", "DescribeTools"):
             assert (await tools.refused(rpc)).code == UNIMPLEMENTED
-
-
-@pytest.mark.parametrize(
-    ("content", "shape"),
-    [
-        (b"RIFF\0\0\0\0WEBPVP8X" + b"\0" * 8 + b"\x3f\0\0\x1f\0\0", ("webp", 64, 32)),
-        (b"RIFF\0\0\0\0WEBPVP8 " + b"\0" * 10 + b"\x40\0\x20\0", ("webp", 64, 32)),
-        (b"RIFF\0\0\0\0WEBPVP8L" + b"\0" * 4 + b"\x2f" + struct.pack("<I", 63 | 31 << 14), ("webp", 64, 32)),
-        (b"\xff\xd8\xff\xe0\0\x04ab\xff\xc2\0\x11\x08\0\x20\0\x40", ("jpeg", 64, 32)),
-    ],
-)
-def test_an_image_is_what_its_bytes_say(content: bytes, shape: tuple[str, int, int]) -> None:
-    found = shape_of(content)
-    assert (found.format, found.width, found.height) == shape
-    for length in range(len(content)):
-        with pytest.raises(NoImageError):
-            shape_of(content[:length])
