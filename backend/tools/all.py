@@ -30,6 +30,7 @@ from backend.tools.documents import DocumentTools
 from backend.tools.enhance import ConversationTools, QueryTools
 from backend.tools.entities import EntityTools
 from backend.tools.expansion import Expander, ModelExpander, RuleExpander
+from backend.tools.images.store import ImageStore
 from backend.tools.web import WebOptions, web_parts
 from llm_orchestrator_client.tool_service import CallStore, DescribedTools, ToolHandlers
 
@@ -54,13 +55,17 @@ class Describing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServedTools:
-    """The first three are for ToolServiceServer. `library` takes documents, `conversations` what is said."""
+    """The first three are for ToolServiceServer. `library` takes documents, `conversations` what is said.
+
+    `images` is what `image_routes` serves.
+    """
 
     handlers: ToolHandlers
     described: DescribedTools
     calls: CallStore
     library: Library
     conversations: ConversationStore
+    images: ImageStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +132,8 @@ async def opened_tools(options: ToolOptions) -> AsyncIterator[ServedTools]:
             outside = web_parts(options.web, database, pages=LibraryPages(library))
             parts += await stack.enter_async_context(outside)
         conversations = ConversationStore(database)
-        yield ServedTools(composed(parts), described(parts), calls, library, conversations)
+        images = ImageStore(database)
+        yield ServedTools(composed(parts), described(parts), calls, library, conversations, images)
 
 
 def _own_parts(

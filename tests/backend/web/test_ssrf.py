@@ -141,6 +141,15 @@ async def test_more_than_sixty_ways_to_write_an_address_reach_nothing_inside(
     assert inside.ledger == site.ledger == []
 
 
+async def test_addresses_that_are_written_out_are_refused_before_anything_is_opened(
+    fetcher: Fetcher, names: FakeNames, site: WebServer
+) -> None:
+    for host in (*LOOPBACK, *PRIVATE):
+        with pytest.raises(AddressRefusedError):
+            fetcher.judged(f"http://{host}:{site.port}/")
+    assert names.asked == []
+
+
 async def test_every_one_of_them_is_refused_also_where_a_redirect_leads(
     fetcher: Fetcher, names: FakeNames, site: WebServer, inside: WebServer
 ) -> None:
