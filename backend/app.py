@@ -16,7 +16,8 @@ from backend.body_limit import BodyLimit
 from backend.edge import Edge
 from backend.parts import Parts
 from backend.problems import answer_problems
-from backend.sessions import Known
+from backend.sessions import Known, Who
+from backend.tools.images.router import image_routes
 
 VERSION = "0.1.0"
 
@@ -53,3 +54,10 @@ def known_routers(parts: Parts) -> Iterator[APIRouter]:
     yield ConversationRoutes(parts).router()
     yield ProviderRoutes(parts).router()
     yield RolloutRoutes(parts).router()
+    if parts.images is not None:
+        yield image_routes(parts.images, caller_id)
+
+
+async def caller_id(who: Who) -> str:
+    """Whose images are shown."""
+    return who.user_id

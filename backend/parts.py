@@ -13,6 +13,7 @@ from backend.local import LocalChat, local_session
 from backend.passwords import PasswordCheck
 from backend.sessions import Sessions
 from backend.settings import OrchestratorSettings, RolloutGroup, Settings, ToolServiceSettings
+from backend.tools.images.store import ImageStore
 from llm_orchestrator_client import TLS, Options, OrchestratorClient
 from llm_orchestrator_client.channel import Connection
 from llm_orchestrator_client.options import addresses
@@ -54,12 +55,13 @@ class Tools:
     described: DescribedTools | None = None
     calls: CallStore | None = None
     conversations: Keeper | None = None
+    images: ImageStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What routers are made with. `tool_address` is empty where no tools are served, `conversations` None
-    where what is said is kept nowhere.
+    """What routers are made with. `tool_address` is empty where no tools are served, `conversations`
+    and `images` are None where what is said, or made, is kept nowhere.
     """
 
     settings: Settings
@@ -71,6 +73,7 @@ class Parts:
     registry: CollectorRegistry
     tool_address: str
     conversations: Keeper | None
+    images: ImageStore | None
 
 
 @asynccontextmanager
@@ -104,8 +107,19 @@ async def opened(
         address = await stack.enter_async_context(
             served(tools, settings.tool_service, rollout.flags.uses_tool_service)
         )
-        keeper = tools.conversations if tools else None
-        yield Parts(settings, sessions_of(settings), client, rollout, halt, local, registry, address, keeper)
+        own = tools or Tools(ToolHandlers())
+        yield Parts(
+            settings,
+            sessions_of(settings),
+            client,
+            rollout,
+            halt,
+            local,
+            registry,
+            tool_address=address,
+            conversations=own.conversations,
+            images=own.images,
+        )
 
 
 @asynccontextmanager

@@ -9,6 +9,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from backend.web_settings import WebSettings
+
 PREFIX = "BACKEND_"
 DELIMITER = "__"
 _KEY_CHARACTERS = 32
@@ -149,6 +151,7 @@ class Settings(BaseSettings):
     embeddings: ModelSettings = ModelSettings()
     expansion: ModelSettings = ModelSettings()
     org: OrgSettings = OrgSettings()
+    web: WebSettings = WebSettings()
 
     @model_validator(mode="after")
     def _safe_beyond_loopback(self) -> Self:

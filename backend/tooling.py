@@ -7,6 +7,7 @@ from backend.endpoint import EndpointOptions
 from backend.parts import Tools
 from backend.settings import ModelSettings, Settings
 from backend.tools.all import ToolOptions, opened_tools
+from backend.web_settings import options_of
 
 
 @asynccontextmanager
@@ -21,14 +22,16 @@ async def configured_tools(settings: Settings) -> AsyncIterator[Tools | None]:
     if not dsn:
         yield None
         return
+    administrators = [name for name, user in settings.users.items() if user.administrator]
     options = ToolOptions(
         dsn=dsn,
         embeddings=endpoint_of(settings.embeddings),
         expansion=endpoint_of(settings.expansion),
         org_root=str(settings.org.root) if settings.org.root else None,
+        web=options_of(settings.web, administrators),
     )
     async with opened_tools(options) as served:
-        yield Tools(served.handlers, served.described, served.calls, served.conversations)
+        yield Tools(served.handlers, served.described, served.calls, served.conversations, served.images)
 
 
 def endpoint_of(settings: ModelSettings) -> EndpointOptions | None:
