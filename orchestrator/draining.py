@@ -13,6 +13,7 @@ from orchestrator.lifecycle import ended_after_cancel
 from orchestrator.line_limits import LineLimits
 from orchestrator.outage import OutageJournal
 from orchestrator.unattended import ended
+from orchestrator.watching import RunObserver, Unwatched, run_end
 from state.background import BackgroundTask
 from state.errors import (
     DatabaseUnavailableError,
@@ -96,6 +97,7 @@ class Drain(BackgroundTask):
         *,
         limits: LineLimits,
         times: DrainTimes,
+        observer: RunObserver | None = None,
     ) -> None:
         super().__init__("drain of the outage journal")
         self._journal = journal
@@ -105,6 +107,7 @@ class Drain(BackgroundTask):
         self._encode = encode
         self._limits = limits
         self._times = times
+        self._observer = observer or Unwatched()
         self._stuck: set[RunId] = set()
 
     async def __aenter__(self) -> Self:
@@ -176,12 +179,12 @@ class Drain(BackgroundTask):
         waited = max(0.0, (datetime.now(UTC) - task.accept_time).total_seconds())
         try:
             if task.run.wait_seconds is not None and waited >= task.run.wait_seconds:
-                await self._store.reject(task, joining, waited, self._ended(task, _late()))
+                await self._reject(task, joining, waited, _late())
                 return True
             try:
                 await self._store.commit(task, joining, waited)
             except (SameRequestError, RequestKeyReusedError) as error:
-                await self._store.reject(task, joining, waited, self._ended(task, _lost(error)))
+                await self._reject(task, joining, waited, _lost(error))
         except DatabaseUnavailableError:
             raise
         except OrchestratorError:
@@ -190,6 +193,13 @@ class Drain(BackgroundTask):
             logger.exception("task cannot be drained", extra={"run_id": task.run.run_id})
             return False
         return True
+
+    async def _reject(
+        self, task: SpooledTask, joining: Joining, waited: float, error: OrchestratorError
+    ) -> None:
+        ended = run, outcome, _ = self._ended(task, error)
+        await self._store.reject(task, joining, waited, ended)
+        self._observer.ended(run_end(run.agent_name, run.kind, outcome, run.usage))
 
     def _ended(self, task: SpooledTask, error: OrchestratorError) -> tuple[UnattendedRun, RunOutcome, Record]:
         run = task.run

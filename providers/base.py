@@ -32,7 +32,7 @@ class ModelRequest:
     """One call of a model. None leaves the choice to the provider.
 
     `deadline`, in the event loop's time: when whoever asked stops waiting. `routing`: it chooses an agent,
-    for which not every model will do.
+    for which not every model will do. `traceparent` goes into the headers of the call, where there are any.
     """
 
     messages: tuple[Message, ...]
@@ -44,6 +44,7 @@ class ModelRequest:
     tool_choice: ToolChoice = "auto"
     json_schema: JsonSchema | None = None
     routing: bool = False
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
