@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -17,6 +18,7 @@ from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.script import Script as Answer
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.metrics import Scrape, free_address, samples, scrape
+from tests.harness.raw import raw_unary
 from tests.harness.service import Service, chat_request, collect
 from tests.harness.tooled import ADDS_MILK, DONE, decide, pending, tooled, wish, wishing
 from tests.integration.tasks.asking import start
@@ -37,10 +39,8 @@ class Caller:
     async def chat(self, query: str = "hello", **fields: object) -> list[pb.ChatChunk]:
         chunks: list[pb.ChatChunk] = []
         call = self.service.stub.StreamChat(chat_request(query, **fields))
-        try:
+        with suppress(grpc.aio.AioRpcError):
             await collect(call, chunks)
-        except grpc.aio.AioRpcError:
-            pass
         self.note("StreamChat", (await call.code()).name)
         return chunks
 
@@ -149,7 +149,7 @@ async def test_after_a_mix_of_all_that_happens_each_counter_is_what_the_others_h
     caller = Caller(service)
     await mix(caller, provider, backend)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await service.channel.unary_unary("/orchestrator.OrchestratorService/NoSuchMethod")(b"")
+        await raw_unary(service.channel, "/orchestrator.OrchestratorService/NoSuchMethod")
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
     caller.statuses["_OTHER", "UNIMPLEMENTED"] += 1
     found = await quiet(address)
