@@ -13,7 +13,7 @@ from orchestrator.lifecycle import ended_after_cancel
 from orchestrator.line_limits import LineLimits
 from orchestrator.outage import OutageJournal
 from orchestrator.unattended import ended
-from orchestrator.watching import RunObserver, Unwatched, run_end
+from orchestrator.watching import RunObserver, Unwatched, run_end, tell_end
 from state.background import BackgroundTask
 from state.errors import (
     DatabaseUnavailableError,
@@ -199,7 +199,7 @@ class Drain(BackgroundTask):
     ) -> None:
         ended = run, outcome, _ = self._ended(task, error)
         await self._store.reject(task, joining, waited, ended)
-        self._observer.ended(run_end(run.agent_name, run.kind, outcome, run.usage))
+        tell_end(run.run_id, run_end(run.agent_name, run.kind, outcome, run.usage), self._observer)
 
     def _ended(self, task: SpooledTask, error: OrchestratorError) -> tuple[UnattendedRun, RunOutcome, Record]:
         run = task.run

@@ -1,5 +1,6 @@
 """What watches this layer, as it wants it; telemetry implements it. Without anybody it costs nothing."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from orchestrator.unattended import Ended
 from state.models import RunKind, RunOutcome, UnattendedRun
 from state.usage import Usage
 from telemetry.values import ModelShare, RunBegin, RunEnd
+
+logger = logging.getLogger(__name__)
 
 _EndT = TypeVar("_EndT", bound=Ended | None)
 
@@ -123,5 +126,12 @@ def counted_end(
         return ended
 
     yield noting
-    for told in found.values():
-        observer.ended(told)
+    for run_id, told in found.items():
+        tell_end(run_id, told, observer)
+
+
+def tell_end(run_id: str, end: RunEnd, observer: RunObserver) -> None:
+    """Count the end of a run that nobody executed, and log it."""
+    observer.ended(end)
+    about = {"run_id": run_id, "kind": end.kind, "agent": end.agent}
+    logger.info("run ended", extra={**about, "state": end.outcome, "reason": end.reason})

@@ -46,7 +46,7 @@ def request(query: str, **fields: object) -> pb.ChatRequest:
         "conversation_id": canary("conversation"),
         "query": f"{query} {canary('query')}",
         "conversation_history": [{"role": "user", "content": canary("history")}],
-        "persona": {"ai_name": canary("persona"), "custom_preferences": canary("preferences")},
+        "persona": {"ai_name": canary("persona"), "custom_preferences": {"k": canary("preferences")}},
         **fields,
     }
     return pb.ChatRequest(**values)  # type: ignore[arg-type]
