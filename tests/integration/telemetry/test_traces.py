@@ -66,14 +66,12 @@ async def test_one_trace_runs_from_the_caller_through_server_queue_and_worker_to
                 task_id = await _queued(server.address, provider, span.traceparent)
                 await collected.has(f"{SERVICE}/StartTask")
                 await server.kill()
-            span.end()
             provider.enqueue(wishing(LOOK), DONE)
             calls = len(provider.ledger)
             async with orchestrator_process(tmp_path, **environment) as worker:
                 assert await _ended(worker.address, task_id) == pb.TASK_STATE_SUCCEEDED
-                await collected.has(
-                    "a caller's work", "invoke_agent weather", "execute_tool get_weather_data"
-                )
+            span.end()
+        await collected.has("a caller's work", "invoke_agent weather", "execute_tool get_weather_data")
         trace = span.traceparent[3:35]
         run, caller = collected.named("invoke_agent weather")[-1], collected.named("a caller's work")[0]
         asked = next(s for s in collected.named(f"{SERVICE}/StartTask") if s.trace == trace)

@@ -94,9 +94,8 @@ def test_a_histogram_counts_each_value_up_to_its_bound_and_sums_them() -> None:
     bins = registry.distribution(CHUNK_GAP).of("m")
     for value in (0.001, 0.0011, 70.0):
         bins.add(value)
-    buckets = {
-        le: count for (_, le), count in values(registry, "orchestrator_chunk_gap_seconds_bucket").items()
-    }
+    told = values(registry, "orchestrator_chunk_gap_seconds_bucket")
+    buckets = {bound: count for (bound, _), count in told.items()}
     assert (buckets["0.001"], buckets["0.0025"], buckets["60.0"], buckets["+Inf"]) == (1, 2, 2, 3)
     assert values(registry, "orchestrator_chunk_gap_seconds_count") == {("m",): 3}
     assert values(registry, "orchestrator_chunk_gap_seconds_sum")[("m",)] == pytest.approx(70.0021)
