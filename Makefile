@@ -102,13 +102,14 @@ routing: $(DEV) $(MODEL) ## How well requests find their agents, also with a mod
 
 peers: $(PEERS) ## Install what make bench measures us beside, in environments of their own (1 GB)
 
-bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver; tasks beside pgqueuer and DBOS; tools (about 9 minutes)
+bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver; tasks beside pgqueuer and DBOS; tools; metrics and traces (about 11 minutes)
 	$(BIN)/python -m bench.relay
 	$(BIN)/python -m bench.first_token
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.saver
 	$(BIN)/python -m bench.tasks
 	$(BIN)/python -m bench.tools
+	$(BIN)/python -m bench.instrumentation
 	PYTHONPATH=client $(BIN)/python -m bench.backend
 
 lock: ## Compile requirements*.in into requirements*.txt (needs uv)

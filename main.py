@@ -36,6 +36,7 @@ from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
+from orchestrator.observing import ObservingInterceptor
 from orchestrator.parts import Codec
 from orchestrator.server import AddressInUseError, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
@@ -48,12 +49,15 @@ from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
 from state.models import ReplicaId
+from state.postgres.events import Flushed
 from state.postgres.listener import CANCELS, EVENTS, QUEUED, Listener
 from state.postgres.migrate import MigrationError, migrate_when_reachable
 from state.postgres.stores import PostgresStores, storage_at
 from state.spool.errors import SpoolError
 from state.spool.spool import SpoolLimits, spool_in
 from telemetry import logs
+from telemetry.http import MetricsAddressError
+from telemetry.registry import Known
 from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
 from wiring.agents import agents_of, check, graphs_of
@@ -61,6 +65,7 @@ from wiring.deaths import Deaths
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
 from wiring.remotes import remotes_of
+from wiring.telemetry import metrics_served, watched, watching_of
 from wiring.tools import tools_of
 
 VERSION = "0.1.0"
@@ -70,6 +75,7 @@ EXPECTED = (
     DatabaseUnavailableError,
     EmbeddedPostgresError,
     McpFileError,
+    MetricsAddressError,
     MigrationError,
     PartDiedError,
     ProviderFileError,
@@ -109,24 +115,31 @@ async def assembled(
     """The whole service on a database that is up to date: its port, and what must not die."""
     codec = Codec(encode, kept_assignment, left_off)
     async with AsyncExitStack() as stack:
+        agent_names, replica_id = Known(), ReplicaId(uuid4().hex)
+        made = await stack.enter_async_context(
+            watched(settings, models, agent_names, about_process(replica_id))
+        )
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
-        stores = await stack.enter_async_context(stores_at(settings, dsn, ReplicaId(uuid4().hex), hurried))
+        flushed = made.log.flushed if made else None
+        stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried, flushed))
         tools = await stack.enter_async_context(tools_of(settings))
         remotes, graphs = await stack.enter_async_context(remotes_of(settings)), graphs_of(settings)
         agents = await stack.enter_async_context(
             agents_of(settings, stores.agent_versions, models.classes, graphs)
         )
+        agent_names.also(lambda: agents.current.names)
         app = Application(
             stores,
             agents,
-            AgentRunner(stores.checkpoints, stores.permissions, graphs),
+            AgentRunner(stores.checkpoints, stores.permissions, graphs, spans=made.spans if made else None),
             models,
             tools,
             remotes=remotes,
             codec=codec,
             limits=limits_of(settings),
             spool=spool,
+            watching=watching_of(made),
             hurried=hurried,
         )
         hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel, QUEUED: app.line.wake}
@@ -136,10 +149,23 @@ async def assembled(
             stores.database, PooledModel(models, ClassChoice(DEFAULT_CLASS)), app.supervisor, spool
         )
         servicer = OrchestratorServicer(app, models, health, about(settings, agents))
-        edge = edge_of(settings.server)
-        served = await stack.enter_async_context(listening(servicer, health, app.supervisor, *edge))
+        pages = metrics_served(settings, made, app, stores, health, models=models, spool=spool)
+        await stack.enter_async_context(pages)
+        first = [ObservingInterceptor(made.calls)] if made else []
+        served = await stack.enter_async_context(
+            listening(servicer, health, app.supervisor, *edge_of(settings.server), first=first)
+        )
         deaths = {"readiness": served.died, "the listener": listener.died, "the agents' files": agents.died}
         yield served.port, {**deaths, **app.deaths}
+
+
+def about_process(replica_id: ReplicaId) -> dict[str, str]:
+    """What spans say of where they come from, by OpenTelemetry's names."""
+    return {
+        "service.name": "llm-orchestrator",
+        "service.version": VERSION,
+        "service.instance.id": replica_id,
+    }
 
 
 def about(settings: Settings, agents: AgentFiles) -> ServerInfo:
@@ -153,12 +179,18 @@ def about(settings: Settings, agents: AgentFiles) -> ServerInfo:
 
 
 def stores_at(
-    settings: Settings, dsn: str, replica_id: ReplicaId, hurried: asyncio.Event | None
+    settings: Settings,
+    dsn: str,
+    replica_id: ReplicaId,
+    hurried: asyncio.Event | None,
+    flushed: Flushed | None = None,
 ) -> PostgresStores:
     """What this process keeps, in the schema and within the limits that the settings name."""
     schema, limits = settings.database.schema_name, settings.database.model_dump()
     del limits["schema_name"], limits["connect_seconds"]
-    return PostgresStores(dsn, replica_id, version=VERSION, schema=schema, hurried=hurried, **limits)
+    return PostgresStores(
+        dsn, replica_id, version=VERSION, schema=schema, hurried=hurried, flushed=flushed, **limits
+    )
 
 
 async def serve(settings: Settings) -> None:
@@ -214,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         settings = load()
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, user_key=settings.logs.user_key.get_secret_value())
         uvloop.run(commands.get(parsed.command, serve)(settings))
     except StoppedError:
         return 0

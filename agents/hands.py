@@ -11,6 +11,7 @@ import orjson
 from agents.calls import Call, ToolUser, changed
 from agents.events import PlanChanged, ToolAnswered, ToolCalled, ToolProgressed
 from agents.turn import Emit
+from agents.watching import ToolObserver, Unwatched
 from providers.base import ToolSpec
 from state.effects import Effect, EffectState, NewEffect
 from state.errors import NotPermittedError
@@ -37,8 +38,11 @@ class Hands:
         journal: Journal,
         emit: Emit,
         wanted: Callable[[], None],
+        *,
+        observer: ToolObserver | None = None,
     ) -> None:
         self._user = user
+        self._observer = observer or Unwatched()
         self._offers = offers
         self._journal = journal
         self._emit = emit
@@ -76,6 +80,7 @@ class Hands:
         """
         offer = self._offers.get(call["name"])
         if offer is None:
+            self._observer.refused(call["name"], "TOOL_OFF")
             return self._over(call, _not_called("The tool is off at present.", "TOOL_OFF"), 0.0)
         attempt = await self._user.attempt()  # nothing is called for a run that is not committed
         if offer.tool.read_only:
@@ -84,6 +89,7 @@ class Hands:
         try:
             known = await self._journal.begin(attempt, effect)
         except NotPermittedError:
+            self._observer.refused(call["name"], "PERMISSION_DENIED")
             return self._over(call, _not_called("Nobody has allowed this call.", "PERMISSION_DENIED"), 0.0)
         if known.state is EffectState.DONE:
             return self._over(changed(call, made=True), ToolOutcome(**orjson.loads(known.outcome)), 0.0)
@@ -98,11 +104,23 @@ class Hands:
         shown = orjson.dumps(redacted(tool, arguments)).decode()
         self._emit(ToolCalled(call["id"], tool.name, shown, tool.read_only))
         begun = monotonic()
-        context = self._context(call, attempt)
-        outcome = await offer.source.call(tool, arguments, context, self._progress(tool.name))
+        outcome = await self._asked(offer, arguments, call, attempt)
         if not tool.read_only:
             await self._journal.finish(attempt, call["id"], orjson.dumps(asdict(outcome)))
         return self._over(changed(call, made=True), outcome, monotonic() - begun)
+
+    async def _asked(
+        self, offer: Offer, arguments: dict[str, Any], call: Call, attempt: Attempt
+    ) -> ToolOutcome:
+        tool = offer.tool
+        watch, ended = self._observer.called(tool.name, call["id"]), "cut"
+        context = self._context(call, attempt, watch.traceparent)
+        try:
+            outcome = await offer.source.call(tool, arguments, context, self._progress(tool.name))
+            ended = "ok" if outcome.ok else "failed"
+        finally:
+            watch.ended(ended)
+        return outcome
 
     async def _planned(self, call: Call, offer: Offer, arguments: dict[str, Any], attempt: Attempt) -> Call:
         """A call that says what the agent means to do: its readers see that instead."""
@@ -127,7 +145,7 @@ class Hands:
         over = changed(call, state="over", text=outcome.text, ok=outcome.ok)
         return changed(over, untrusted=True) if outcome.untrusted else over
 
-    def _context(self, call: Call, attempt: Attempt) -> ToolContext:
+    def _context(self, call: Call, attempt: Attempt, traceparent: str = "") -> ToolContext:
         user = self._user
         return ToolContext(
             owner=user.owner,
@@ -138,6 +156,7 @@ class Hands:
             permission_id=call.get("permission_id", ""),
             deadline=user.deadline,
             request_id=user.request_id,
+            traceparent=traceparent,
             time_zone=user.time_zone,
         )
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 from agents.calls import Call, ToolUser, changed, speakable
 from agents.events import ToolAnswered
 from agents.turn import Emit
+from agents.watching import ToolObserver, Unwatched
 from state.models import ConversationId, Owner, RunId
 from state.permissions import Grants, PermissionState, Question
 from tools import policy
@@ -55,8 +56,17 @@ class _Ruling:
 class Judge:
     """Rules on the wishes of one run."""
 
-    def __init__(self, user: ToolUser, offers: Mapping[str, Offer], consent: Consent, emit: Emit) -> None:
+    def __init__(
+        self,
+        user: ToolUser,
+        offers: Mapping[str, Offer],
+        consent: Consent,
+        emit: Emit,
+        *,
+        observer: ToolObserver | None = None,
+    ) -> None:
         self._user = user
+        self._observer = observer or Unwatched()
         self._offers = offers
         self._consent = consent
         self._emit = emit
@@ -77,6 +87,7 @@ class Judge:
     def refused(self, call: Call, text: str, reason: str) -> Call:
         """A call that is not made: the model is told why, and so is who reads the run."""
         name = speakable(call["name"])
+        self._observer.refused(name, reason)
         self._emit(ToolAnswered(call["id"], name, ok=False, summary="not called", reason=reason))
         return changed(call, state="over", text=f"Not called. {text}")
 

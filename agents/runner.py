@@ -30,6 +30,7 @@ from state.models import FinishReason, Owner, RunId, ThreadId
 from state.permissions import Permission, PermissionScope, Question
 from state.threads import RUN_THREAD_KEY, RunThread
 from state.usage import Usage
+from telemetry.spans import Spans
 
 _STEPS_PER_ANSWER = 5
 """Of the graph, for one answer of the model; LangGraph's own limit is ten thousand."""
@@ -70,9 +71,14 @@ class AgentRunner:
     """Executes agents over conversations kept by a checkpointer. `graphs` are callers' own."""
 
     def __init__(
-        self, checkpointer: BaseCheckpointSaver[str], decisions: Decisions, graphs: GraphLibrary
+        self,
+        checkpointer: BaseCheckpointSaver[str],
+        decisions: Decisions,
+        graphs: GraphLibrary,
+        *,
+        spans: Spans | None = None,
     ) -> None:
-        self._graph = root.build(checkpointer, graphs)
+        self._graph = root.build(checkpointer, graphs, spans)
         self._decisions = decisions
 
     async def run(

@@ -12,12 +12,16 @@ _STOP_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def service_process(folder: Path, provider_url: str) -> AsyncIterator[OrchestratorProcess]:
+async def service_process(
+    folder: Path, provider_url: str, **environment: str
+) -> AsyncIterator[OrchestratorProcess]:
     """`main.py` with its own Postgres in `folder` and the provider at `provider_url`, until the block ends.
 
     A process that does not stop when told to is killed; its Postgres ends with `passable_folder`.
     """
-    async with orchestrator_process(folder, OPENAI_BASE_URL=provider_url) as process:
+    # As users start it: with metrics, but several at a time.
+    settings = {"ORCHESTRATOR_METRICS__ADDRESS": "127.0.0.1:0", **environment}
+    async with orchestrator_process(folder, OPENAI_BASE_URL=provider_url, **settings) as process:
         try:
             yield process
         finally:

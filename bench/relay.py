@@ -68,14 +68,14 @@ async def _measure(plan: Plan, name: str, provider: ControlClient, processors: P
     await provider.reset()
     await provider.set_default(plan.script)
     async with SIDES[name](provider.base_url) as side:
-        footprint = Footprint(side.pid, side.folder, _provider_pid())
+        footprint = Footprint(side.pid, side.folder, provider_pid())
         footprint.pin(processors)
         window = await closed_loop(plan.load, side.ask, footprint.spent)
     await _demand_whole(name, window, plan.script, provider)
     return window
 
 
-def _provider_pid() -> int:
+def provider_pid() -> int:
     """The scripted provider: a child of this process, as the sides' servers are."""
     return next(
         child.pid

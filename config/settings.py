@@ -16,6 +16,7 @@ from config.provider import LocalModelSettings, ProviderSettings
 from config.queue import QueueSettings
 from config.remotes import RemoteSettings
 from config.retention import RetentionSettings
+from config.telemetry import LogSettings, MetricsSettings, TraceSettings
 from config.tools import ToolSettings
 
 PREFIX = "ORCHESTRATOR_"
@@ -254,6 +255,9 @@ class Settings(BaseSettings):
     tools: ToolSettings = ToolSettings()
     agents: AgentSettings = AgentSettings()
     remotes: RemoteSettings = RemoteSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    traces: TraceSettings = TraceSettings()
+    logs: LogSettings = LogSettings()
 
     @field_validator("database_url")
     @classmethod

@@ -32,6 +32,7 @@ from orchestrator.task_service import TaskService
 from orchestrator.turn_work import ToolSupplier, Workbench
 from orchestrator.turns import Turns
 from orchestrator.usage import UsageService
+from orchestrator.watching import Watching
 from orchestrator.workshop import Workshop
 from providers.pool.pool import ModelPool
 from state.event_log import EventLog
@@ -56,21 +57,31 @@ class Application:
         codec: Codec,
         limits: Limits,
         spool: TaskSpool | None = None,
+        watching: Watching | None = None,
         hurried: asyncio.Event | None = None,
     ) -> None:
         self._models, self._stores, self._limits, self._codec = models, stores, limits, codec
         self._remotes = remotes
+        self._watching = watching = watching or Watching()
         self.log = EventLog(
             stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds
         )
         self.supervisor = self._supervisor(hurried)
-        self._cancellation = Cancellation(stores.runs, self.supervisor, codec.encode, remotes.cancel)
+        self._cancellation = Cancellation(
+            stores.runs, self.supervisor, codec.encode, remotes.cancel, observer=watching.runs
+        )
         self._turns = Turns(stores.runs, self.log, self._cancellation.cancel)
         self._workshop = Workshop(agents, self._bench(runner, tools), limits.caps)
         self.line = self._line()
         self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
         self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
-        self.permissions = PermissionService(stores.permissions, codec.encode, EditedArguments(tools))
+        self.permissions = PermissionService(
+            stores.permissions,
+            codec.encode,
+            EditedArguments(tools),
+            observer=watching.permissions,
+            runs=watching.runs,
+        )
         reader, idle = RunReader(self.log, self.line), limits.chat.heartbeat_seconds
         self.chat = self._chat(reader)
         journal = OutageJournal(spool, codec.encode, limits.line) if spool else None
@@ -78,7 +89,14 @@ class Application:
         self._drain = self._draining(spool, journal) if spool and journal else None
         self.resume = ResumeService(stores.runs, self.log, reader, heartbeat_seconds=idle)
         self.conversations = self._conversations(runner)
-        self._replica = Replica(stores.leases, self.supervisor, codec.encode, limits.leases, self._counted)
+        self._replica = Replica(
+            stores.leases,
+            self.supervisor,
+            codec.encode,
+            limits.leases,
+            self._counted,
+            observer=watching.runs,
+        )
         settling = ("settling of permissions", limits.leases.reap_seconds, self.permissions.settle)
         self._settling = Repeated(*settling)
         self._retention = Retention(stores.retention, limits.retention)
@@ -87,7 +105,13 @@ class Application:
     def _supervisor(self, hurried: asyncio.Event | None) -> RunSupervisor:
         stores, limits = self._stores, self._limits.runs
         return RunSupervisor(
-            stores.runs, self.log, self._codec.encode, limits, suspension=stores.suspension, hurried=hurried
+            stores.runs,
+            self.log,
+            self._codec.encode,
+            limits,
+            suspension=stores.suspension,
+            hurried=hurried,
+            observer=self._watching.runs,
         )
 
     def _bench(self, runner: AgentRunner, tools: ToolSupplier) -> Workbench:
@@ -103,6 +127,7 @@ class Application:
             remotes=self._remotes,
             operator=self._limits.tool_policy,
             craft=self._limits.craft,
+            watching=self._watching.tools,
         )
 
     def _conversations(self, runner: AgentRunner) -> ConversationService:
@@ -153,6 +178,7 @@ class Application:
             self._codec.encode,
             limits=self._limits.line,
             times=self._limits.drain,
+            observer=self._watching.runs,
         )
 
     def _line(self) -> Line:
@@ -180,6 +206,8 @@ class Application:
             quarantine=Quarantine(line, room, worker, again.take_up, times),
             limits=self._limits.line,
             look_seconds=leases.reap_seconds,
+            observer=self._watching.line,
+            runs=self._watching.runs,
         )
 
     def _counted(self, replicas: int) -> None:

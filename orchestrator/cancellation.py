@@ -6,6 +6,7 @@ from typing import Protocol
 
 from orchestrator.events import ChunkEncoder
 from orchestrator.unattended import Ended, ended
+from orchestrator.watching import RunObserver, Unwatched, counted_end
 from providers.pool.choice import remote_of
 from state.errors import CancelledRunError
 from state.models import Owner, RunId, RunState, UnattendedRun
@@ -28,7 +29,10 @@ class Cancellation:
         executor: Executor,
         encode: ChunkEncoder,
         cancel_there: Callable[[str, Owner, RunId], Awaitable[None]],
+        *,
+        observer: RunObserver | None = None,
     ) -> None:
+        self._observer = observer or Unwatched()
         self._cancel_there = cancel_there
         self._runs = runs
         self._executor = executor
@@ -42,7 +46,8 @@ class Cancellation:
         Raises:
             NotFoundError: No such run of this owner.
         """
-        await self._runs.cancel(owner, run_id, self._end, after_step=after_step)
+        with counted_end(self._end, self._observer) as end:
+            await self._runs.cancel(owner, run_id, end, after_step=after_step)
         if not after_step:
             self._executor.cancel([run_id])
         run = await self._runs.get(owner, run_id)
@@ -55,7 +60,8 @@ class Cancellation:
         Raises:
             NotFoundError: No such run of this owner.
         """
-        await self._runs.cancel(owner, run_id, self._end, left=True)
+        with counted_end(self._end, self._observer) as end:
+            await self._runs.cancel(owner, run_id, end, left=True)
         self._executor.abandon(run_id)
 
 

@@ -14,6 +14,7 @@ from orchestrator.lifecycle import ended_after_cancel
 from orchestrator.line_limits import LineLimits
 from orchestrator.outage import OutageJournal
 from orchestrator.unattended import ended
+from orchestrator.watching import RunObserver, Unwatched, run_end, tell_end
 from state.background import BackgroundTask
 from state.errors import (
     DatabaseUnavailableError,
@@ -100,6 +101,7 @@ class Drain(BackgroundTask):
         *,
         limits: LineLimits,
         times: DrainTimes,
+        observer: RunObserver | None = None,
     ) -> None:
         super().__init__("drain of the outage journal")
         self._journal = journal
@@ -109,6 +111,7 @@ class Drain(BackgroundTask):
         self._encode = encode
         self._limits = limits
         self._times = times
+        self._observer = observer or Unwatched()
         self._stuck: set[RunId] = set()
 
     async def __aenter__(self) -> Self:
@@ -180,12 +183,12 @@ class Drain(BackgroundTask):
         waited = partial(_waited, task)
         try:
             if task.run.wait_seconds is not None and waited() >= task.run.wait_seconds:
-                await self._store.reject(task, joining, waited, self._ended(task, _late()))
+                await self._reject(task, joining, waited, _late())
                 return True
             try:
                 await self._store.commit(task, joining, waited)
             except (SameRequestError, RequestKeyReusedError) as error:
-                await self._store.reject(task, joining, waited, self._ended(task, _lost(error)))
+                await self._reject(task, joining, waited, _lost(error))
         except DatabaseUnavailableError:
             raise
         except OrchestratorError:
@@ -194,6 +197,13 @@ class Drain(BackgroundTask):
             logger.exception("task cannot be drained", extra={"run_id": task.run.run_id})
             return False
         return True
+
+    async def _reject(
+        self, task: SpooledTask, joining: Joining, waited: Callable[[], float], error: OrchestratorError
+    ) -> None:
+        ended = run, outcome, _ = self._ended(task, error)
+        await self._store.reject(task, joining, waited, ended)
+        tell_end(run.run_id, run_end(run.agent_name, run.kind, outcome, run.usage), self._observer)
 
     def _ended(self, task: SpooledTask, error: OrchestratorError) -> tuple[UnattendedRun, RunOutcome, Record]:
         run = task.run

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
 
+from agents.events import TextEmitted
 from agents.turn import TurnResult, TurnSuspended
 from orchestrator.again import Again, RetryPolicy
 from orchestrator.events import PermissionAsked, RunCompleted, RunEvent, RunFailed, StatusChanged
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
+from orchestrator.watching import RunWatch, Unwatched, run_end
 from state.errors import (
     CancelledRunError,
     DatabaseUnavailableError,
@@ -62,7 +64,8 @@ class RunIdentity:
     """Which run, and whose.
 
     `survives`: it goes on elsewhere when this process ends. `waits`: for a provider, when none takes a call.
-    `permission_seconds`: so long for a person. `tries`, `deferrals` and `losses` as in `ClaimedRun`.
+    `permission_seconds`: so long for a person. `tries`, `deferrals`, `losses` and `traceparent` as in
+    `ClaimedRun`; `queued`: it was taken from the line.
     """
 
     run_id: RunId
@@ -76,6 +79,8 @@ class RunIdentity:
     tries: int = 1
     deferrals: int = 0
     losses: int = 0
+    traceparent: str = ""
+    queued: bool = False
 
 
 Start = Callable[[Sequence[Record]], Awaitable[Attempt]]
@@ -108,7 +113,8 @@ class RunExecution:
         self._about: Callable[[], Mapping[str, str]] = dict
         self._ended: Callable[[], Awaitable[None]] | None = None
         self._stopped_by: OrchestratorError | None = None
-        self._handed_back = False
+        self._handed_back = self._spoke = False
+        self.watch: RunWatch = Unwatched()
         self._attempt: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
 
     async def attempt(self) -> Attempt:
@@ -162,6 +168,9 @@ class RunExecution:
         return await work(self._emit, self.attempt, self._journal.opens_at)
 
     def _emit(self, event: RunEvent) -> None:
+        if not self._spoke and isinstance(event, TextEmitted):
+            self._spoke = True
+            self.watch.first_text()
         self._journal.emit(event)
         if self._journal.is_full:
             self.stop(DatabaseUnavailableError("the database is away and the buffer is full"))
@@ -184,6 +193,7 @@ class RunExecution:
             if self._handed_back and self._stopped_by is not None and agent.cancelled():
                 await self._write_steps(attempt)
                 await self._runs.requeue(attempt, self._usage())
+                self.watch.put_back("handed_back")
                 self._log.close(self.run.run_id, self._stopped_by)
             elif (again := self._again(agent)) is not None:
                 await self._put_back(attempt, again)
@@ -211,6 +221,7 @@ class RunExecution:
             await self._finish(attempt, self._failed(error))
             return
         self._log.publish(self.run.run_id, last)
+        self.watch.suspended()
         logger.info("run waits for a permission", extra={"run_id": self.run.run_id})
 
     def _again(self, agent: asyncio.Future[TurnResult | TurnSuspended]) -> Again | None:
@@ -234,6 +245,7 @@ class RunExecution:
         except CancelledRunError as error:
             await self._finish(attempt, self._failed(error))
         else:
+            self.watch.put_back("retry" if again.counts else "deferral")
             extra = {"run_id": self.run.run_id, "seconds": again.seconds, "counts": again.counts}
             logger.info("run goes back to the line", extra=extra)
 
@@ -266,10 +278,10 @@ class RunExecution:
             outcome, last = _outcome(end), [*last[:-1], self._journal.instead_of_last(end)]
             await self._runs.finish(attempt, outcome, last)
         self._log.publish(self.run.run_id, last)
-        logger.info(
-            "run ended",
-            extra={"run_id": self.run.run_id, "state": outcome.state, "reason": outcome.error_reason},
-        )
+        agent, kind = self._journal.agent_name, self.run.kind
+        self.watch.ended(run_end(agent, kind, outcome, outcome.usage))
+        told = {"run_id": self.run.run_id, "kind": kind, "agent": agent, "tries": self.run.tries}
+        logger.info("run ended", extra={**told, "state": outcome.state, "reason": outcome.error_reason})
         if self._ended is not None and outcome.state is not RunState.SUCCEEDED:
             await self._ended()
 

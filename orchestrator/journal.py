@@ -84,6 +84,11 @@ class RunJournal:
             self._arrived.set()
 
     @property
+    def agent_name(self) -> str:
+        """Who answers, as far as that is written."""
+        return self._agent_name
+
+    @property
     def is_full(self) -> bool:
         """Whether more waits than should be kept in memory: the store is away, or far too slow."""
         return self._waiting_characters > self._buffer_characters

@@ -13,6 +13,7 @@ from orchestrator.line_limits import LineLimits
 from orchestrator.places import Places
 from orchestrator.quarantine import Quarantine
 from orchestrator.unattended import Ended, ended
+from orchestrator.watching import LineObserver, RunObserver, Unwatched, counted_end
 from providers.gate.base import Saturated, SaturatedBy
 from providers.pool.admission import Admitted, Refusal, error_of
 from state.background import BackgroundTask
@@ -80,8 +81,12 @@ class Line(BackgroundTask):
         quarantine: Quarantine,
         limits: LineLimits,
         look_seconds: float,
+        observer: LineObserver | None = None,
+        runs: RunObserver | None = None,
     ) -> None:
         super().__init__("line")
+        self._observer: LineObserver = observer or Unwatched()
+        self._runs: RunObserver = runs or Unwatched()
         self._store = store
         self._provider = provider
         self._take_up = take_up
@@ -169,6 +174,7 @@ class Line(BackgroundTask):
 
         record = Record(1, self._encode(status, ChunkHeader.now(run.run_id, run.agent_name, 1)))
         position = await self._store.join(run, self._limits.joining(run.priority), [record], check)
+        self._observer.joined(run.run_id, self.places.at(run.wants, position).wait_seconds)
         if for_room:
             self._waiting.add(run.wants)
         self.wake()
@@ -198,7 +204,8 @@ class Line(BackgroundTask):
         """What nobody tells: who has waited too long, where the others stand, who joined unheard."""
         self._looked = monotonic()
         self._somebody_joined = True
-        await self._store.end_overdue(self._overdue)
+        with counted_end(self._overdue, self._runs) as overdue:
+            await self._store.end_overdue(overdue)
         if not self._worker.draining:
             await self._quarantine.look()
         watched = self.places.watched
@@ -249,6 +256,7 @@ class Line(BackgroundTask):
         if claimed is None:
             return False
         self.places.taken(claimed.wants)
+        self._observer.taken(claimed.attempt.run_id, claimed.kind, claimed.waited_seconds)
         await self._take_up(claimed, admitted)
         return True
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from orchestrator.events import ChunkEncoder, ChunkHeader, PermissionResolved
 from orchestrator.unattended import Ended, ended
+from orchestrator.watching import PermissionObserver, RunObserver, Unwatched, counted_end
 from state.errors import CancelledRunError, NotFoundError, Resource
 from state.models import ConversationId, Owner, Record, RequestKey, RunId, RunState, UnattendedRun
 from state.permission_ports import PermissionStore
@@ -70,7 +71,17 @@ class Approval:
 class PermissionService:
     """Answers for permissions."""
 
-    def __init__(self, store: PermissionStore, encode: ChunkEncoder, check: ArgumentCheck) -> None:
+    def __init__(
+        self,
+        store: PermissionStore,
+        encode: ChunkEncoder,
+        check: ArgumentCheck,
+        *,
+        observer: PermissionObserver | None = None,
+        runs: RunObserver | None = None,
+    ) -> None:
+        self._observer: PermissionObserver = observer or Unwatched()
+        self._runs: RunObserver = runs or Unwatched()
         self._store = store
         self._check = check
         self._resolved = partial(_resolved, encode=encode)
@@ -95,6 +106,7 @@ class PermissionService:
             owner, asked.question.permission_id, answer, self._resolved, key
         )
         if not already:
+            self._observer.decided(decided.state, _wait_seconds(decided))
             extra = {"run_id": decided.run_id, "permission_id": decided.question.permission_id}
             logger.info("permission decided", extra={**extra, "state": decided.state})
         return await self._approval(decided, already=already)
@@ -112,7 +124,17 @@ class PermissionService:
 
     async def settle(self) -> None:
         """Settle what nobody answers any more: to be called again and again."""
-        if settled := await self._store.settle(self._resolved, self._replaced):
+        expired: dict[str, Permission] = {}
+
+        def resolved(permission: Permission, agent_name: str, sequence: int) -> Record:
+            expired[permission.question.permission_id] = permission
+            return self._resolved(permission, agent_name, sequence)
+
+        with counted_end(self._replaced, self._runs) as end:
+            settled = await self._store.settle(resolved, end)
+        for permission in expired.values():
+            self._observer.decided(permission.state, _wait_seconds(permission))
+        if settled:
             logger.info("permissions settled that nobody decided", extra={"permissions": settled})
 
     async def _asked(self, command: ApprovalCommand) -> Permission:
@@ -148,6 +170,11 @@ class PermissionService:
         if goes_on:
             goes_on = not await self.pending(permission.owner, permission.run_id)
         return Approval(permission, already, goes_on)
+
+
+def _wait_seconds(permission: Permission) -> float:
+    until = permission.decide_time or permission.expire_time
+    return max(0.0, (until - permission.create_time).total_seconds())
 
 
 def _resolved(permission: Permission, agent_name: str, sequence: int, *, encode: ChunkEncoder) -> Record:

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from orchestrator.events import ChunkEncoder
 from orchestrator.repeated import Repeated
 from orchestrator.unattended import Ended, ended
+from orchestrator.watching import RunObserver, Unwatched, counted_end
 from state.errors import CancelledRunError, DatabaseUnavailableError, LostAttemptError, OrchestratorError
 from state.models import LOSSES_BEFORE_QUARANTINE, RunId, RunState, UnattendedRun
 from state.ports import LeaseStore
@@ -54,7 +55,10 @@ class Replica:
         encode: ChunkEncoder,
         times: LeaseTimes,
         counted: Callable[[int], None],
+        *,
+        observer: RunObserver | None = None,
     ) -> None:
+        self._observer = observer or Unwatched()
         self._leases = leases
         self._encode = encode
         self._times = times
@@ -99,7 +103,9 @@ class Replica:
 
     async def _reap(self) -> None:
         unborn, seconds = set(self._worker.unborn), self._times.lease_seconds
-        reaped = await self._leases.reap(seconds, self._worker.executing, unborn, self._end)
+        with counted_end(self._end, self._observer) as end:
+            reaped = await self._leases.reap(seconds, self._worker.executing, unborn, end)
+        self._observer.reaped(reaped)
         self._forget_unborn(unborn)
         if reaped:
             logger.warning("runs of dead replicas settled", extra={"runs": reaped})

@@ -93,13 +93,17 @@ async def listening(
     supervisor: RunSupervisor,
     guard: GuardInterceptor,
     options: ServerOptions,
+    *,
+    first: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> AsyncIterator[Listening]:
     """Serve inside the block. On the way out: NOT_SERVING, drain the runs, let handlers end, close.
+
+    `first`: interceptors before the guard, who see calls as their callers do.
 
     Raises:
         AddressInUseError: Nothing can listen there.
     """
-    server = grpc.aio.server(interceptors=[guard], options=options.channel_arguments())
+    server = grpc.aio.server(interceptors=[*first, guard], options=options.channel_arguments())
     status = HealthServicer()
     rpc.add_OrchestratorServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)

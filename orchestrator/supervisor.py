@@ -12,6 +12,7 @@ from orchestrator.events import ChunkEncoder, RunEvent
 from orchestrator.execution import RunExecution, RunIdentity, Start, Work
 from orchestrator.journal import RunJournal, widened
 from orchestrator.lifecycle import ended_after_cancel
+from orchestrator.watching import RunObserver, Unwatched
 from state.errors import (
     CancelledRunError,
     DatabaseUnavailableError,
@@ -24,6 +25,8 @@ from state.event_log import EventLog
 from state.models import LOSSES_BEFORE_QUARANTINE, Attempt, ClaimedRun, NewRun, Record, RunId
 from state.permission_ports import Suspension
 from state.ports import RunStore
+from telemetry.scope import enter
+from telemetry.values import RunBegin
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +68,9 @@ class RunSupervisor:
         *,
         suspension: Suspension,
         hurried: asyncio.Event | None = None,
+        observer: RunObserver | None = None,
     ) -> None:
+        self._observer = observer or Unwatched()
         self._runs = runs
         self._log = log
         self._encode = encode
@@ -150,6 +155,7 @@ class RunSupervisor:
             run.survives,
             waits,
             self._patience(permission_seconds),
+            traceparent=run.traceparent,
         )
         journal = self._journal(identity, window_seconds or self._limits.window_seconds, after=0)
 
@@ -187,6 +193,8 @@ class RunSupervisor:
             tries=claimed.tries,
             deferrals=claimed.deferrals,
             losses=claimed.losses,
+            traceparent=claimed.traceparent,
+            queued=True,
         )
         window = window_seconds or self._limits.window_seconds
         journal = self._journal(identity, window, after=claimed.last_sequence)
@@ -263,7 +271,11 @@ class RunSupervisor:
         self, execution: RunExecution, begins: Sequence[RunEvent], work: Work, tail: object
     ) -> None:
         """Execute it. It closes no tail but its own: the run may have been taken up here again."""
-        run_id = execution.run.run_id
+        run = execution.run
+        run_id = run.run_id
+        begin = RunBegin(run_id, run.agent_name, run.kind, run.tries, run.traceparent, run.queued)
+        watch = execution.watch = self._observer.began(begin)
+        enter(run_id=run_id, user=run.owner, traceparent=watch.traceparent)
         failure: OrchestratorError | None = OrchestratorError("internal error")
         too_long = DeadlineExceededError(
             f"a run may take {self._limits.max_seconds:g} s",
@@ -275,6 +287,7 @@ class RunSupervisor:
             failure = None
         except LostAttemptError as error:
             failure = error
+            watch.lost()
             logger.warning("run lost to another attempt", extra={"run_id": run_id})
         except OrchestratorError as error:
             failure = error
@@ -283,5 +296,6 @@ class RunSupervisor:
             logger.exception("run failed outside its agent", extra={"run_id": run_id})
         finally:
             limit.cancel()
+            watch.left()
             execution.refuse(failure or OrchestratorError("internal error"))
             self._log.close(run_id, failure, tail=tail)

@@ -14,6 +14,7 @@ from agents.router import Routed, Undecided
 from agents.runner import AgentRunner, Means
 from agents.spec import AgentSpec
 from agents.turn import TurnResult, TurnSuspended
+from agents.watching import ToolObserver
 from orchestrator.assignment import Assignment
 from orchestrator.beside import aside_of
 from orchestrator.choosing import CLASSIFIER, Chosen, chosen_of, wants_of
@@ -57,6 +58,7 @@ class Workbench:
     remotes: RemoteSupplier
     operator: Mapping[str, Verdict] = field(default_factory=dict)
     craft: Craft = field(default_factory=Craft)
+    watching: ToolObserver | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +114,13 @@ class TurnWork:
         thread = await self._thread(attempt)
         offers = await self._offers(spec)
         user = self._user(spec, attempt)
-        budget = self._account.budget
+        budget, watching = self._account.budget, self._bench.watching
         own = ClassChoice(spec.model_class)
         aside = aside_of(self._bench.models, self._bench.craft, assignment.model, own, budget)
         means = Means(
             model=self._model(spec, tools=spec.offers_tools and bool(offers)),
-            judge=Judge(user, offers, self._bench.consent, emit),
-            hands=Hands(user, offers, self._bench.journal, emit, budget.tool_wanted),
+            judge=Judge(user, offers, self._bench.consent, emit, observer=watching),
+            hands=Hands(user, offers, self._bench.journal, emit, budget.tool_wanted, observer=watching),
             aside=aside,
             usage=lambda: self._account.usage,
             go_on=self._go_on,

@@ -35,6 +35,7 @@ from state.errors import (
 from state.models import ClaimedRun, ConversationId, NewRun, RequestKey, Route, RunId, RunKind
 from state.threads import thread_id
 from state.usage import NOTHING_USED, Usage
+from telemetry.scope import scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class Workshop:
             wait_seconds=wait_seconds,
             key=key,
             route=plan.chosen.route if plan.chosen else Route(),
+            traceparent=scope().traceparent,
         )
 
     def work(self, plan: Plan, run: NewRun, admitted: Admitted) -> Work:

@@ -34,6 +34,7 @@ class ModelRequest:
     `deadline`, in the event loop's time: when whoever asked stops waiting. `routing`: it chooses an agent,
     for which not every model will do. `pace` says, whenever text has been taken, until when on the monotonic
     clock no more of it is looked at: what comes meanwhile need not be read sooner, nor piece by piece.
+    `traceparent` goes into the headers of the call, where there are any.
     """
 
     messages: tuple[Message, ...]
@@ -46,6 +47,7 @@ class ModelRequest:
     json_schema: JsonSchema | None = None
     routing: bool = False
     pace: Callable[[], float] | None = None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ class NewRun:
     its replica dies. `wants` is what a permit must serve: see `providers`. `wait_seconds`: how long it waits
     for its first model call at most; None = for ever. `not_before`: when it may begin at the earliest.
     `lead_seconds` as in `Joining`, should it begin at once and go back to the line. `retry_of`: what it does
-    again, `from_start` or from where that one has left its turn.
+    again, `from_start` or from where that one has left its turn. `traceparent`: of who asked for it.
     """
 
     run_id: RunId
@@ -169,6 +169,7 @@ class NewRun:
     from_start: bool = False
     key: RequestKey | None = None
     route: Route = Route()
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,7 @@ class ClaimedRun:
 
     `tries`: the attempts that count, this one among them. `losses`: how many processes died that executed it.
     `usage` and `running_seconds` are what its earlier attempts took. `goes_on_from`: the run whose unfinished
-    turn it takes over.
+    turn it takes over. `waited_seconds`: since it could have been taken first. `traceparent` as in `NewRun`.
     """
 
     attempt: Attempt
@@ -231,6 +232,8 @@ class ClaimedRun:
     running_seconds: float = 0.0
     goes_on_from: RunId | None = None
     route: Route = Route()
+    waited_seconds: float = 0.0
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,29 @@
 """Structured logs: one JSON object a line, ids and numbers only, never a text that came from outside."""
 
+import hmac
 import json
 import logging
 import sys
 import traceback
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TextIO
+
+from telemetry.scope import scope
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one JSON line: time, level, logger, message, and whatever stands in `extra`.
+    """A record as one JSON line: time, level, logger, message, what it is about, and what stands in `extra`.
 
-    An exception is given by its type and the places it passed, without its text: that may hold a prompt, a
-    row or a secret.
+    Of users there is a hash alone, made with `user_key`. An exception is given by its type and the places it
+    passed, without its text: that may hold a prompt, a row or a secret.
     """
+
+    def __init__(self, user_key: str = "") -> None:
+        super().__init__()
+        self._user_key = user_key.encode()
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -25,10 +33,27 @@ class JsonFormatter(logging.Formatter):
             # What follows the first line of asyncio's is the repr of a task, with that of its exception.
             "message": record.getMessage().partition("\n")[0],
         }
+        line.update(self._about())
         line.update({k: v for k, v in vars(record).items() if k not in _STANDARD})
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = describe(record.exc_info[1])
         return json.dumps(line, default=str)
+
+    def _about(self) -> dict[str, object]:
+        """Of the code that logs: a record is formatted where it is made."""
+        about = scope()
+        known = {
+            "trace_id": about.trace_id,
+            "request_id": about.request_id,
+            "run_id": about.run_id,
+            "user_hash": about.user and hashed(about.user, self._user_key),
+        }
+        return {name: value for name, value in known.items() if value}
+
+
+def hashed(user: str, key: bytes) -> str:
+    """What stands for a user: 64 bits in hex. With a key nobody finds out by trying names."""
+    return hmac.new(key, user.encode(), sha256).hexdigest()[:16]
 
 
 def describe(error: BaseException) -> list[str]:
@@ -43,10 +68,10 @@ def describe(error: BaseException) -> list[str]:
     return described
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
+def configure(level: str, stream: TextIO | None = None, *, user_key: str = "") -> None:
     """Send this process's logs to a stream (standard error) as JSON lines, from `level` up."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(user_key))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # grpc.aio logs the text of whatever a handler raises; what it has to say our interceptor has said.
     logging.getLogger("grpc").setLevel(logging.CRITICAL)

@@ -12,10 +12,12 @@ from langgraph.runtime import Runtime
 from agents.graphs import calling, edit, elsewhere, form, own, react, research
 from agents.graphs.direct import answer
 from agents.graphs.state import Context, State
-from agents.graphs.titling import titled
+from agents.graphs.stepping import stepped
+from agents.graphs.titling import Step, titled
 from agents.graphs.turns import open_turn
 from agents.own.loading import GraphLibrary
 from agents.spec import Shape
+from telemetry.spans import NoSpans, Spans
 
 Graph = CompiledStateGraph[State, Context, State, State]
 
@@ -30,24 +32,11 @@ _STEP = {
 """Where a turn of several steps begins its work, and takes it up again."""
 
 
-def build(checkpointer: BaseCheckpointSaver[str], library: GraphLibrary) -> Graph:
-    """Compile the graph; one instance serves every agent."""
-    own_graphs = own.OwnGraphs(library, checkpointer)
+def build(checkpointer: BaseCheckpointSaver[str], library: GraphLibrary, spans: Spans | None = None) -> Graph:
+    """Compile the graph; one instance serves every agent. Each step becomes one of the `spans`."""
     graph = StateGraph(State, context_schema=Context)
-    graph.add_node("answer", answer)
-    graph.add_node("open", open_turn)
-    graph.add_node("model", titled(react.model))
-    graph.add_node("edit", titled(edit.propose))
-    graph.add_node("research", titled(research.look))
-    graph.add_node("write", titled(research.write))
-    graph.add_node("form", titled(form.collect))
-    graph.add_node("remote", titled(elsewhere.follow))
-    graph.add_node("confer", elsewhere.consult)
-    graph.add_node("own", titled(own_graphs.play))
-    graph.add_node("consult", own_graphs.consult)
-    graph.add_node("decide", calling.decide)
-    graph.add_node("ask", calling.ask)
-    graph.add_node("act", calling.act)
+    for name, step in _steps(own.OwnGraphs(library, checkpointer)).items():
+        graph.add_node(name, stepped(name, step, spans or NoSpans()))
     graph.add_conditional_edges(START, _begin, ["answer", "open", *_STEP.values()])
     graph.add_conditional_edges("open", _by_shape, [*_STEP.values()])
     graph.add_conditional_edges("model", calling.wished, ["decide", END])
@@ -63,6 +52,25 @@ def build(checkpointer: BaseCheckpointSaver[str], library: GraphLibrary) -> Grap
     graph.add_edge("ask", "act")
     graph.add_conditional_edges("act", calling.after_act, ["ask", "model", "research", "form", END])
     return graph.compile(checkpointer=checkpointer)
+
+
+def _steps(own_graphs: own.OwnGraphs) -> dict[str, Step]:
+    return {
+        "answer": answer,
+        "open": open_turn,
+        "model": titled(react.model),
+        "edit": titled(edit.propose),
+        "research": titled(research.look),
+        "write": titled(research.write),
+        "form": titled(form.collect),
+        "remote": titled(elsewhere.follow),
+        "confer": elsewhere.consult,
+        "own": titled(own_graphs.play),
+        "consult": own_graphs.consult,
+        "decide": calling.decide,
+        "ask": calling.ask,
+        "act": calling.act,
+    }
 
 
 async def _begin(state: State, runtime: Runtime[Context]) -> str:

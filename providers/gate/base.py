@@ -1,7 +1,7 @@
 """What stands between a model and those who want to call it: one gate for each model of each provider."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -71,7 +71,10 @@ class Permit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GateSnapshot:
-    """How a gate stands. `latency_p50`: seconds to the first token, None when nothing was measured lately."""
+    """How a gate stands. `latency_p50`: seconds to the first token, None when nothing was measured lately.
+
+    `refusals`: how often no permit was given since the gate was made, by a `SaturatedBy` or `down`.
+    """
 
     provider: str
     model: str
@@ -81,6 +84,7 @@ class GateSnapshot:
     retry_after: float | None
     error_rate: float
     latency_p50: float | None
+    refusals: Mapping[str, int] = field(default_factory=dict)
 
 
 class Gate(Protocol):

@@ -49,9 +49,11 @@ class ModelGate:
     def admit(self, expected_tokens: int = 0) -> ModelPermit | Saturated | Unavailable:
         match self._refusal(expected_tokens):
             case Unavailable() as refusal:
+                self._controls.refusals["down"] += 1
                 self._controls.wake_to_probe()
                 return refusal
-            case Saturated(_, wait) as refusal:
+            case Saturated(by, wait) as refusal:
+                self._controls.refusals[by.value] += 1
                 if wait is not None:
                     self._controls.room.wake_in(wait)
                 return refusal
@@ -72,6 +74,7 @@ class ModelGate:
             retry_after=None if refusal is None else refusal.retry_after,
             error_rate=failed / (succeeded + failed) if failed else 0.0,
             latency_p50=controls.latencies.p50(),
+            refusals=dict(controls.refusals),
         )
 
     def on_room(self, listener: Callable[[], None]) -> Callable[[], None]:

@@ -4,6 +4,7 @@ import logging
 import random
 import time
 import warnings
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -46,6 +47,7 @@ class Controls:
     outcomes: SlidingCounts
     latencies: RecentLatencies
     in_flight: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
 
     def wake_to_probe(self) -> None:
         """Tell the listeners when the breaker may probe. The end of a probe under way is told by itself."""

@@ -95,7 +95,7 @@ class HTTPChatModel(ABC):
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """Yield the answer as it is written; see `ChatModel.stream`."""
-        body, headers = self._encode(request), self._request_headers()
+        body, headers = self._encode(request), self._request_headers(request)
         patience = Patience(self._timeouts, request.deadline)
         answer = self._answer(request)
         try:
@@ -154,7 +154,7 @@ class HTTPChatModel(ABC):
         except orjson.JSONEncodeError as error:
             raise ProviderRejectedError("the request holds text or numbers that JSON cannot carry") from error
 
-    def _request_headers(self) -> dict[str, str]:
+    def _request_headers(self, request: ModelRequest) -> dict[str, str]:
         # A compressed stream arrives when the compressor's block is full, not token by token.
         headers = {
             "Accept": "text/event-stream",
@@ -163,6 +163,8 @@ class HTTPChatModel(ABC):
             **self._vendor_headers(),
             **self._headers,
         }
+        if request.traceparent:
+            headers["traceparent"] = request.traceparent
         if self._api_key is not None:
             headers.update(self._key_headers(self._read_api_key(self._api_key)))
         return headers

@@ -11,8 +11,11 @@ import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self
+
+import orjson
 
 from providers.base import CallAccepted, Delta, ModelInfo, ModelRequest
 from providers.file.entries import ProviderConfiguration
@@ -30,6 +33,7 @@ from providers.pool.run_budget import CallBudget, Limit, LimitReachedError, RunB
 from providers.pool.search import RetryPolicy, Search
 from providers.pool.status import PoolStatus, status_of
 from providers.pool.table import Candidate
+from providers.pool.watching import CallObserver, Unwatched
 from state.errors import (
     DeadlineExceededError,
     InvalidRequestError,
@@ -63,6 +67,7 @@ class ModelPool:
         self._retry_policy = retry_policy
         self._listeners: set[RoomListener] = set()
         self._replicas = 1
+        self._observer: CallObserver = Unwatched()
         self._probes = Probes()
         self._probes.follow(self.candidates)
 
@@ -118,6 +123,10 @@ class ModelPool:
         shared = (c.gate for c in self._table.candidates.values() if not c.endpoint.of_this_process)
         for gate in {id(gate): gate for gate in shared}.values():
             gate.set_share(replicas)
+
+    def tell(self, observer: CallObserver) -> None:
+        """Let this one know of every call from now on."""
+        self._observer = observer
 
     def infos(self, wanted: ModelChoice, needs: Needs = _ANYTHING) -> tuple[ModelInfo, ...]:
         """The models that may be called, the first choice first.
@@ -238,7 +247,7 @@ class ModelPool:
             begun = False
             accepted: CallAccepted | None = None
             try:
-                async with aclosing(_call(candidate, permit, request, needs, budget)) as deltas:
+                async with aclosing(self._call(candidate, permit, request, needs, budget)) as deltas:
                     async for delta in deltas:
                         if isinstance(delta, CallAccepted):
                             # Kept back: if this call fails now, the reader is to see one answer, not two.
@@ -255,6 +264,22 @@ class ModelPool:
                     raise
                 search.failed(candidate, error)
 
+    def _call(
+        self, candidate: Candidate, permit: Permit, request: ModelRequest, needs: Needs, budget: CallBudget
+    ) -> AsyncGenerator[Delta]:
+        endpoint = candidate.endpoint
+        try:
+            limited, cut_by = budget.limited(request, needs.prompt_tokens, endpoint.info, endpoint.prices)
+        except LimitReachedError:
+            permit.abandoned()
+            raise
+        info = endpoint.info
+        watch = self._observer.called(info.provider, info.model, partial(_shown, request))
+        if watch.traceparent:
+            limited = replace(limited, traceparent=watch.traceparent)
+        meter = Meter(budget, endpoint, needs.prompt_tokens, cut_by, watch)
+        return meter.metered(gated_stream(candidate.model, permit, limited))
+
 
 def _expected_tokens(request: ModelRequest, needs: Needs) -> int:
     # Not the most that it may write: few answers come near that, and no budget of a minute would hold many.
@@ -262,14 +287,6 @@ def _expected_tokens(request: ModelRequest, needs: Needs) -> int:
     return needs.prompt_tokens + min(_USUAL_OUTPUT_TOKENS, _USUAL_OUTPUT_TOKENS if wish is None else wish)
 
 
-def _call(
-    candidate: Candidate, permit: Permit, request: ModelRequest, needs: Needs, budget: CallBudget
-) -> AsyncGenerator[Delta]:
-    endpoint = candidate.endpoint
-    try:
-        limited, cut_by = budget.limited(request, needs.prompt_tokens, endpoint.info, endpoint.prices)
-    except LimitReachedError:
-        permit.abandoned()
-        raise
-    meter = Meter(budget, endpoint, needs.prompt_tokens, cut_by)
-    return meter.metered(gated_stream(candidate.model, permit, limited))
+def _shown(request: ModelRequest) -> str:
+    said = [{"role": message.role, "content": message.content} for message in request.messages]
+    return orjson.dumps(said).decode()

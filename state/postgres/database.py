@@ -135,6 +135,12 @@ class Database:
             raise DatabaseUnavailableError("the database pool is closed")
         return await asyncpg.connect(self.dsn, **self._options)
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many there are in the pool, and how many of them are taken."""
+        pool = self._pool
+        return (0, 0) if pool is None else (pool.get_size(), pool.get_size() - pool.get_idle_size())
+
     async def probe(self) -> None:
         """Return when a statement can be run; raises DatabaseUnavailableError."""
         async with self.connection() as connection:

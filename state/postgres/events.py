@@ -1,6 +1,7 @@
 """The stored log of every run: one writer for all runs of this process, and reading from any position."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 
 from state.errors import DatabaseUnavailableError
 from state.group_commit import Group
@@ -38,6 +39,7 @@ WHERE run_id = $1 AND owner = $2 AND sequence > $3
 ORDER BY sequence LIMIT $4
 """
 
+Flushed = Callable[[int, float], None]
 Append = tuple[Attempt, Sequence[Record]]
 
 _PACE_SECONDS = 0.01
@@ -47,11 +49,15 @@ _PACE_SECONDS = 0.01
 class PostgresEventStore:
     """Implements `state.ports.EventStore`. Appends of many runs share statements: `state.group_commit`.
 
-    What is to be appended waits for a database that is away; who reads is told at once.
+    What is to be appended waits for a database that is away; who reads is told at once. `flushed` is told how
+    many records each statement wrote, and in how many seconds.
     """
 
-    def __init__(self, database: Database, patience: Patience | None = None) -> None:
+    def __init__(
+        self, database: Database, patience: Patience | None = None, *, flushed: Flushed | None = None
+    ) -> None:
         self._database = database
+        self._flushed = flushed
         self._writes = database.keep()
         self._patience = patience or Patience(0.0)
         self._appends: Group[Append] = Group(
@@ -72,6 +78,7 @@ class PostgresEventStore:
     async def _write(self, batch: Sequence[Append]) -> Sequence[Exception | None]:
         attempts = [attempt for attempt, _ in batch]
         events = [(writer, record) for writer, (_, records) in enumerate(batch, 1) for record in records]
+        began = monotonic()
         rows = await self._writes.fetch(
             _APPEND,
             _listed(attempt.run_id for attempt in attempts),
@@ -81,6 +88,8 @@ class PostgresEventStore:
             _listed(record.sequence for _, record in events),
             [record.payload for _, record in events],
         )
+        if self._flushed is not None:
+            self._flushed(len(events), monotonic() - began)
         owned = {row["writer"] for row in rows}
         return [None if writer in owned else lost(attempt) for writer, attempt in enumerate(attempts, 1)]
 

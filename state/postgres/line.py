@@ -147,6 +147,7 @@ async def write_queued(
         run.retry_of and UUID(run.retry_of),
         run.from_start,
         *astuple(run.route),
+        run.traceparent,
     ):
         holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
         if holder is not None:  # else it has ended between the two
@@ -180,4 +181,6 @@ def _claimed(row: asyncpg.Record) -> ClaimedRun:
         running_seconds=row["running_seconds"],
         goes_on_from=row["goes_on_from"] and RunId(row["goes_on_from"].hex),
         route=Route(row["agent_version"], row["agent_variant"], row["routing_reason"]),
+        waited_seconds=row["waited_seconds"],
+        traceparent=row["traceparent"],
     )

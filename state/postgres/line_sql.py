@@ -12,7 +12,7 @@ WITH run AS (
     INSERT INTO runs (
         run_id, owner, kind, conversation_id, agent_name, state, request, survives, wants, rank, wait_until,
         replica_id, priority, not_before, labels, retry_of,
-        from_start, agent_version, agent_variant, routing_reason
+        from_start, agent_version, agent_variant, routing_reason, traceparent
     )
     SELECT $1, $2, $3, $4, $5, 'queued', $6, $7, $8,
         greatest(now(), $16, (
@@ -20,7 +20,7 @@ WITH run AS (
             WHERE owner = $2 AND wants = $8 AND priority = $15 AND state = 'queued'
         )) - make_interval(secs => $10),
         now() + make_interval(secs => $11),
-        $14, $15, $16, $17::jsonb, $18, $19, $20, $21, $22
+        $14, $15, $16, $17::jsonb, $18, $19, $20, $21, $22, $23
     ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
     RETURNING run_id, owner
 ), events AS (
@@ -71,7 +71,7 @@ ORDER BY rank, run_id LIMIT 1
 
 _TAKE = """
 WITH next AS (
-    SELECT run_id FROM runs AS r
+    SELECT run_id, greatest(update_time, not_before) AS since FROM runs AS r
     WHERE wants = $2 AND {}
     ORDER BY rank, run_id LIMIT 1
     FOR UPDATE SKIP LOCKED
@@ -83,7 +83,8 @@ FROM next WHERE runs.run_id = next.run_id
 RETURNING runs.run_id, owner, kind, agent_name, conversation_id, attempt, request, survives, wants,
     agent_version, agent_variant, routing_reason, tries, deferrals, losses, usage, running_seconds,
     last_sequence(runs.run_id) AS last_sequence,
-    CASE WHEN NOT from_start THEN retry_of END AS goes_on_from
+    CASE WHEN NOT from_start THEN retry_of END AS goes_on_from, traceparent,
+    extract(epoch FROM clock_timestamp() - since)::double precision AS waited_seconds
 """
 CLAIM = _TAKE.format(_CLAIMABLE)
 

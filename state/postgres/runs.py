@@ -86,6 +86,7 @@ class PostgresRunStore:
             run.lead_seconds,
             run.from_start,
             *astuple(run.route),
+            run.traceparent,
         )
 
     async def choose(self, attempt: Attempt, agent_name: str, route: Route, wants: str) -> None:

@@ -17,11 +17,11 @@ WITH run AS (
     INSERT INTO runs (
         run_id, owner, kind, conversation_id, agent_name, state, attempt, request, start_time,
         replica_id, survives, wants, wait_until, tries, priority, labels, retry_of, rank,
-        from_start, agent_version, agent_variant, routing_reason
+        from_start, agent_version, agent_variant, routing_reason, traceparent
     )
     VALUES (
         $1, $2, $3, $4, $5, 'running', 1, $6, now(), $9, $10, $11, now() + make_interval(secs => $13), 1,
-        $14, $15::jsonb, $16, now() - make_interval(secs => $17), $18, $19, $20, $21
+        $14, $15::jsonb, $16, now() - make_interval(secs => $17), $18, $19, $20, $21, $22
     )
     ON CONFLICT (owner, conversation_id) WHERE {HOLDS} DO NOTHING
     RETURNING run_id, owner, create_time

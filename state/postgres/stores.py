@@ -15,11 +15,12 @@ from state.postgres.conversations import PostgresConversations
 from state.postgres.database import Database
 from state.postgres.drain import PostgresDrain
 from state.postgres.effects import PostgresEffects
-from state.postgres.events import PostgresEventStore
+from state.postgres.events import Flushed, PostgresEventStore
 from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
 from state.postgres.patience import Patience
 from state.postgres.permissions import PostgresPermissions
+from state.postgres.readings import PostgresReadings
 from state.postgres.request_keys import PostgresRequestKeys
 from state.postgres.retention import PostgresRetention
 from state.postgres.runs import PostgresRunStore
@@ -37,7 +38,7 @@ class PostgresStores:
 
     `pool_size` connections serve callers and runs. Beats, reaping and claims have one each, because they may
     wait for nobody's work; retention has one, because nobody may wait for its. Runs outlast an outage of
-    `outage_seconds`, unless `hurried` is set.
+    `outage_seconds`, unless `hurried` is set. `flushed` as in `PostgresEventStore`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class PostgresStores:
         statement_seconds: float,
         outage_seconds: float,
         hurried: asyncio.Event | None = None,
+        flushed: Flushed | None = None,
     ) -> None:
         database = partial(
             Database,
@@ -65,7 +67,7 @@ class PostgresStores:
         self._databases = (self.database, *alone)
         patience = Patience(outage_seconds, hurried)
         self.runs = PostgresRunStore(self.database, replica_id, patience)
-        self.events = PostgresEventStore(self.database, patience)
+        self.events = PostgresEventStore(self.database, patience, flushed=flushed)
         self.checkpoints = PatientSaver(self.database, patience)
         self.branches = PostgresBranches(self.database)
         self.conversations = PostgresConversations(self.database)
@@ -79,6 +81,7 @@ class PostgresStores:
         self.permissions = PostgresPermissions(self.database, reaps)
         self.effects = PostgresEffects(self.database, patience)
         self.usage = PostgresUsage(self.database)
+        self.readings = PostgresReadings(self.database)
         self.agent_versions = PostgresAgentVersions(self.database)
 
     async def __aenter__(self) -> Self:

@@ -32,6 +32,7 @@ def row_of(task: SpooledTask) -> Row:
         "labels": dict(run.labels),
         "retry_of": run.retry_of,
         "from_start": run.from_start,
+        "traceparent": run.traceparent,
         "route": asdict(run.route),
         "accept_time": task.accept_time.isoformat(),
     }
@@ -67,6 +68,7 @@ def task_of(row: sqlite3.Row) -> SpooledTask:
         labels=fields["labels"],
         retry_of=fields["retry_of"] and RunId(fields["retry_of"]),
         from_start=fields.get("from_start", False),
+        traceparent=fields.get("traceparent", ""),
         key=key,
         route=Route(**fields.get("route", {})),
     )

@@ -102,6 +102,7 @@ def settings_for_tests(**groups: Mapping[str, object] | bool) -> Settings:
         "run": {"max_repeated_chunks": 1_000_000},  # many a script repeats itself
         "provider": {"routing": False},  # no call but those that a test is about
         "agents": {"titles": "rule"},
+        "metrics": {"address": ""},  # one port, and many services at once
     }
     for name, group in groups.items():
         is_group = isinstance(group, Mapping)

@@ -105,3 +105,17 @@ async def test_tools_shows_the_gateway_beside_the_plain_stub(tmp_path: Path) -> 
     results = json.loads(wanted.read_bytes())
     assert [len(results["seconds"][name]) for name in ("plain stub", "gateway")] == [20, 20]
     assert set(results["goals"].values()) <= {"pass", "MISSED"}
+
+
+async def test_instrumentation_shows_what_each_side_costs_beside_the_one_without_anything(
+    tmp_path: Path,
+) -> None:
+    wanted = tmp_path / "results.json"
+    small = ("--streams", "2", "--tokens", "5", "--seconds", "0.5", "--rounds", "1")
+    output = await bench("instrumentation", *small, "--json", str(wanted))
+    assert all(f"\n  {name}  " in output for name in ("off", "metrics", "metrics and traces"))
+    results = json.loads(wanted.read_bytes())
+    assert set(results["ratios"]) == {"off", "metrics", "metrics and traces"}
+    assert results["ratios"]["off"] == [1.0]
+    assert results["spans"] > 0
+    assert ("pass" in output) is (results["ratio"] <= 1.05)

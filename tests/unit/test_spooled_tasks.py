@@ -27,6 +27,7 @@ RUN = NewRun(
     labels={"team": "bl\u00fce"},
     retry_of=RunId("2" * 32),
     from_start=True,
+    traceparent="00-1",
     key=RequestKey("StartTask", "r1", b"\xffdigest"),
     route=Route("v1", "warm", "keywords"),
 )

@@ -65,6 +65,7 @@ class Endpoints:
             body=body,
             authorized=self._vendor.key(request.headers) is not None,
             header_names=tuple(sorted(name.lower() for name in request.headers)),
+            traceparent=request.headers.get("traceparent", ""),
             peer_port=transport.get_extra_info("peername")[1],
             generation_id=generation_id,
         )

@@ -69,6 +69,7 @@ class CallReport:
     body: Any
     authorized: bool
     header_names: tuple[str, ...]
+    traceparent: str
     peer_port: int
     generation_id: str
     tokens_sent: int
@@ -85,6 +86,7 @@ class Call:
     body: Any
     authorized: bool
     header_names: tuple[str, ...]
+    traceparent: str
     peer_port: int
     generation_id: str
     progress: Progress = field(repr=False, compare=False)
@@ -125,6 +127,7 @@ class Call:
             body=self.body,
             authorized=self.authorized,
             header_names=self.header_names,
+            traceparent=self.traceparent,
             peer_port=self.peer_port,
             generation_id=self.generation_id,
             tokens_sent=self.tokens_sent,
