@@ -27,7 +27,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ run: $(RUNTIME) $(MODEL) ## Install what is missing and serve on 127.0.0.1:50051
 
 serve: $(RUNTIME) ## The same without the local model: needs OPENAI_API_KEY, OPENAI_BASE_URL or ANTHROPIC_API_KEY
 	@$(BIN)/python main.py
+
+backend: $(BACKEND) ## The reference backend on 127.0.0.1:8080, in front of a service that `make run` has started
+	@USE_GRPC_ORCHESTRATOR=$${USE_GRPC_ORCHESTRATOR:-true} GRPC_ORCHESTRATOR_PERCENTAGE=$${GRPC_ORCHESTRATOR_PERCENTAGE:-100} \
+	  BACKEND_SESSION__SECURE=$${BACKEND_SESSION__SECURE:-false} PYTHONPATH=client $(BIN)/python -m backend
 
 chat: $(RUNTIME) ## Talk to the running service in the terminal, or ask one thing: make chat Q="..."
 	@$(BIN)/python -m deploy.chat $(if $(Q),"$(Q)")
@@ -105,6 +109,7 @@ bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; 
 	$(BIN)/python -m bench.saver
 	$(BIN)/python -m bench.tasks
 	$(BIN)/python -m bench.tools
+	PYTHONPATH=client $(BIN)/python -m bench.backend
 
 lock: ## Compile requirements*.in into requirements*.txt (needs uv)
 	@test -n "$(UV)" || { echo "make lock needs uv: pip install uv"; exit 1; }

@@ -60,14 +60,18 @@ class Attempt:
     """Reads the orchestrator's stream, with time-outs until it is committed.
 
     `stays`: no other path can take over, so that a broken stream is taken up again from the start.
+    `kept`: whoever leaves lets the run go on.
     """
 
-    def __init__(self, remote: Remote, request: pb.ChatRequest, limits: Limits, *, stays: bool) -> None:
+    def __init__(
+        self, remote: Remote, request: pb.ChatRequest, limits: Limits, *, stays: bool, kept: bool = False
+    ) -> None:
         self._remote = remote
         self._limits = limits
         self._began_at = asyncio.get_running_loop().time()
         self._stays = stays
         self.request = request
+        self.kept = kept
         self.answered = False
         self.committed = False
         self.ended = False

@@ -36,6 +36,17 @@ class _Sample:
     first_byte: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a window holds of one path: its calls, the share that failed, and the quantile of the seconds to
+    the first content.
+    """
+
+    samples: int
+    error_ratio: float
+    latency_seconds: float
+
+
 class Window:
     """The samples of one path in the last seconds, the newest few thousand of them."""
 
@@ -119,6 +130,12 @@ class Budget:
             self._begin_anew()  # somebody else has released it
         self._halted = bool(cause)
         return cause
+
+    def seen(self, path: Path) -> Seen:
+        """One path in the last `window_seconds`."""
+        window = self._windows[path]
+        latency = window.latency(self._settings.latency_quantile)
+        return Seen(len(window), window.error_ratio(), latency)
 
     def _begin_anew(self) -> None:
         for window in self._windows.values():

@@ -94,9 +94,16 @@ class RolloutRouter:
         await self._abandoned.settled()
 
     async def stream_chat(
-        self, request: pb.ChatRequest, local: Local, *, seconds: float | None = None
+        self,
+        request: pb.ChatRequest,
+        local: Local,
+        *,
+        seconds: float | None = None,
+        keep_running: bool = False,
     ) -> AsyncGenerator[Event]:
         """One turn. `seconds`: for the orchestrator's whole answer; the local path keeps its own time.
+
+        Leaving it cancels the orchestrator's run, unless `keep_running`.
 
         Raises:
             ValueError: no user_id: nobody could be told from anybody else
@@ -109,7 +116,7 @@ class RolloutRouter:
         if decision.path is Path.LOCAL:
             path = self._local(request, local, decision)
         else:
-            path = self._orchestrator(request, local, decision, seconds)
+            path = self._orchestrator(request, local, decision, seconds, keep_running=keep_running)
         async with aclosing(path) as events:
             async for event in events:
                 yield event
@@ -135,12 +142,18 @@ class RolloutRouter:
                 watched.done(whole=whole)
 
     async def _orchestrator(
-        self, request: pb.ChatRequest, local: Local, decision: Decision, seconds: float | None
+        self,
+        request: pb.ChatRequest,
+        local: Local,
+        decision: Decision,
+        seconds: float | None,
+        *,
+        keep_running: bool,
     ) -> AsyncGenerator[Event]:
         falls_back = await self._decider.falls_back(request)
         limits = self._settings.limits(seconds, falls_back=falls_back)
         sent = prepared(request, falls_back=falls_back)
-        attempt = Attempt(self._remote, sent, limits, stays=not falls_back)
+        attempt = Attempt(self._remote, sent, limits, stays=not falls_back, kept=keep_running)
         try:
             async with aclosing(self._attempted(attempt, decision)) as events:
                 async for event in events:
@@ -190,7 +203,7 @@ class RolloutRouter:
             self._judge(error, attempt, ticket)
             raise
         except (GeneratorExit, asyncio.CancelledError):
-            if not attempt.ended:
+            if not (attempt.ended or attempt.kept):
                 self._abandoned.cancel(attempt)  # its caller left
             raise
         finally:
