@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 import asyncpg
 
 from backend.store.errors import StoreUnavailableError
+from llm_orchestrator_client.tool_service import InvalidArgumentError
 
 if TYPE_CHECKING:
     Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -36,9 +37,16 @@ _UNREACHABLE = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise StoreUnavailableError for whatever means that Postgres cannot answer now."""
+    """Postgres' failures as ours.
+
+    Raises:
+        StoreUnavailableError: It cannot answer now.
+        InvalidArgumentError: There is a NUL in what it was given, or half a character.
+    """
     try:
         yield
+    except (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError) as error:
+        raise InvalidArgumentError("There is a character that cannot be kept.") from error
     except _UNREACHABLE as error:
         raise StoreUnavailableError("The backend's database cannot be reached.") from error
 

@@ -9,9 +9,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import aiohttp
+
+from backend.endpoint import Endpoint, EndpointOptions
+from backend.library import Library
 from backend.store.calls import PostgresCallStore
+from backend.store.conversations import ConversationStore
 from backend.store.database import Database
+from backend.store.documents import DocumentStore
+from backend.store.entities import EntityStore
 from backend.store.migrate import migrate
+from backend.store.rooms import RoomStore
+from backend.store.search import DocumentSearch
+from backend.store.templates import TemplateStore
+from backend.store.vectors import PassageVectors
+from backend.store.words import Dictionary
+from backend.tools.described import RoomTools, TemplateTools
+from backend.tools.documents import DocumentTools
+from backend.tools.enhance import ConversationTools, QueryTools
+from backend.tools.entities import EntityTools
+from backend.tools.expansion import Expander, ModelExpander, RuleExpander
 from llm_orchestrator_client.tool_service import CallStore, DescribedTools, ToolHandlers
 
 Handler = Callable[..., Awaitable[Any]]
@@ -35,18 +52,25 @@ class Describing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServedTools:
-    """What ToolServiceServer serves."""
+    """The first three are for ToolServiceServer. `library` takes documents, `conversations` what is said."""
 
     handlers: ToolHandlers
     described: DescribedTools
     calls: CallStore
+    library: Library
+    conversations: ConversationStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolOptions:
-    """What the parts are made with. A group that is None leaves its part out."""
+    """What the parts are made with. A group that is None leaves its part out.
+
+    `embeddings` None = documents are searched by words only; `expansion` None = queries expanded by rules.
+    """
 
     dsn: str
+    embeddings: EndpointOptions | None = None
+    expansion: EndpointOptions | None = None
 
 
 def composed(parts: Iterable[object]) -> ToolHandlers:
@@ -90,13 +114,44 @@ async def opened_tools(options: ToolOptions) -> AsyncIterator[ServedTools]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database(options.dsn))
         calls = await stack.enter_async_context(PostgresCallStore(options.dsn))
-        parts = await _parts(options, database, stack)
-        yield ServedTools(composed(parts), described(parts), calls)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        vectors = await _vectors(options, database, session)
+        library = Library(DocumentStore(database), vectors)
+        # A part of its own is one more entry here, below an `if` of its group of options.
+        parts = [*_own_parts(options, database, session, vectors)]
+        conversations = ConversationStore(database)
+        yield ServedTools(composed(parts), described(parts), calls, library, conversations)
 
 
-async def _parts(options: ToolOptions, database: Database, stack: AsyncExitStack) -> list[object]:
-    # One line, or one `if` of its group of options, for each part; what it must close goes to the stack.
-    return []
+def _own_parts(
+    options: ToolOptions,
+    database: Database,
+    session: aiohttp.ClientSession,
+    vectors: PassageVectors | None,
+) -> Iterable[object]:
+    entities = EntityStore(database)
+    yield DocumentTools(DocumentStore(database), DocumentSearch(database, vectors))
+    yield EntityTools(entities)
+    yield QueryTools(_expander(options, database, session), entities)
+    yield ConversationTools(ConversationStore(database))
+    yield RoomTools(RoomStore(database))
+    yield TemplateTools(TemplateStore(database))
+
+
+async def _vectors(
+    options: ToolOptions, database: Database, session: aiohttp.ClientSession
+) -> PassageVectors | None:
+    if options.embeddings is None:
+        return None
+    vectors = PassageVectors(database, Endpoint(session, options.embeddings))
+    return vectors if await vectors.prepared() else None
+
+
+def _expander(options: ToolOptions, database: Database, session: aiohttp.ClientSession) -> Expander:
+    rules = RuleExpander(Dictionary(database))
+    if options.expansion is None:
+        return rules
+    return ModelExpander(Endpoint(session, options.expansion), rules)
 
 
 def _delegating(method: Handler) -> Handler:
