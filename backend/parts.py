@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_urlsafe
 
 from prometheus_client import CollectorRegistry
@@ -32,6 +33,8 @@ from llm_orchestrator_client.rollout import (
     open_rollout,
 )
 from llm_orchestrator_client.rollout.breaker import BreakerSettings
+from llm_orchestrator_client.rollout.loading import VARIABLE
+from llm_orchestrator_client.rollout.targets import FlagFileTarget, PercentageTarget
 from llm_orchestrator_client.tool_service import (
     BearerTokens,
     DescribedTools,
@@ -57,13 +60,16 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What routers are made with. `tool_address` is empty where no tools are served."""
+    """What routers are made with. `tool_address` is empty where no tools are served, `dial` is None where the
+    percentage cannot be set.
+    """
 
     settings: Settings
     sessions: Sessions
     client: OrchestratorClient
     rollout: Rollout
     halt: Halt
+    dial: PercentageTarget | None
     local: LocalChat
     registry: CollectorRegistry
     tool_address: str
@@ -99,7 +105,7 @@ async def opened(
         rollout = await stack.enter_async_context(opening)
         address = await stack.enter_async_context(served(tools, settings.tool_service))
         try:
-            yield Parts(settings, sessions_of(settings), client, rollout, halt, local, registry, address)
+            yield Parts(settings, sessions_of(settings), client, rollout, halt, dial_of(environment), local, registry, address)
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVE_SECONDS):
@@ -148,6 +154,12 @@ def sessions_of(settings: Settings) -> Sessions:
 def halt_of(settings: RolloutGroup) -> Halt:
     """Where a halt is kept."""
     return MemoryHalt() if settings.halt_file is None else FileHalt(settings.halt_file)
+
+
+def dial_of(environment: Mapping[str, str]) -> PercentageTarget | None:
+    """Where the percentage can be set: the flag file, where the flags come from one."""
+    kind, _, path = environment.get(VARIABLE, "").strip().partition(":")
+    return FlagFileTarget(Path(path)) if kind == "file" else None
 
 
 def rollout_settings_of(settings: RolloutGroup) -> RolloutSettings:

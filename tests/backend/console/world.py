@@ -1,0 +1,100 @@
+"""Everything behind the page: a provider with one place, the orchestrator, the backend with its tools, a browser."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.async_api import Browser, Page
+from pydantic import SecretStr
+
+from backend.parts import Tools
+from backend.passwords import hashed
+from backend.settings import User
+from tests.backend.console.chromium import chromium
+from tests.backend.console.library import Library
+from tests.backend.first.running import running_backend, settings_of
+from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.harness.narrow import narrow
+from tests.harness.postgres import fresh_database
+from state.embedded.launch import free_port
+from tests.harness.service import Service
+from tests.harness.tooled import SHORT
+
+PASSWORD = "correct horse battery staple"
+PEOPLE = ("ann", "bob", "cleo", "dan", "eve", "finn", "gil", "hana", "root")
+FLAGS = {"USE_GRPC_ORCHESTRATOR": True, "GRPC_ORCHESTRATOR_PERCENTAGE": 100, "GRPC_FALLBACK_TO_LOCAL": False}
+_PATIENCE_MILLISECONDS = 15_000
+
+
+@dataclass
+class World:
+    """What tests of the page share; each has a person, and so rows, of its own."""
+
+    browser: Browser
+    provider: ScriptedProvider
+    service: Service
+    library: Library
+    url: str
+    flags: Path
+    complaints: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def page(self, person: str = "", view: str = "", **options: object) -> AsyncIterator[Page]:
+        """A page in a profile of its own, `person` signed in. What its console says is a failure."""
+        context = await self.browser.new_context(**options)  # type: ignore[arg-type]
+        context.set_default_timeout(_PATIENCE_MILLISECONDS)
+        said: list[str] = []
+        try:
+            page = await context.new_page()
+            page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on("dialog", lambda dialog: said.append(f"a dialog: {dialog.message}"))
+            if person:
+                login = {"user": person, "password": PASSWORD}
+                await context.request.post(f"{self.url}/session", data=login)
+            await page.goto(f"{self.url}/console/{view and '#'}{view}")
+            yield page
+            assert said == []
+        finally:
+            await context.close()
+
+
+@asynccontextmanager
+async def open_world(server_dsn: str, folder: Path) -> AsyncIterator[World]:
+    """All of it; files are in a folder."""
+    library, flags, tools = Library(), folder / "flags.json", {"address": f"127.0.0.1:{free_port()}"}
+    flags.write_text(flag_file(FLAGS))
+    async with AsyncExitStack() as stack:
+        browser = await stack.enter_async_context(chromium())
+        dsn = await stack.enter_async_context(fresh_database(server_dsn))
+        provider = await stack.enter_async_context(ScriptedProvider())
+        service = await stack.enter_async_context(
+            narrow(dsn, provider, folder, use_grpc_tool_service=True, tools=tools, run=SHORT)  # type: ignore[arg-type]
+        )
+        settings = settings_of(
+            f"127.0.0.1:{service.port}", local={"base_url": provider.base_url}, tool_service=tools
+        ).model_copy(update={"users": people()})
+        backend = await stack.enter_async_context(
+            running_backend(settings, {"GRPC_ROLLOUT_FLAGS": f"file:{flags}"}, tools=Tools(library))
+        )
+        yield World(browser, provider, service, library, f"http://{backend.address}", flags)
+
+
+def people() -> dict[str, User]:
+    """All with one password; Root administers."""
+    password = SecretStr(hashed(PASSWORD))
+    return {name: User(password=password, administrator=name == "root") for name in PEOPLE}
+
+
+def flag_file(flags: dict[str, bool | int]) -> str:
+    """In flagd's format."""
+    return json.dumps(
+        {
+            "flags": {
+                name: {"state": "ENABLED", "variants": {"set": value}, "defaultVariant": "set"}
+                for name, value in flags.items()
+            }
+        }
+    )
