@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.async_api import Browser, Page
@@ -38,7 +38,6 @@ class World:
     library: Library
     url: str
     flags: Path
-    complaints: list[str] = field(default_factory=list)
 
     @asynccontextmanager
     async def page(self, person: str = "", view: str = "", **options: object) -> AsyncIterator[Page]:
