@@ -134,6 +134,8 @@ def asks_for_release(question: str) -> bool:
 
 
 def _score(said: Sequence[str], spec: AgentSpec) -> float:
+    if spec.routing.vocabulary.isdisjoint(said):
+        return 0.0  # so it is with nearly all of them
     phrases = set(_said_of(spec, said))
     # Of "weather forecast" and "forecast" only the longer one counts.
     found = {p for p in phrases if not any(p != other and _places(p, other) for other in phrases)}

@@ -49,7 +49,8 @@ class Means:
 
     `go_on` raises when the run is to end between two steps; `near` as in `RunBudget`. `texts_shown`: so many
     of the model's messages stand in the run's log already, from an earlier attempt. `ends_at`, in the event
-    loop's time: when that of the run is over; None = never.
+    loop's time: when that of the run is over; None = never. `pace` says until when no more is written of
+    what is emitted.
     """
 
     model: ChatModel
@@ -59,6 +60,7 @@ class Means:
     usage: Callable[[], Usage]
     go_on: Callable[[], Awaitable[None]]
     near: Callable[[Callable[[], int]], Limit | None]
+    pace: Callable[[], float]
     texts_shown: int = 0
     elsewhere: Elsewhere | None = None
     ends_at: float | None = None
@@ -189,6 +191,7 @@ def _context(spec: AgentSpec, turn: Turn, thread: RunThread, emit: Emit, means: 
         thread=thread,
         texts_shown=means.texts_shown,
         ends_at=means.ends_at,
+        pace=means.pace,
     )
 
 

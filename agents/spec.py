@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
@@ -143,6 +144,11 @@ class RoutingHints(BaseModel):
     def phrases(self) -> tuple[tuple[str, ...], ...]:
         """The keywords as they are compared."""
         return self._phrases
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """All words of the hints: for a request that has none of them, nothing speaks here."""
+        return frozenset[str]().union(*self._phrases, *self._sentences)
 
     @property
     def sentences(self) -> tuple[frozenset[str], ...]:

@@ -12,6 +12,7 @@ from backend.api.providers import ProviderRoutes
 from backend.api.rollout import RolloutRoutes
 from backend.api.session import SessionRoutes
 from backend.api.tasks import TaskRoutes
+from backend.body_limit import BodyLimit
 from backend.console.routes import ConsoleRoutes
 from backend.edge import Edge
 from backend.parts import Parts
@@ -26,9 +27,9 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(
         title="Reference backend of llm-orchestrator",
         version=VERSION,
-        max_body_size=parts.settings.server.max_body_bytes,
         redoc_url=None,
     )
+    app.add_middleware(BodyLimit, most=parts.settings.server.max_body_bytes)
     app.add_middleware(Edge)
     answer_problems(app)
     for router in open_routers(parts):

@@ -39,4 +39,3 @@ class CookieSigner:
 
 def _mark(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()[:16]
-

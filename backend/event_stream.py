@@ -5,8 +5,9 @@ Whichever of reading and leaving ends first ends the others; the events are clos
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Protocol, Self
+from typing import Protocol
 
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
@@ -20,9 +21,7 @@ from llm_orchestrator_client.events import Event, Failure
 class Events(Protocol):
     """A stream that can be closed: a RunStream, or an async generator."""
 
-    def __aiter__(self) -> Self: ...
-
-    async def __anext__(self) -> Event: ...
+    def __aiter__(self) -> AsyncIterator[Event]: ...
 
     async def aclose(self) -> None:
         """Stop reading."""

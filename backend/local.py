@@ -1,7 +1,7 @@
 """The local path: a small chat of the backend's own, told as the orchestrator tells one.
 
-status, agent_update, content..., complete; or an `error`, as it is in a run's log. Nothing is kept and nothing can be
-resumed, so no event has a sequence. What was said before is what the request brings along.
+status, agent_update, content..., complete; or an `error`, as it is in a run's log. Nothing is kept and
+nothing can be resumed, so no event has a sequence. What was said before is what the request brings along.
 """
 
 import json
@@ -77,7 +77,7 @@ class LocalChat:
         answer = _Answer()
         about = {"conversation_id": request.conversation_id, "path": "local"}
         yield StatusUpdate(TaskState.RUNNING, "Answering", **_carried(about))
-        yield AgentUpdate(_AGENT, routing_reason="default", **_carried({}))
+        yield AgentUpdate(_AGENT, routing_reason="local", **_carried({}))
         try:
             async for chunk in self._chunks(request):
                 offset = len(answer.text.encode())

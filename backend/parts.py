@@ -1,8 +1,7 @@
 """All that the backend stands on, opened once and closed in the reverse order."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
@@ -42,8 +41,6 @@ from llm_orchestrator_client.tool_service import (
     ToolHandlers,
     ToolServiceServer,
 )
-
-_LEAVE_SECONDS = 3.0
 
 
 class ConfigurationError(Exception):
@@ -104,12 +101,8 @@ async def opened(
         )
         rollout = await stack.enter_async_context(opening)
         address = await stack.enter_async_context(served(tools, settings.tool_service))
-        try:
-            yield Parts(settings, sessions_of(settings), client, rollout, halt, dial_of(environment), local, registry, address)
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LEAVE_SECONDS):
-                    await rollout.router.settled()  # runs of those who were cut off are being cancelled
+        dial = dial_of(environment)
+        yield Parts(settings, sessions_of(settings), client, rollout, halt, dial, local, registry, address)
 
 
 @asynccontextmanager
@@ -124,9 +117,7 @@ async def served(tools: Tools | None, settings: ToolServiceSettings) -> AsyncIte
     except ValueError as error:
         raise ConfigurationError(f"BACKEND_TOOL_SERVICE__TOKEN: {error}") from error
     options = ServerOptions(settings.address)
-    server = ToolServiceServer(
-        tools.handlers, options, authenticator=tokens, described=tools.described
-    )
+    server = ToolServiceServer(tools.handlers, options, authenticator=tokens, described=tools.described)
     async with server:
         yield server.address
 

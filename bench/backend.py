@@ -99,7 +99,8 @@ def show(series: Series) -> dict[str, object]:
     added = {name: through - local for name, (local, through) in first.items()}
     say(f"\n{series.plan.name}: time to the first content of {series.plan.calls} calls on each path")
     rows = [
-        [name, *map(milliseconds, (local, through, through - local))] for name, (local, through) in first.items()
+        [name, *map(milliseconds, (local, through, through - local))]
+        for name, (local, through) in first.items()
     ]
     table(("", "local path", "orchestrator", "added"), rows)
     reached = verdict(added["p99"], GOAL_SECONDS)
@@ -118,7 +119,9 @@ def main() -> int:
     """Exit code 0 when it ran, whether or not the goal is reached."""
     parser = argparse.ArgumentParser(prog="bench.backend", description=__doc__)
     parser.add_argument("--calls", type=count, default=150, help="on each path (150)")
-    parser.add_argument("--callers", type=count, default=8, help="at once, in the second series; 1 = none (8)")
+    parser.add_argument(
+        "--callers", type=count, default=8, help="at once, in the second series; 1 = none (8)"
+    )
     parser.add_argument("--json", type=Path, help="write the results to this file too")
     arguments = parser.parse_args()
     uvloop.run(run(arguments.calls, arguments.callers, arguments.json))

@@ -95,23 +95,30 @@ class Choosing:
 
     def decide(self, assignment: Assignment) -> Routed | Undecided:
         """Raises: InvalidRequestError: An agent that was asked for does not exist."""
+        served: dict[Needed, bool] = {}  # most of the agents need the same
+
+        def able(spec: AgentSpec) -> bool:
+            # Without what its prompt needs it would fail.
+            if missing(spec.variables, assignment.turn.hints):
+                return False
+            wish = needed(assignment, spec)
+            if (known := served.get(wish)) is None:
+                known = served[wish] = self._serves(wish)
+            return known
+
         return route(
             self._agents.current,
             assignment.wish,
             assignment.turn.question,
-            able=lambda spec: self._can(assignment, spec),
+            able=able,
             # A request that names its models goes to no other.
             classifies=assignment.model is None and self._there_is(CLASSIFIER, _CLASSIFIES),
         )
 
-    def _can(self, assignment: Assignment, spec: AgentSpec) -> bool:
-        """Whether the request has what the agent's prompt needs, and the agent a model for the request."""
-        if missing(spec.variables, assignment.turn.hints):
-            return False
-        wish = needed(assignment, spec)
-        return bool(wish.elsewhere) or self._there_is(
-            wish.choice, Needs(images=wish.images, tools=wish.tools)
-        )
+    def _serves(self, wish: Needed) -> bool:
+        if wish.elsewhere:
+            return True
+        return self._there_is(wish.choice, Needs(images=wish.images, tools=wish.tools))
 
     def _there_is(self, choice: ModelChoice, needs: Needs) -> bool:
         try:

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol, Self
 
 from orchestrator.events import ChunkEncoder
@@ -50,9 +51,12 @@ class Spool(Protocol):
 
 
 class DrainStore(Protocol):
-    """Where it goes. Both change nothing when the task's run is there, and raise DatabaseUnavailableError."""
+    """Where it goes. Both change nothing when the task's run is there, and raise DatabaseUnavailableError.
 
-    async def commit(self, task: SpooledTask, joining: Joining, waited_seconds: float) -> None:
+    `waited` says how many seconds ago the task was accepted; it is asked inside the transaction.
+    """
+
+    async def commit(self, task: SpooledTask, joining: Joining, waited: Callable[[], float]) -> None:
         """Commit a task as QUEUED.
 
         Raises:
@@ -65,7 +69,7 @@ class DrainStore(Protocol):
         self,
         task: SpooledTask,
         joining: Joining,
-        waited_seconds: float,
+        waited: Callable[[], float],
         end: tuple[UnattendedRun, RunOutcome, Record],
     ) -> None:
         """Commit a task as ended, without its key."""
@@ -173,9 +177,9 @@ class Drain(BackgroundTask):
     async def _drain_one(self, task: SpooledTask) -> bool:
         """Whether Postgres has it now."""
         joining = self._limits.joining(task.run.priority)
-        waited = max(0.0, (datetime.now(UTC) - task.accept_time).total_seconds())
+        waited = partial(_waited, task)
         try:
-            if task.run.wait_seconds is not None and waited >= task.run.wait_seconds:
+            if task.run.wait_seconds is not None and waited() >= task.run.wait_seconds:
                 await self._store.reject(task, joining, waited, self._ended(task, _late()))
                 return True
             try:
@@ -205,6 +209,11 @@ class Drain(BackgroundTask):
         )
         state = RunState.EXPIRED if isinstance(error, DeadlineExceededError) else RunState.FAILED
         return (stands, *ended(stands, state, error, self._encode))
+
+
+def _waited(task: SpooledTask) -> float:
+    """Seconds since it was accepted, by this host's clock."""
+    return max(0.0, (datetime.now(UTC) - task.accept_time).total_seconds())
 
 
 def _late() -> OrchestratorError:

@@ -30,7 +30,10 @@ logger = logging.getLogger(__name__)
 
 
 class Work(Protocol):
-    """What a run does. It begins before the run is committed; `attempt` waits until it is."""
+    """What a run does. It begins before the run is committed; `attempt` waits until it is.
+
+    `pace` says until when, on the monotonic clock, no more is written of what it emits.
+    """
 
     @property
     def usage(self) -> Usage:
@@ -43,7 +46,10 @@ class Work(Protocol):
         ...
 
     def __call__(
-        self, emit: Callable[[RunEvent], None], attempt: Callable[[], Awaitable[Attempt]]
+        self,
+        emit: Callable[[RunEvent], None],
+        attempt: Callable[[], Awaitable[Attempt]],
+        pace: Callable[[], float],
     ) -> Awaitable[TurnResult | TurnSuspended]: ...
 
     async def ended(self) -> None:
@@ -153,7 +159,7 @@ class RunExecution:
     async def _guarded(self, work: Work) -> TurnResult | TurnSuspended:
         if self._stopped_by is not None:
             raise self._stopped_by
-        return await work(self._emit, self.attempt)
+        return await work(self._emit, self.attempt, self._journal.opens_at)
 
     def _emit(self, event: RunEvent) -> None:
         self._journal.emit(event)

@@ -65,6 +65,7 @@ class RunJournal:
         self._arrived = Signal()
         self._urgent = Signal()
         self._closed = False
+        self._opens_at = 0.0
 
     def emit(self, event: RunEvent) -> None:
         """Take an event. Text joins text of the same message that still waits."""
@@ -86,6 +87,17 @@ class RunJournal:
     def is_full(self) -> bool:
         """Whether more waits than should be kept in memory: the store is away, or far too slow."""
         return self._waiting_characters > self._buffer_characters
+
+    def opens_at(self) -> float:
+        """When text is written that is emitted from now on, on the monotonic clock; in the past: at once.
+
+        A caller may want wider windows than ours; told is no later moment than the end of our widest: that an
+        answer has come to its end is seen only by who reads on.
+        """
+        now, opens_at = monotonic(), self._opens_at
+        if self._waiting and opens_at <= now:
+            opens_at = next_flush(now, 0.0, self._window())  # what waits is about to leave, without that text
+        return min(opens_at, now + _WIDEST_SECONDS)
 
     @property
     def answer(self) -> str:
@@ -163,17 +175,18 @@ class RunJournal:
         Raises:
             LostAttemptError, DatabaseUnavailableError: As the log does; nothing is written from then on.
         """
-        opens_at = 0.0
+        urgent = True
         while True:
             await self._arrived.wait()
-            await self._urgent.wait(opens_at - monotonic())
+            await self._urgent.wait(self._opens_at - monotonic())
             if self._closed:
                 return
             began = monotonic()
             self._unwritten = self.take()
-            await log.append(attempt, self._unwritten, urgent=not opens_at)
-            self._unwritten = []
-            opens_at = next_flush(began, monotonic() - began, self._window())
+            self._opens_at = next_flush(began, 0.0, self._window())
+            await log.append(attempt, self._unwritten, urgent=urgent)
+            self._unwritten, urgent = [], False
+            self._opens_at = next_flush(began, monotonic() - began, self._window())
 
 
 def widened(window: float, runs: int) -> float:

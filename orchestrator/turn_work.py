@@ -99,7 +99,10 @@ class TurnWork:
         return self._account.usage
 
     async def __call__(
-        self, emit: Callable[[RunEvent], None], attempt: Callable[[], Awaitable[Attempt]]
+        self,
+        emit: Callable[[RunEvent], None],
+        attempt: Callable[[], Awaitable[Attempt]],
+        pace: Callable[[], float],
     ) -> TurnResult | TurnSuspended:
         job, assignment = self._job, self._job.assignment
         if not job.hurries:
@@ -120,6 +123,7 @@ class TurnWork:
             usage=lambda: self._account.usage,
             go_on=self._go_on,
             near=budget.near,
+            pace=pace,
             texts_shown=job.texts_shown,
             ends_at=budget.ends_at if math.isfinite(budget.ends_at) else None,
         )

@@ -1,6 +1,6 @@
 """What an agent needs from a language model."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -32,7 +32,8 @@ class ModelRequest:
     """One call of a model. None leaves the choice to the provider.
 
     `deadline`, in the event loop's time: when whoever asked stops waiting. `routing`: it chooses an agent,
-    for which not every model will do.
+    for which not every model will do. `pace` says, whenever text has been taken, until when on the monotonic
+    clock no more of it is looked at: what comes meanwhile need not be read sooner, nor piece by piece.
     """
 
     messages: tuple[Message, ...]
@@ -44,6 +45,7 @@ class ModelRequest:
     tool_choice: ToolChoice = "auto"
     json_schema: JsonSchema | None = None
     routing: bool = False
+    pace: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

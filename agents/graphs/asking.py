@@ -149,6 +149,8 @@ async def say(
     pieces: list[str] = []
     calls: list[ToolCall] = []
     emit: Emit = context.emit if aloud else lambda _: None
+    if aloud:
+        request = replace(request, pace=context.pace)
     try:
         async with aclosing(context.model.stream(request)) as deltas:
             async for delta in deltas:

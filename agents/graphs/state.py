@@ -135,7 +135,7 @@ class Context:
     `complete` is called when the turn is whole; `usage` tells what the run has used until then. `go_on`
     raises when the run is to end between two steps. `near` tells the limit that leaves room for one more
     answer alone, to a prompt of so many tokens. `texts_shown` and `ends_at` as in `Means`. `elsewhere` is
-    there for a remote agent alone.
+    there for a remote agent alone. `pace` as in `ModelRequest`, for what is emitted.
     """
 
     run_id: RunId
@@ -149,6 +149,7 @@ class Context:
     near: Callable[[Callable[[], int]], Limit | None]
     judge: Judge
     hands: Hands
+    pace: Callable[[], float]
     aside: Aside
     thread: RunThread
     texts_shown: int

@@ -1,4 +1,4 @@
-"""The body of an answer, read for as long as patience lasts."""
+"""The body of an answer, read for as long as patience lasts, and no more often than it is looked at."""
 
 from types import TracebackType
 from typing import Self
@@ -7,14 +7,17 @@ import aiohttp
 
 from providers.http.timeouts import Patience
 from state.alarm import Alarm
+from state.metronome import Metronome
 
 
 class PatientBody:
     """Ends no wait but that of a read: time that the reader takes between two reads is not the provider's."""
 
-    def __init__(self, content: aiohttp.StreamReader, patience: Patience) -> None:
-        self._content = content
+    def __init__(self, response: aiohttp.ClientResponse, patience: Patience, metronome: Metronome) -> None:
+        self._connection = response.connection
+        self._content = response.content
         self._patience = patience
+        self._metronome = metronome
         self._alarm = Alarm()
 
     def __enter__(self) -> Self:
@@ -37,6 +40,18 @@ class PatientBody:
             return await self._content.readany()
         finally:
             self._alarm.off()
+
+    async def rest(self, until: float) -> None:
+        """Leave what comes before that moment to the kernel: it wakes us once then, and not each time."""
+        transport = None if self._connection is None else self._connection.transport
+        if transport is None or transport.is_closing() or self._content.is_eof():
+            return
+        transport.pause_reading()
+        try:
+            await self._metronome.until(until)
+        finally:
+            if not transport.is_closing():
+                transport.resume_reading()
 
     def _give_up(self) -> None:
         self._content.set_exception(TimeoutError())

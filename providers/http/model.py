@@ -19,6 +19,7 @@ from providers.http.failures import CALL_FAILURES, check_response, from_failure,
 from providers.http.sse import BrokenStreamError
 from providers.http.timeouts import Patience, ProviderTimeouts
 from state.errors import DeadlineExceededError, ProviderRejectedError
+from state.metronome import Metronome
 from state.models import FinishReason
 
 ApiKey = SecretStr | Callable[[], str] | None
@@ -57,6 +58,7 @@ class HTTPChatModel(ABC):
         self._api_key = api_key
         self._timeouts = timeouts
         self._headers = dict(extra_headers or {})
+        self._metronome = Metronome()
         self._tls = ssl.create_default_context() if base.scheme == "https" else None
 
     @property
@@ -103,12 +105,14 @@ class HTTPChatModel(ABC):
             async with response:
                 await self._check(response)
                 yield self._accepted(response.headers)
-                with PatientBody(response.content, patience) as content:
+                with PatientBody(response, patience, self._metronome) as content:
                     while not answer.done and (received := await _receive(content, answer)):
                         began, gathered = False, answer.gathered
                         for delta in answer.feed(received):
                             began = patience.started = True
                             yield delta
+                        if began and request.pace is not None and not answer.complete:
+                            await content.rest(request.pace())
                         if began or answer.gathered != gathered:
                             patience.renew()
                 if not answer.complete:

@@ -1,6 +1,6 @@
 """Tasks that were accepted while Postgres was away become runs, each once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -40,7 +40,7 @@ class PostgresDrain:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def commit(self, task: SpooledTask, joining: Joining, waited_seconds: float) -> None:
+    async def commit(self, task: SpooledTask, joining: Joining, waited: Callable[[], float]) -> None:
         with suppress(_AlreadyThereError):
             async with self._once(task) as connection:
                 try:
@@ -49,18 +49,18 @@ class PostgresDrain:
                     if same.run_id == task.run.run_id:  # it was still being committed just now
                         raise _AlreadyThereError from same
                     raise
-                await _write(connection, task, joining, waited_seconds)
+                await _write(connection, task, joining, waited)
 
     async def reject(
         self,
         task: SpooledTask,
         joining: Joining,
-        waited_seconds: float,
+        waited: Callable[[], float],
         end: tuple[UnattendedRun, RunOutcome, Record],
     ) -> None:
         with suppress(_AlreadyThereError):
             async with self._once(task) as connection:
-                await _write(connection, task, joining, waited_seconds)
+                await _write(connection, task, joining, waited)
                 await unattended.end(connection, *end)
 
     @asynccontextmanager
@@ -76,6 +76,9 @@ class PostgresDrain:
             raise OrchestratorError("the database refuses the task") from error
 
 
-async def _write(connection: "Connection", task: SpooledTask, joining: Joining, seconds: float) -> None:
+async def _write(
+    connection: "Connection", task: SpooledTask, joining: Joining, waited: Callable[[], float]
+) -> None:
     await write_queued(connection, task.run, joining, [task.first], None)
-    await connection.execute(_SINCE, UUID(task.run.run_id), seconds)
+    # Asked after the transaction's `now()` was fixed: what came after the task is never put before it.
+    await connection.execute(_SINCE, UUID(task.run.run_id), waited())

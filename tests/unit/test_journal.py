@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 
 import pytest
 
@@ -150,3 +151,31 @@ def test_many_runs_widen_the_window_so_far_that_no_text_waits_longer_than_the_li
 def test_a_window_of_no_length_ends_when_the_store_has_had_a_pause() -> None:
     assert next_flush(100.0, took=0.0, window=0.0) == 100.0
     assert next_flush(100.0, took=0.001, window=0.0) == pytest.approx(100.004)
+
+
+async def test_text_that_follows_is_written_with_the_next_window_which_is_known_at_once() -> None:
+    gate = asyncio.Semaphore(0)
+    journal, log = journal_with(0.05), RecordingLog(gate)
+    assert journal.opens_at() <= monotonic()  # the first text waits for nothing
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(journal.write(ATTEMPT, log))
+        journal.emit(TextEmitted("a"))
+        assert journal.opens_at() > monotonic()
+        await log.arrived.acquire()
+        under_way = journal.opens_at()
+        assert under_way > 0
+        journal.emit(TextEmitted("b"))
+        assert journal.opens_at() >= under_way
+        gate.release()
+        gate.release()
+        await log.arrived.acquire()
+        assert monotonic() >= under_way
+        assert log.flushes == [["1:a"], ["2:b"]]
+        journal.close()
+
+
+async def test_nobody_is_told_to_wait_longer_than_our_widest_window_to_see_the_end_of_an_answer() -> None:
+    journal = journal_with(60.0)
+    before = monotonic()
+    journal.emit(TextEmitted("a"))
+    assert before < journal.opens_at() <= monotonic() + 0.1

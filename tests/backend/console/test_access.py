@@ -30,11 +30,11 @@ _PAINT = """() => new Promise((resolve) => new PerformanceObserver((list) =>
 
 
 @asynccontextmanager
-async def full(world: World, **options: object) -> AsyncIterator[Page]:
+async def full(world: World, person: str, **options: object) -> AsyncIterator[Page]:
     """A page with something in each view, as an administrator sees it."""
     world.library.documents.append(Document("d1", "On rain", "Rain was expected in May."))
     world.provider.enqueue(gaps(), Script(tokens=(RICH,), reasoning=("Hm.",)), Script(tokens=("ok",)), adds("buy milk"))
-    async with world.page("root", **options) as page:
+    async with world.page(person, **options) as page:
         await ask(page, "When is rain expected?", "research")
         await expect(page.locator(".state").last).to_contain_text("Done")
         await view(page, "Tasks")
@@ -51,7 +51,7 @@ async def full(world: World, **options: object) -> AsyncIterator[Page]:
 
 
 async def test_every_control_is_reached_by_tab_is_seen_there_and_has_a_name(world: World) -> None:
-    async with full(world) as page:
+    async with full(world, "root") as page:
         for name, filled in VIEWS.items():
             await view(page, name)
             await expect(page.locator(filled).first).to_be_visible()
@@ -94,7 +94,7 @@ async def test_the_landmarks_are_there(world: World) -> None:
 
 async def test_both_colour_schemes_have_contrast(world: World) -> None:
     papers = set()
-    async with full(world, color_scheme="light", reduced_motion="reduce") as page:
+    async with full(world, "ruth", color_scheme="light", reduced_motion="reduce") as page:
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             for name, filled in VIEWS.items():

@@ -23,7 +23,7 @@ from tests.harness.service import Service
 from tests.harness.tooled import SHORT
 
 PASSWORD = "correct horse battery staple"
-PEOPLE = ("ann", "bob", "cleo", "dan", "eve", "finn", "gil", "hana", "root")
+PEOPLE = ("ann", "bob", "cleo", "dan", "eve", "finn", "gil", "hana", "root", "ruth")
 FLAGS = {"USE_GRPC_ORCHESTRATOR": True, "GRPC_ORCHESTRATOR_PERCENTAGE": 100, "GRPC_FALLBACK_TO_LOCAL": False}
 _PATIENCE_MILLISECONDS = 15_000
 
@@ -82,9 +82,9 @@ async def open_world(server_dsn: str, folder: Path) -> AsyncIterator[World]:
 
 
 def people() -> dict[str, User]:
-    """All with one password; Root administers."""
+    """All with one password; those with an R administer."""
     password = SecretStr(hashed(PASSWORD))
-    return {name: User(password=password, administrator=name == "root") for name in PEOPLE}
+    return {name: User(password=password, administrator=name.startswith("r")) for name in PEOPLE}
 
 
 def flag_file(flags: dict[str, bool | int]) -> str:

@@ -24,6 +24,13 @@ async def backend(service: Service) -> AsyncIterator[Running]:
 
 
 @pytest.fixture
+async def away() -> AsyncIterator[Running]:
+    """A backend whose orchestrator cannot be reached."""
+    async with running_backend(settings_of()) as backend:
+        yield backend
+
+
+@pytest.fixture
 def ann(browsers: Browsers, backend: Running) -> Browser:
     return browsers.at(backend.address)
 

@@ -68,9 +68,7 @@ class Browser:
         self.base = f"http://{address}"
         self.headers = {"Authorization": f"Bearer {TOKENS[user]}"} if user else {}
 
-    async def call(
-        self, method: str, path: str, json: object = None, **headers: str
-    ) -> tuple[int, Any, Any]:
+    async def call(self, method: str, path: str, json: object = None, **headers: str) -> tuple[int, Any, Any]:
         """Status, JSON and headers."""
         async with self.session.request(
             method, self.base + path, json=json, headers={**self.headers, **headers}

@@ -34,7 +34,7 @@ def filled(message: Message, path: str = "") -> Iterator[Any]:
         yield from _set(message, field, f"{path}.{field.name}")
 
 
-def _set(message: Message, field: FieldDescriptor, path: str) -> Iterator[Any]:
+def _set(message: Message, field: Any, path: str) -> Iterator[Any]:
     if field.containing_oneof is not None and message.WhichOneof(field.containing_oneof.name):
         return
     if field.message_type is not None and field.message_type.full_name.startswith("google.protobuf."):
@@ -56,7 +56,7 @@ def _set(message: Message, field: FieldDescriptor, path: str) -> Iterator[Any]:
         yield shown
 
 
-def _well_known(message: Message, field: FieldDescriptor, path: str) -> Iterator[Any]:
+def _well_known(message: Message, field: Any, path: str) -> Iterator[Any]:
     inner = getattr(message, field.name)
     match field.message_type.name:
         case "Struct":
@@ -77,7 +77,7 @@ def _well_known(message: Message, field: FieldDescriptor, path: str) -> Iterator
             raise AssertionError(f"{path}: nobody says how a {name} is filled")
 
 
-def _scalar(field: FieldDescriptor, path: str) -> tuple[Any, Any]:
+def _scalar(field: Any, path: str) -> tuple[Any, Any]:
     match field.cpp_type:
         case FieldDescriptor.CPPTYPE_ENUM:
             value = field.enum_type.values[1]

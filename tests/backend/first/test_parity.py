@@ -1,7 +1,8 @@
 """The same request, answered locally and by the orchestrator: the same events in the same order.
 
-What differs by nature: ids (run, generation, checkpoint), times, sequences (the local path has no log), how text is cut
-into pieces, the agent's version and prompt (so input tokens), and costs.
+What differs by nature: ids (run, generation, checkpoint), times, sequences (the local path has no log), how
+text is cut into pieces, the agent's version, prompt (so input tokens) and why it was chosen, and costs. Only
+the orchestrator gives conversations titles.
 """
 
 from itertools import groupby
@@ -26,7 +27,7 @@ ANSWERS = {
 }
 FIELDS = {
     "status": ("agent_name", "state", "text", "queue_position"),
-    "agent_update": ("agent_name", "name", "variant", "routing_reason"),
+    "agent_update": ("agent_name", "name", "variant"),
     "content": ("agent_name", "message_index", "channel", "citations"),
     "complete": ("agent_name", "finish_reason", "final_text", "task_id"),
     "error": ("agent_name",),
@@ -36,7 +37,8 @@ FIELDS = {
 def same(events: list[Sent]) -> list[tuple[str, dict[str, Any]]]:
     """What must be the same, pieces of text taken together."""
     told = []
-    for kind, group in groupby(events, key=lambda event: event.kind):
+    of_both = (event for event in events if event.kind != "title")
+    for kind, group in groupby(of_both, key=lambda event: event.kind):
         of_kind = list(group)
         data = {name: of_kind[0].data[name] for name in FIELDS[kind]}
         told.append((kind, {**data, "whole": text_of(of_kind)}))
@@ -59,7 +61,7 @@ async def test_both_paths_tell_the_same(service: Service, browsers: Browsers, sc
     answers = []
     for flags in (NOBODY, {**remote_only, "GRPC_ORCHESTRATOR_PERCENTAGE": "100"}):
         async with running_backend(settings, flags) as backend:
-            answers.append(await browsers.at(backend.address).chat(conversation_id="c1"))
+            answers.append(await browsers.at(backend.address).chat(conversation_id="c1", agent_type="chat"))
     local, remote = answers
     assert same(local) == same(remote)
     assert {event.data["metadata"].get("conversation_id") for event in (local[0], remote[0])} == {"c1"}

@@ -31,8 +31,10 @@ class Inbox(ToolHandlers):
 
 
 @asynccontextmanager
-async def with_inbox(dsn: str, provider: ScriptedProvider, browsers: Browsers) -> AsyncIterator[tuple[Browser, Inbox]]:
-    """The tools' server is the backend's, the orchestrator calls it, and the backend calls the orchestrator."""
+async def with_inbox(
+    dsn: str, provider: ScriptedProvider, browsers: Browsers
+) -> AsyncIterator[tuple[Browser, Inbox]]:
+    """The orchestrator calls the backend's tools, and the backend the orchestrator."""
     inbox, port = Inbox(), _free_port()
     tool_settings = {"address": f"127.0.0.1:{port}", "token": "the-orchestrators-token"}
     async with running_service(

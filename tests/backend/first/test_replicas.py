@@ -1,9 +1,10 @@
-"""Orchestrators that are killed, real processes: the backend answers on, and no reader misses or repeats text."""
+"""Orchestrators that are killed, real processes: the backend answers on, no reader misses or repeats text."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tests.backend.first.reading import Browser, Browsers, Sent, numbers, text_of
+from tests.backend.first.reading import Browser, Browsers, Sent, Stream, numbers, text_of
 from tests.backend.first.running import backend_process, running_backend, settings_of
 from tests.client.test_resume import LEASES, environment, port_of
 from tests.fakes.scripted_provider.provider import ScriptedProvider
@@ -56,22 +57,24 @@ async def test_the_backend_answers_while_the_orchestrator_restarts_alone(
 
 
 async def test_a_replica_that_is_killed_in_mid_stream_leaves_no_gap_and_no_repeat(
-    dsn: str, provider: ScriptedProvider, tmp_path: Path, browsers: Browsers
+    dsn: str, provider: ScriptedProvider, second: ScriptedProvider, tmp_path: Path, browsers: Browsers
 ) -> None:
-    """Two turns on two replicas, round-robin. One dies: both texts are whole, and no id is missing or twice."""
-    held = Script(tokens=TOKENS, hold_after=3)
-    provider.enqueue(held, held, Script(tokens=TOKENS))
+    """Two turns on two replicas, round-robin. One dies: both texts are whole, no id is missing or twice."""
     async with (
         running_service(dsn, provider, run=LEASES) as survivor,
-        orchestrator_process(tmp_path, **environment(dsn, provider)) as victim,
+        orchestrator_process(tmp_path, **environment(dsn, second)) as victim,
         running_backend(settings_of(f"127.0.0.1:{survivor.port},{victim.address}")) as backend,
     ):
         ann = browsers.at(backend.address)
-        await both_connected(ann)
-        async with ann.stream("/chat", {"query": "a"}) as one, ann.stream("/chat", {"query": "b"}) as two:
+        await both_answer(ann, provider, second)
+        for used in (provider, second):
+            used.reset()
+            used.enqueue(Script(tokens=TOKENS, hold_after=3), Script(tokens=TOKENS))
+        async with begun(ann, "a") as one, begun(ann, "b") as two:
             seen = [await one.until_text(), await two.until_text()]
             await victim.kill()
             provider.release()
+            second.release()
             for events, stream in zip(seen, (one, two), strict=True):
                 events.extend(await stream.rest())
     for events in seen:
@@ -79,13 +82,18 @@ async def test_a_replica_that_is_killed_in_mid_stream_leaves_no_gap_and_no_repea
         assert numbers(events) == list(range(1, len(events) + 1))
     resets = [[e.data["reason"] for e in events if e.kind == "reset"] for events in seen]
     assert sorted(resets) == [[], ["NEW_ATTEMPT"]]
-    assert len(provider.ledger) == 3
+    assert (len(provider.ledger), len(second.ledger)) == (2, 1)
 
 
-async def both_connected(ann: Browser) -> None:
-    """Calls of every kind have gone through, so both replicas are connected."""
-    for _ in range(6):
-        assert (await ann.call("GET", "/providers"))[0] == 200
+def begun(ann: Browser, query: str) -> AbstractAsyncContextManager[Stream]:
+    return ann.stream("/chat", {"query": query, "agent_type": "chat"})
+
+
+async def both_answer(ann: Browser, *providers: ScriptedProvider) -> None:
+    """Return when chats go to both replicas, each of which has a provider of its own."""
+    async with asyncio.timeout(20):
+        while not all(provider.ledger for provider in providers):
+            await ann.chat(agent_type="chat")
 
 
 async def test_a_replica_that_only_reads_may_die_without_a_trace(
@@ -100,9 +108,9 @@ async def test_a_replica_that_only_reads_may_die_without_a_trace(
             running_backend(settings_of(own)) as begins,
             running_backend(settings_of(reader.address)) as reads,
         ):
-            begun, ann = browsers.at(begins.address), browsers.at(reads.address)
+            first, ann = browsers.at(begins.address), browsers.at(reads.address)
             turn = {"query": "a", "run_options": {"on_disconnect": "DISCONNECT_BEHAVIOR_CONTINUE"}}
-            async with begun.stream("/chat", turn) as stream:
+            async with first.stream("/chat", turn) as stream:
                 run_id = (await stream.until_text())[-1].data["run_id"]
             async with ann.stream(f"/chat/{run_id}/events") as stream:
                 seen = await stream.until_text()

@@ -69,3 +69,24 @@ async def test_what_is_not_there_is_a_problem_too(ann: Browser) -> None:
         status, problem, headers = await ann.call(method, path)
         assert (status, problem["status"]) == (expected, expected)
         assert headers["Content-Type"] == "application/problem+json"
+
+
+async def test_every_endpoint_but_the_probes_and_the_login_wants_to_know_who_calls(
+    browsers: Browsers, away: Running
+) -> None:
+    stranger = browsers.at(away.address, "")
+    status, described, _ = await stranger.call("GET", "/openapi.json")
+    assert status == 200
+    open_to_all = set()
+    for path, methods in described["paths"].items():
+        for method in methods:
+            body: dict[str, str] | None = {} if method == "post" else None
+            status, _, _ = await stranger.call(method.upper(), path.replace("{", "").replace("}", ""), body)
+            if status != 401:
+                open_to_all.add((method, path))
+    assert open_to_all == {
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+        ("get", "/metrics"),
+        ("post", "/session"),
+    }

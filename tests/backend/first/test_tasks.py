@@ -1,4 +1,4 @@
-"""Tasks over REST: what each status stands for, with a provider that is really full and a line that really is."""
+"""Tasks over REST: what each status stands for, with a provider and a line that are really full."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -10,7 +10,6 @@ from tests.fakes.scripted_provider.script import Fault, FaultKind, Script
 from tests.fakes.tool_service.script import Script as Answer
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.service import Service, chat_request, text_of
-from tests.harness.statuses import error_info
 from tests.harness.tooled import DONE, MILK, kinds, rest, told, tooled, wish, wishing
 from tests.integration.tasks.asking import ended, start
 
@@ -296,22 +295,3 @@ async def test_a_retry_that_would_go_on_is_refused_once_the_conversation_has_gon
         request.from_start = True
         retried = (await service.stub.RetryTask(request)).task
         assert (await ended(service, retried.task_id)).state == pb.TASK_STATE_SUCCEEDED
-
-
-async def test_a_wish_for_a_tool_where_none_is_offered_is_a_broken_answer_and_nothing_else(
-    service: Service, backend: FakeToolService
-) -> None:
-    service.provider.enqueue(wishing(LOOK))
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await service.chat("hello", agent_type="chat", conversation_id="c1")
-    assert error_info(raised.value).reason == "PROVIDER_BROKEN"
-    assert [call for call in backend.ledger.calls if call.method == "GetWeatherData"] == []
-    await service.chat("again", agent_type="chat", conversation_id="c1")
-    assert [m["content"] for m in service.provider.ledger[-1].body["messages"][1:]] == ["again"]
-
-
-async def test_an_answer_that_says_it_wishes_for_tools_and_names_none_is_an_answer(service: Service) -> None:
-    service.provider.enqueue(Script(tokens=("Hi.",), finish_reason="tool_calls"))
-    chunks = await service.chat("hello", agent_type="chat")
-    assert chunks[-1].complete.final_text == "Hi."
-    assert chunks[-1].complete.finish_reason == pb.FINISH_REASON_STOP

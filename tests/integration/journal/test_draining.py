@@ -159,8 +159,8 @@ async def test_what_is_drained_many_times_is_one_run(dsn: str, key: RequestKey |
     joining = Joining(5.0, 10, 5)
     async with Database(dsn, schema="orchestrator", pool_size=5) as database:
         store = PostgresDrain(database)
-        await asyncio.gather(*(store.commit(task, joining, 1.0) for _ in range(5)))
-        await store.commit(task, joining, 1.0)
+        await asyncio.gather(*(store.commit(task, joining, lambda: 1.0) for _ in range(5)))
+        await store.commit(task, joining, lambda: 1.0)
         async with database.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM runs") == 1
             assert await connection.fetchval("SELECT count(*) FROM run_events") == 1
