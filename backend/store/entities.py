@@ -30,7 +30,8 @@ SELECT document_id FROM (
     SELECT document_id FROM declarations WHERE entity_id = $1
     UNION
     SELECT p.document_id FROM passages p WHERE p.user_id = $2
-    AND p.search @@ phraseto_tsquery('english', $3) AND strpos(lower(p.body), lower($3)) > 0
+    AND p.search @@ phraseto_tsquery('english', $3)
+    AND strpos(regexp_replace(lower(p.body), '\\s+', ' ', 'g'), lower($3)) > 0
 ) AS related JOIN documents d USING (document_id) ORDER BY d.title, document_id LIMIT $4
 """
 _MOST_RELATED = 200

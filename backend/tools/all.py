@@ -15,7 +15,7 @@ from backend.endpoint import Endpoint, EndpointOptions
 from backend.library import Library
 from backend.store.calls import PostgresCallStore
 from backend.store.conversations import ConversationStore
-from backend.store.database import Database
+from backend.store.database import SCHEMA, Database
 from backend.store.documents import DocumentStore
 from backend.store.entities import EntityStore
 from backend.store.migrate import migrate
@@ -69,6 +69,7 @@ class ToolOptions:
     """
 
     dsn: str
+    schema: str = SCHEMA
     embeddings: EndpointOptions | None = None
     expansion: EndpointOptions | None = None
 
@@ -110,10 +111,10 @@ async def opened_tools(options: ToolOptions) -> AsyncIterator[ServedTools]:
         StoreUnavailableError: Postgres is out of reach.
         MigrationError: The schema is not of this release.
     """
-    await migrate(options.dsn)
+    await migrate(options.dsn, schema=options.schema)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database(options.dsn))
-        calls = await stack.enter_async_context(PostgresCallStore(options.dsn))
+        database = await stack.enter_async_context(Database(options.dsn, schema=options.schema))
+        calls = await stack.enter_async_context(PostgresCallStore(options.dsn, schema=options.schema))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         vectors = await _vectors(options, database, session)
         library = Library(DocumentStore(database), vectors)
