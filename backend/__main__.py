@@ -13,10 +13,12 @@ from pydantic import SecretStr
 
 from backend import logs
 from backend.app import create_app
-from backend.parts import ConfigurationError, Tools, opened
+from backend.parts import ConfigurationError, opened
 from backend.passwords import hashed
 from backend.serving import AddressInUseError, serving
 from backend.settings import Settings, UnusableSettingsError, User, load
+from backend.store.errors import MigrationError, StoreUnavailableError
+from backend.tools.configured import configured_tools
 from llm_orchestrator_client.rollout import FlagSourceError
 from llm_orchestrator_client.tool_service import AddressInUseError as ToolAddressInUseError
 from llm_orchestrator_client.tool_service import UnsafeAddressError
@@ -25,7 +27,9 @@ EXPECTED = (
     AddressInUseError,
     ConfigurationError,
     FlagSourceError,
+    MigrationError,
     OSError,
+    StoreUnavailableError,
     ToolAddressInUseError,
     UnsafeAddressError,
 )
@@ -34,12 +38,13 @@ EXPECTED = (
 _USAGE = "usage: python -m backend [hash-password]"
 
 
-async def serve(settings: Settings, *, tools: Tools | None = None) -> None:
+async def serve(settings: Settings) -> None:
     """Everything, until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
+        configured_tools(settings.store) as tools,
         opened(settings, os.environ, tools=tools) as parts,
         serving(create_app(parts), settings.server) as address,
     ):

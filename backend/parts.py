@@ -36,6 +36,7 @@ from llm_orchestrator_client.rollout.loading import VARIABLE
 from llm_orchestrator_client.rollout.targets import FlagFileTarget, PercentageTarget
 from llm_orchestrator_client.tool_service import (
     BearerTokens,
+    CallStore,
     DescribedTools,
     ServerOptions,
     ToolHandlers,
@@ -53,6 +54,7 @@ class Tools:
 
     handlers: ToolHandlers
     described: DescribedTools | None = None
+    calls: CallStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,9 @@ async def served(tools: Tools | None, settings: ToolServiceSettings) -> AsyncIte
     except ValueError as error:
         raise ConfigurationError(f"BACKEND_TOOL_SERVICE__TOKEN: {error}") from error
     options = ServerOptions(settings.address)
-    server = ToolServiceServer(tools.handlers, options, authenticator=tokens, described=tools.described)
+    server = ToolServiceServer(
+        tools.handlers, options, authenticator=tokens, described=tools.described, calls=tools.calls
+    )
     async with server:
         yield server.address
 

@@ -99,10 +99,18 @@ class RolloutGroup(Group):
 
 
 class ToolServiceSettings(Group):
-    """The backend's ToolService, which the orchestrator calls. It runs where handlers are given."""
+    """The backend's ToolService, which the orchestrator calls. It runs where there are tools."""
 
     address: str = Field(default="127.0.0.1:50052", description="host:port to listen on")
     token: SecretStr = Field(default=SecretStr(""), description="what callers must bring; empty = nothing")
+
+
+class StoreSettings(Group):
+    """What the tools are about."""
+
+    dsn: SecretStr = Field(
+        default=SecretStr(""), description="Postgres with the tools' data; empty = no tools are served"
+    )
 
 
 class Settings(BaseSettings):
@@ -120,6 +128,7 @@ class Settings(BaseSettings):
     local: LocalSettings = LocalSettings()
     rollout: RolloutGroup = RolloutGroup()
     tool_service: ToolServiceSettings = ToolServiceSettings()
+    store: StoreSettings = StoreSettings()
 
     @model_validator(mode="after")
     def _safe_beyond_loopback(self) -> Self:

@@ -40,8 +40,13 @@ class World:
     flags: Path
 
     @asynccontextmanager
-    async def page(self, person: str = "", view: str = "", **options: object) -> AsyncIterator[Page]:
-        """A page in a profile of its own, `person` signed in. What its console says is a failure."""
+    async def page(
+        self, person: str = "", view: str = "", *, at: str = "", **options: object
+    ) -> AsyncIterator[Page]:
+        """A page in a profile of its own, `person` signed in. What its console says is a failure.
+
+        `at`: another backend's address.
+        """
         context = await self.browser.new_context(**options)  # type: ignore[arg-type]
         context.set_default_timeout(_PATIENCE_MILLISECONDS)
         said: list[str] = []
@@ -53,7 +58,7 @@ class World:
             if person:
                 login = {"user": person, "password": PASSWORD}
                 await context.request.post(f"{self.url}/session", data=login)
-            await page.goto(f"{self.url}/console/{view and '#'}{view}")
+            await page.goto(f"{at or self.url}/console/{view and '#'}{view}")
             yield page
             assert said == []
         finally:
