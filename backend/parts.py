@@ -1,6 +1,6 @@
 """All that the backend stands on, opened once and closed in the reverse order."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,14 +102,18 @@ async def opened(
             settings=rollout_settings_of(settings.rollout),
         )
         rollout = await stack.enter_async_context(opening)
-        address = await stack.enter_async_context(served(tools, settings.tool_service))
+        address = await stack.enter_async_context(
+            served(tools, settings.tool_service, rollout.flags.uses_tool_service)
+        )
         dial = dial_of(environment)
         yield Parts(settings, sessions_of(settings), client, rollout, halt, dial, local, registry, address)
 
 
 @asynccontextmanager
-async def served(tools: Tools | None, settings: ToolServiceSettings) -> AsyncIterator[str]:
-    """The address of the backend's ToolService; empty without tools."""
+async def served(
+    tools: Tools | None, settings: ToolServiceSettings, switched_on: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[str]:
+    """The address of the backend's ToolService; empty without tools. `USE_GRPC_TOOL_SERVICE` switches it."""
     if tools is None:
         yield ""
         return
@@ -120,7 +124,12 @@ async def served(tools: Tools | None, settings: ToolServiceSettings) -> AsyncIte
         raise ConfigurationError(f"BACKEND_TOOL_SERVICE__TOKEN: {error}") from error
     options = ServerOptions(settings.address)
     server = ToolServiceServer(
-        tools.handlers, options, authenticator=tokens, described=tools.described, calls=tools.calls
+        tools.handlers,
+        options,
+        authenticator=tokens,
+        described=tools.described,
+        calls=tools.calls,
+        switched_on=switched_on,
     )
     async with server:
         yield server.address

@@ -137,14 +137,20 @@ def shown_messages(
 
 
 async def say(
-    context: Context, request: ModelRequest, *, index: int = 0, opening: str = "", aloud: bool = True
+    context: Context,
+    request: ModelRequest,
+    *,
+    index: int = 0,
+    opening: str = "",
+    aloud: bool = True,
+    hears_wishes: bool = False,
 ) -> Said:
     """Call the model. Its text goes out as it is written, as message `index`, after the `opening`.
 
     Unless it is said `aloud`, nothing goes out.
 
     Raises:
-        ProviderError: The model failed, or wished for a tool where it was offered none.
+        ProviderError: The model failed, or wished for a tool where nobody hears that.
     """
     pieces: list[str] = []
     calls: list[ToolCall] = []
@@ -164,14 +170,16 @@ async def say(
                     case ToolCallDelta():
                         calls.append(delta.call)
                     case ModelFinished():
-                        return Said("".join(pieces), tuple(calls), _finished(request, calls, delta))
+                        return Said(
+                            "".join(pieces), tuple(calls), _finished(calls, delta, hears_wishes=hears_wishes)
+                        )
     except LimitReachedError as reached:
         return Said("".join(pieces), (), _cut_off(context, reached), reached.limit.value)
     raise ProviderBrokenError("the provider's answer has no end")
 
 
-def _finished(request: ModelRequest, calls: Sequence[ToolCall], finished: ModelFinished) -> ModelFinished:
-    if calls and not request.tools:
+def _finished(calls: Sequence[ToolCall], finished: ModelFinished, *, hears_wishes: bool) -> ModelFinished:
+    if calls and not hears_wishes:
         raise ProviderBrokenError("the model wishes for a tool where it was offered none")
     if finished.finish_reason is FinishReason.TOOL_CALLS and not calls:
         return replace(finished, finish_reason=FinishReason.STOP)  # it says that it wishes, and for nothing

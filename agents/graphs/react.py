@@ -31,7 +31,8 @@ async def model(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         # The tools stay in the request: some providers take no results of tools that are not in it.
         choice: ToolChoice = "none" if request.tools else "auto"
         request = replace(_request(state, context, work, CLOSING), tool_choice=choice)
-    said = await say(context, request, index=len(work["texts"]), opening=_opening(work))
+    opening = _opening(work)
+    said = await say(context, request, index=len(work["texts"]), opening=opening, hears_wishes=True)
     if said.calls and not limit:
         work = {**work, "texts": [*work["texts"], said.text], "calls": []}
         return {"work": wishing(work, said.text, said.calls, "model")}

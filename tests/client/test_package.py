@@ -63,7 +63,7 @@ def test_the_wheel_names_what_it_needs_and_its_command(wheel: Path) -> None:
         "grpcio",
         "protobuf",
     ]
-    assert sorted(metadata.get_all("Provides-Extra", [])) == ["cli", "rollout"]
+    assert sorted(metadata.get_all("Provides-Extra", [])) == ["cli", "rollout", "tool-service"]
     assert "orchestrator = llm_orchestrator_client.cli.main:main" in commands
 
 

@@ -99,6 +99,22 @@ async def test_beyond_its_places_it_refuses_and_then_serves_again(backend: Recor
         await ask(channel, "GetWeatherData")
 
 
+async def test_a_switch_turns_all_tools_off_and_on_again(backend: Recording) -> None:
+    answers = iter([True, False, True])
+
+    async def switched_on() -> bool:
+        return next(answers)
+
+    async with (
+        ToolServiceServer(backend, ANYWHERE, switched_on=switched_on) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        await ask(channel, "GetWeatherData")
+        assert (await refused(channel, "GetWeatherData")).code is grpc.StatusCode.UNIMPLEMENTED
+        await ask(channel, "GetWeatherData")
+    assert [seen.name for seen in backend.seen] == ["get_weather_data"] * 2
+
+
 async def test_on_the_way_out_a_call_at_work_ends_and_no_other_begins(backend: Recording, held: Held) -> None:
     patient = ServerOptions("127.0.0.1:0", grace_seconds=600.0)
     server = await ToolServiceServer(backend, patient).__aenter__()

@@ -634,8 +634,9 @@ Global___RunOptions: typing_extensions.TypeAlias = RunOptions
 
 @typing.final
 class Attachment(google.protobuf.message.Message):
-    """A file beside the query. Inline data counts towards max_request_bytes. Images only, for models that see them; where
-    none may answer that does, INVALID_ARGUMENT. Later turns of the conversation see them again.
+    """A file beside the query. Inline data counts towards max_request_bytes. Images are for models that see them; where
+    none may answer that does, INVALID_ARGUMENT. Texts, UTF-8 of at most 256 KiB each and 512 KiB together, are shown to
+    any model as data. Later turns of the conversation see both again.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -645,7 +646,9 @@ class Attachment(google.protobuf.message.Message):
     DATA_FIELD_NUMBER: builtins.int
     DOCUMENT_ID_FIELD_NUMBER: builtins.int
     mime_type: builtins.str
-    """required with data: image/png, image/jpeg, image/webp or image/gif"""
+    """Required with data: image/png, image/jpeg, image/webp, image/gif; text/plain, text/markdown, text/csv,
+    application/json.
+    """
     name: builtins.str
     """shown to the model; may be empty"""
     data: builtins.bytes

@@ -17,6 +17,7 @@ from llm_orchestrator_client.tool_service.errors import (
     ToolServiceError,
     TooSlowError,
     UnavailableError,
+    UnimplementedError,
 )
 from llm_orchestrator_client.tool_service.status import DETAILS_KEY, status_of
 
@@ -47,9 +48,15 @@ class Edge:
     """
 
     def __init__(
-        self, authenticator: Authenticator | None, *, max_concurrency: int, max_call_seconds: float
+        self,
+        authenticator: Authenticator | None,
+        *,
+        max_concurrency: int,
+        max_call_seconds: float,
+        switched_on: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._authenticator = authenticator
+        self._switched_on = switched_on
         self._max_concurrency = max_concurrency
         self._max_call_seconds = max_call_seconds
         self._at_work = 0
@@ -109,6 +116,8 @@ class Edge:
         if self._authenticator is not None:
             certificate = {name: tuple(values) for name, values in context.auth_context().items()}
             caller = await self._authenticator.authenticate(Credentials(bearer_token(metadata), certificate))
+        if self._switched_on is not None and not await self._switched_on():
+            raise UnimplementedError("the backend's tools are switched off")
         remaining = context.time_remaining()
         most = self._max_call_seconds
         seconds = most if remaining is None else min(remaining, most)

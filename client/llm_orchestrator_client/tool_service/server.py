@@ -1,6 +1,7 @@
 """Listen, serve, and leave in good order."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -30,7 +31,8 @@ class ToolServiceServer:
     """Serves a backend's tools inside its context, in the event loop that enters it.
 
     Without an `authenticator` anyone who can connect may call. `described` are tools beyond the typed ones.
-    `calls` remembers what was done; give one of your own when several processes serve the same users.
+    `calls` remembers what was done; give one of your own when several processes serve the same users. While
+    `switched_on` says no every tool answers UNIMPLEMENTED, which the orchestrator takes as off for a minute.
     On the way out it is NOT_SERVING, takes no more calls, lets those at work end within the grace, and
     cancels the rest.
     """
@@ -43,6 +45,7 @@ class ToolServiceServer:
         authenticator: Authenticator | None = None,
         described: DescribedTools | None = None,
         calls: CallStore | None = None,
+        switched_on: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         """Raises: UnsafeAddressError: Others than this machine could call without TLS or without a token."""
         options.check(authenticated=authenticator is not None)
@@ -57,6 +60,7 @@ class ToolServiceServer:
             authenticator,
             max_concurrency=options.max_concurrency,
             max_call_seconds=options.max_call_seconds,
+            switched_on=switched_on,
         )
         self._service = ToolService(dispatch, self._edge)
         self._health = health.aio.HealthServicer()

@@ -29,6 +29,11 @@ class Library(ToolHandlers):
         ]
         return pb.SearchResponse(results=hits, total_count=len(hits))
 
+    async def search_org_files(
+        self, call: Call, request: pb.OrgSearchRequest
+    ) -> pb.OrgSearchResponse:
+        return pb.OrgSearchResponse()
+
     async def add_org_inbox_item(
         self, call: Call, request: pb.AddOrgInboxItemRequest
     ) -> pb.AddOrgInboxItemResponse:

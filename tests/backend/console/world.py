@@ -24,7 +24,12 @@ from tests.harness.tooled import SHORT
 
 PASSWORD = "correct horse battery staple"
 PEOPLE = ("ann", "bob", "cleo", "dan", "eve", "finn", "gil", "hana", "root", "ruth")
-FLAGS = {"USE_GRPC_ORCHESTRATOR": True, "GRPC_ORCHESTRATOR_PERCENTAGE": 100, "GRPC_FALLBACK_TO_LOCAL": False}
+FLAGS: dict[str, bool | int] = {
+    "USE_GRPC_ORCHESTRATOR": True,
+    "GRPC_ORCHESTRATOR_PERCENTAGE": 100,
+    "GRPC_FALLBACK_TO_LOCAL": False,
+    "USE_GRPC_TOOL_SERVICE": True,
+}
 _PATIENCE_MILLISECONDS = 15_000
 
 

@@ -21,7 +21,11 @@ from tests.backend.first.reading import PASSWORD, TOKENS, digest_of
 ROOT = Path(__file__).resolve().parents[3]
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
-EVERYBODY = {"USE_GRPC_ORCHESTRATOR": "true", "GRPC_ORCHESTRATOR_PERCENTAGE": "100"}
+EVERYBODY = {
+    "USE_GRPC_ORCHESTRATOR": "true",
+    "GRPC_ORCHESTRATOR_PERCENTAGE": "100",
+    "USE_GRPC_TOOL_SERVICE": "true",
+}
 NOBODY: dict[str, str] = {}
 
 
