@@ -1,5 +1,6 @@
 """Documents come in here: made ready, stored, and given vectors where these are kept."""
 
+import asyncio
 from collections.abc import Sequence
 
 from backend.ingest.documents import document_of
@@ -26,7 +27,9 @@ class Library:
             DocumentRefusedError: It cannot be stored as it is.
             StoreUnavailableError: Postgres is out of reach; nothing was stored, or only the vectors not.
         """
-        document_id = await self._store.put(user, document_of(filename, content, kind=kind, tags=tags))
+        # Megabytes take their time to be read: nobody else waits for it.
+        document = await asyncio.to_thread(document_of, filename, content, kind=kind, tags=tags)
+        document_id = await self._store.put(user, document)
         if self._vectors is not None:
             await self._vectors.fill()
         return document_id

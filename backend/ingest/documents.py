@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from backend.ingest.entities import Declared, declared_entities
 from backend.ingest.passages import Passage, passages
 from backend.ingest.reading import CONTENT_TYPES, Format, format_of, read
 
 MOST_BYTES = 8 << 20
+MOST_PASSAGES = 20_000
 _LONGEST_NAME = 500
 _LONGEST_TAG = 100
 
@@ -47,7 +49,7 @@ def document_of(
     """A file as a document. `kind` None = by the name's ending; `tags` come to those in the front matter.
 
     Raises:
-        DocumentRefusedError: It has no name, holds a NUL or is larger than MOST_BYTES.
+        DocumentRefusedError: It has no name, holds a NUL, or is larger than MOST_BYTES or MOST_PASSAGES.
     """
     if not filename or len(filename) > _LONGEST_NAME or "\0" in filename + content:
         raise DocumentRefusedError(
@@ -57,13 +59,16 @@ def document_of(
         raise DocumentRefusedError(f"A document has at most {MOST_BYTES} bytes.")
     kind = kind or format_of(filename)
     found = read(content, kind)
+    cut = tuple(islice(passages(found.text, headings=kind != "text"), MOST_PASSAGES + 1))
+    if len(cut) > MOST_PASSAGES:
+        raise DocumentRefusedError(f"A document has at most {MOST_PASSAGES} passages.")
     all_tags = {tag.lower() for tag in (*tags, *found.declared.get("tags", ())) if len(tag) <= _LONGEST_TAG}
     return Document(
         filename=filename,
         title=(found.title or filename)[:_LONGEST_NAME],
         format=kind,
         content=content,
-        passages=tuple(passages(found.text, headings=kind != "text")),
+        passages=cut,
         metadata={key: ", ".join(values) for key, values in found.declared.items() if key != "tags"},
         tags=sorted(all_tags),
         entities=tuple(dict.fromkeys(declared_entities(found.declared))),

@@ -9,6 +9,8 @@ from typing import Literal
 
 import yaml
 
+from backend.ingest.passages import heading_of
+
 Format = Literal["text", "markdown", "html"]
 
 CONTENT_TYPES: Mapping[Format, str] = {"text": "text/plain", "markdown": "text/markdown", "html": "text/html"}
@@ -48,9 +50,12 @@ def read(content: str, kind: Format) -> Read:
         return Read(kind, page.text(), page.title.strip())
     declared, text = _front_matter(content.replace("\r\n", "\n")) if kind == "markdown" else ({}, content)
     named = declared.get("title", ())
-    first = re.search(r"^# +(.+?)[ #]*$", text, re.MULTILINE) if kind == "markdown" else None
-    title = named[0] if named else first[1] if first else ""
+    title = named[0] if named else _first_heading(text) if kind == "markdown" else ""
     return Read(kind, text, title, {key: values for key, values in declared.items() if key != "title"})
+
+
+def _first_heading(text: str) -> str:
+    return next((found for line in text.splitlines() if (found := heading_of(line))), "")
 
 
 def _front_matter(content: str) -> tuple[dict[str, Sequence[str]], str]:

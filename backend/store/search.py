@@ -4,6 +4,7 @@ By words: passages that have any of the query's words, those with all of them fi
 passages. Both are merged by reciprocal ranks, which need no common scale of their scores.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 How = Literal["full_text", "hybrid", "newest"]
 
 _MOST_CANDIDATES = 200
+_DEMANDS = re.compile(r'"|(?:^|\s)-\w')
+"""Quotes and a minus demand certain words, which a meaning does not know of."""
 _RANK_OFFSET = 60
 """The usual constant of reciprocal rank fusion: how much a first place is worth beside a tenth."""
 
@@ -109,7 +112,7 @@ class DocumentSearch:
         Raises: StoreUnavailableError.
         """
         near: Sequence[Ranked] | None = None
-        if query and self._vectors is not None:
+        if self._vectors is not None and query and not _DEMANDS.search(query):
             near = await self._vectors.nearest(user, query, filters, _MOST_CANDIDATES)
         async with self._database.connection() as connection:
             if not query:

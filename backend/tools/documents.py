@@ -19,8 +19,6 @@ from llm_orchestrator_client.tool_service import (
 _HITS, _MOST_HITS = 10, 50
 _MOST_TAGS = 200
 _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
-_SHARE = 0.999999
-"""A score of 1.0 kept as a float of 32 bits stays at most 1."""
 
 
 class DocumentTools:
@@ -43,7 +41,7 @@ class DocumentTools:
                 title=hit.title,
                 filename=hit.filename,
                 content_preview=hit.preview,
-                relevance_score=min(hit.score, _SHARE),
+                relevance_score=min(hit.score, 1.0),
                 metadata=_told(
                     search=found.how, heading=hit.heading, tags=", ".join(hit.tags), format=hit.format
                 ),

@@ -22,6 +22,7 @@ class Backend:
     tools: ServedTools
     database: Database
     channel: grpc.aio.Channel
+    address: str
 
     async def ask(self, rpc: str, user: str = "ann", **fields: Any) -> Any:
         """The response to a typed call of a user."""
@@ -70,7 +71,7 @@ async def running(dsn: str, *, schema: str, **options: Any) -> AsyncIterator[Bac
         ) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
-        yield Backend(tools, database, channel)
+        yield Backend(tools, database, channel, server.address)
 
 
 def _filled(rpc: str, user: str, fields: Mapping[str, Any]) -> Any:

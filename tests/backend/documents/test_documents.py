@@ -2,7 +2,8 @@
 
 import pytest
 
-from backend.ingest.documents import MOST_BYTES, DocumentRefusedError
+from backend.ingest.documents import MOST_BYTES, MOST_PASSAGES, DocumentRefusedError, document_of
+from backend.ingest.passages import LONGEST
 from tests.backend.documents.backend import Backend
 
 
@@ -85,3 +86,39 @@ async def test_an_empty_document_is_one(backend: Backend) -> None:
 
     assert (await backend.ask("GetDocumentContent", document_id=document_id)).content == ""
     assert await backend.titles("empty") == []
+
+
+SHAPES = [
+    "# " + "#" * 1_000_000 + "x\nend",
+    "word " * 300_000 + "end",
+    "x" * 2_000_000,
+    "<" * 100_000 + "end",
+    "<p>" * 100_000 + "end",
+    "&#x" * 100_000 + " end",
+    "---\n" + "[" * 10_000 + "\n---\nend",
+    "```\n" * 100_000 + "end",
+    "\n" * 1_000_000 + "end",
+]
+
+
+def test_no_shape_of_a_text_takes_forever() -> None:
+    for shape in SHAPES:
+        for name in ("a.md", "a.html", "a.txt"):
+            assert all(len(one.body) <= LONGEST for one in document_of(name, shape).passages)
+
+
+def test_a_text_has_not_more_passages_than_can_be_kept() -> None:
+    with pytest.raises(DocumentRefusedError):
+        document_of("a.md", "# a\nb\n# b\nb\n" * MOST_PASSAGES)
+
+
+def test_passages_keep_to_headings_and_lose_no_word() -> None:
+    text = (
+        "intro\n\n# One ##\n\nfirst\n```\n# no heading\n\n```\nsecond\n\n## C#\nthird. " + "long word, " * 300
+    )
+
+    found = document_of("a.md", text).passages
+
+    assert [one.heading for one in found] == ["", "One", "C#", "C#", "C#"]
+    assert "# no heading" in found[1].body
+    assert " ".join(one.body for one in found[2:]).split() == text.partition("C#")[2].split()

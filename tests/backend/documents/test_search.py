@@ -17,10 +17,13 @@ async def fill(backend: Backend) -> None:
     )
 
 
-async def test_a_title_counts_for_more_than_a_mention(backend: Backend) -> None:
+async def test_a_title_counts_for_more_than_mentions(backend: Backend) -> None:
     await fill(backend)
+    await backend.add("poem.md", "---\ntitle: On tulips\n---\nRed they are, and more than one.\n")
+    await backend.add("list.md", "---\ntitle: Flowers\n---\nA tulip, another tulip, tulips.\n")
 
     assert await backend.titles("rose") == ["Roses", "Diary"]
+    assert await backend.titles("tulips") == ["On tulips", "Flowers"]
 
 
 async def test_what_has_all_the_words_comes_before_what_has_some(backend: Backend) -> None:

@@ -11,7 +11,7 @@ from backend.store.errors import MigrationError, StoreUnavailableError
 from backend.store.migrate import Migration, migrate
 from backend.tools.all import TwoPartsError, composed
 from llm_orchestrator_client.protos import tool_service_pb2 as pb
-from llm_orchestrator_client.tool_service import Answer, Call, CallKey
+from llm_orchestrator_client.tool_service import Answer, Call, CallKey, UnavailableError
 from tests.backend.documents.backend import Backend
 from tests.toolserver.backend import TYPED
 
@@ -106,16 +106,18 @@ async def test_a_released_or_forgotten_call_is_made_anew(backend_dsn: str, schem
         await store.release(KEY)
 
 
-async def test_a_database_out_of_reach_is_unavailable(backend: Backend) -> None:
+async def test_a_database_that_cannot_answer_is_unavailable(backend_dsn: str) -> None:
+    nobody = Database("postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(StoreUnavailableError):
-        await migrate("postgresql://nobody@127.0.0.1:1/nothing")
-    async with backend.database.connection() as connection:
-        await connection.execute("ALTER TABLE passages RENAME TO hidden")
-    assert (await backend.refused("SearchDocuments", query="x")).code.name == "INTERNAL"
-    async with backend.database.connection() as connection:
-        await connection.execute("ALTER TABLE hidden RENAME TO passages")
-        await connection.execute(ENDS_OTHERS)
-    assert (await backend.refused("SearchDocuments", query="x")).code.name == "UNAVAILABLE"
+        await nobody.__aenter__()
+    async with Database(backend_dsn, statement_seconds=0.05) as slow:
+        with pytest.raises(StoreUnavailableError):
+            async with slow.connection() as connection:
+                await connection.execute("SELECT pg_sleep(30)")
+    with pytest.raises(StoreUnavailableError):
+        async with slow.connection():
+            pass
+    assert issubclass(StoreUnavailableError, UnavailableError)
 
 
 async def test_a_part_that_is_not_there_is_unimplemented(backend: Backend) -> None:

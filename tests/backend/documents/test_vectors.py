@@ -28,6 +28,13 @@ async def test_what_means_the_same_is_found(hybrid: Backend, embeddings: Embeddi
     )
 
 
+async def test_what_a_query_demands_is_looked_up_by_words_only(hybrid: Backend) -> None:
+    await hybrid.add("cars.md", CARS)
+
+    assert await hybrid.titles("car -engine") == await hybrid.titles('"car"') == []
+    assert await hybrid.titles("well-known car") == ["Motoring"]
+
+
 async def test_filters_hold_for_meaning_too(hybrid: Backend) -> None:
     await hybrid.add("cars.md", CARS, tags=("old",))
 
