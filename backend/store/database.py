@@ -14,6 +14,7 @@ from llm_orchestrator_client.tool_service import InvalidArgumentError
 if TYPE_CHECKING:
     Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
     Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+    Row: TypeAlias = asyncpg.Record
 
 SCHEMA = "backend"
 CONNECT_SECONDS = 5.0

@@ -24,11 +24,14 @@ from backend.store.search import DocumentSearch
 from backend.store.templates import TemplateStore
 from backend.store.vectors import PassageVectors
 from backend.store.words import Dictionary
+from backend.tools.crawl.storing import LibraryPages
 from backend.tools.described import RoomTools, TemplateTools
 from backend.tools.documents import DocumentTools
 from backend.tools.enhance import ConversationTools, QueryTools
 from backend.tools.entities import EntityTools
 from backend.tools.expansion import Expander, ModelExpander, RuleExpander
+from backend.tools.images.store import ImageStore
+from backend.tools.web import WebOptions, web_parts
 from llm_orchestrator_client.tool_service import CallStore, DescribedTools, ToolHandlers
 
 Handler = Callable[..., Awaitable[Any]]
@@ -52,13 +55,17 @@ class Describing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServedTools:
-    """The first three are for ToolServiceServer. `library` takes documents, `conversations` what is said."""
+    """The first three are for ToolServiceServer. `library` takes documents, `conversations` what is said.
+
+    `images` is what `image_routes` serves.
+    """
 
     handlers: ToolHandlers
     described: DescribedTools
     calls: CallStore
     library: Library
     conversations: ConversationStore
+    images: ImageStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +79,7 @@ class ToolOptions:
     schema: str = SCHEMA
     embeddings: EndpointOptions | None = None
     expansion: EndpointOptions | None = None
+    web: WebOptions | None = None
 
 
 def composed(parts: Iterable[object]) -> ToolHandlers:
@@ -120,8 +128,12 @@ async def opened_tools(options: ToolOptions) -> AsyncIterator[ServedTools]:
         library = Library(DocumentStore(database), vectors)
         # A part of its own is one more entry here, below an `if` of its group of options.
         parts = [*_own_parts(options, database, session, vectors)]
+        if options.web is not None:
+            outside = web_parts(options.web, database, pages=LibraryPages(library))
+            parts += await stack.enter_async_context(outside)
         conversations = ConversationStore(database)
-        yield ServedTools(composed(parts), described(parts), calls, library, conversations)
+        images = ImageStore(database)
+        yield ServedTools(composed(parts), described(parts), calls, library, conversations, images)
 
 
 def _own_parts(

@@ -76,8 +76,10 @@ def is_public(address: Address) -> bool:
         return False
     inner = _carried(address)
     if inner is not None:
-        # A gateway would carry the packet to the inner address, so both have to be public.
-        return is_public(inner) and not address.is_reserved and _is_global(address)
+        # A gateway would carry the packet to the inner address. NAT64's own prefix is what a name server of a
+        # network without IPv4 answers with; Python calls it reserved.
+        outer = address in _NAT64[0] or (_is_global(address) and not address.is_reserved)
+        return outer and is_public(inner)
     return _is_global(address) and not address.is_reserved
 
 

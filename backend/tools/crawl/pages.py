@@ -7,6 +7,7 @@ from backend.tools.crawl.errors import UnreachableError
 from backend.tools.crawl.fetcher import HTML, PAGES, Fetched, Fetcher
 from backend.tools.parsing.errors import ParsingError
 from backend.tools.parsing.pool import ParsingPool
+from backend.tools.parsing.text import clean
 
 _MOST_TEXT = 256 << 10
 
@@ -73,7 +74,7 @@ def _plain(fetched: Fetched) -> Page:
     return Page(
         url=fetched.url,
         title="",
-        text=text[:_MOST_TEXT],
+        text=clean(text[:_MOST_TEXT]),
         content_type=fetched.content_type,
         truncated=len(text) > _MOST_TEXT,
         metadata={},

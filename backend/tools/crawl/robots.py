@@ -5,7 +5,7 @@ from urllib.robotparser import RobotFileParser
 
 from yarl import URL
 
-from backend.tools.crawl.errors import FetchError, MissingPageError
+from backend.tools.crawl.errors import AddressRefusedError, FetchError, MissingPageError, UnreachableError
 from backend.tools.crawl.fetcher import ROBOTS, Fetched
 
 _MOST_BYTES = 512 << 10
@@ -26,14 +26,18 @@ class Robots:
     def __init__(self, fetcher: Fetching, user_agent: str) -> None:
         self._fetcher = fetcher
         self._user_agent = user_agent
-        self._rules: dict[str, RobotFileParser] = {}
+        self._rules: dict[str, RobotFileParser | FetchError] = {}
 
     async def allow(self, url: str) -> bool:
-        """Whether a page may be fetched."""
+        """Whether a page may be fetched.
+
+        Raises:
+            FetchError: The rules cannot be had. The site is then left alone, as RFC 9309 says.
+        """
         return (await self._of(url)).can_fetch(self._user_agent, url)
 
     async def delay_seconds(self, url: str) -> float:
-        """How long the site wants a robot to wait between two pages; no longer than a crawl can bear."""
+        """How long the site wants a robot to wait between two pages, up to a limit. Raises: FetchError."""
         try:
             said = float((await self._of(url)).crawl_delay(self._user_agent) or 0.0)
         except ValueError:
@@ -44,17 +48,21 @@ class Robots:
         origin = str(URL(url).origin())
         if origin not in self._rules:
             self._rules[origin] = await self._asked(origin)
-        return self._rules[origin]
+        rules = self._rules[origin]
+        if isinstance(rules, FetchError):
+            raise rules
+        return rules
 
-    async def _asked(self, origin: str) -> RobotFileParser:
+    async def _asked(self, origin: str) -> RobotFileParser | FetchError:
         rules = RobotFileParser()
         try:
             fetched = await self._fetcher.fetch(f"{origin}/robots.txt", ROBOTS, max_bytes=_MOST_BYTES)
         except MissingPageError:
             rules.parse([])
-        except FetchError:
-            # A site whose rules cannot be had is left alone, as RFC 9309 says.
-            rules.parse(["User-agent: *", "Disallow: /"])
+        except AddressRefusedError as error:
+            return error
+        except FetchError as error:
+            return UnreachableError(f"its robots.txt cannot be had: {error}")
         else:
             rules.parse(fetched.body.decode("utf-8", "replace").splitlines())
         return rules

@@ -78,12 +78,12 @@ class SiteCrawl:
         self.report.more = bool(self._waiting)
 
     async def _fetched(self, url: str) -> Page | None:
-        if not await self._robots.allow(url):
-            self.report.refused_by_robots += 1
-            return None
-        if self.report.read:
-            await asyncio.sleep(await self._robots.delay_seconds(url))
         try:
+            if not await self._robots.allow(url):
+                self.report.refused_by_robots += 1
+                return None
+            if self.report.read:
+                await asyncio.sleep(await self._robots.delay_seconds(url))
             return await self._reader.page(url)
         except FetchError as error:
             if not self.report.read and not self.report.failed:

@@ -1,9 +1,17 @@
 """Pages of a site as documents of a user."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Protocol
 
+from backend.ingest.documents import DocumentRefusedError
+from backend.library import Library
 from backend.tools.crawl.pages import Page
+from llm_orchestrator_client.tool_service import FailedPreconditionError
+
+_LONGEST_NAME = 500
+_TAG = "web"
 
 
 class PageStore(Protocol):
@@ -12,6 +20,28 @@ class PageStore(Protocol):
     async def store_page(self, user: str, page: Page) -> str:
         """The id of the user's document of this address, new or changed. Raises: ToolServiceError."""
         ...
+
+
+class LibraryPages:
+    """A PageStore on the library. A page's file name is its address, so it is there once for each user."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    async def store_page(self, user: str, page: Page) -> str:
+        """Store a page as Markdown with its title and address. Raises: ToolServiceError."""
+        # JSON's strings are YAML's too, so no title can end the front matter or add a key to it.
+        head = f"---\ntitle: {json.dumps(page.title or page.url)}\nsource: {json.dumps(page.url)}\n---\n"
+        try:
+            return await self._library.add(
+                user, _filename(page.url), f"{head}\n{page.text}\n", kind="markdown", tags=[_TAG]
+            )
+        except DocumentRefusedError as error:
+            raise FailedPreconditionError("A page cannot be stored.") from error
+
+
+def _filename(url: str) -> str:
+    return url if len(url) <= _LONGEST_NAME else "sha256:" + hashlib.sha256(url.encode()).hexdigest()
 
 
 def wants_to_be_kept(page: Page) -> bool:

@@ -10,6 +10,7 @@ from backend.tools.crawl.errors import AddressRefusedError
 
 _LONGEST = 2048
 _NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\]")
+_AUTHORITY_ENDS = re.compile(r"[/?#]")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9_.-]*[a-z0-9])?\.?")
 
 
@@ -25,6 +26,8 @@ def target(written: str, guard: Guard) -> URL:
         raise AddressRefusedError(f"is longer than {_LONGEST} characters")
     if _NEVER_IN_A_URL.search(written):
         raise AddressRefusedError("holds characters that no address has")
+    if "@" in _AUTHORITY_ENDS.split(written.partition("//")[2])[0]:
+        raise AddressRefusedError("must not hold a user or a password")
     try:
         url = URL(written).with_fragment(None)
     except ValueError as error:

@@ -9,7 +9,7 @@ from backend.tools.feeds import sql
 from llm_orchestrator_client.protos import tool_service_pb2 as pb
 
 if TYPE_CHECKING:
-    import asyncpg
+    from backend.store.database import Row
 
 
 class FeedLookups:
@@ -60,7 +60,7 @@ class FeedLookups:
         return [_article(row) for row in rows]
 
 
-def _article(row: "asyncpg.Record") -> pb.RSSArticle:
+def _article(row: "Row") -> pb.RSSArticle:
     return pb.RSSArticle(
         article_id=row["article_id"],
         title=row["title"],

@@ -10,9 +10,7 @@ from backend.tools.feeds.models import DueFeed, ReadFeed, Source
 from llm_orchestrator_client.tool_service import EVERYONE, FailedPreconditionError, Owned
 
 if TYPE_CHECKING:
-    import asyncpg
-
-    from backend.store.database import Connection
+    from backend.store.database import Connection, Row
 
 _CLAIM_SECONDS = 120.0
 
@@ -129,5 +127,5 @@ class FeedStore:
 _COLUMNS = ("guid", "title", "url", "content", "published")
 
 
-def _due(row: "asyncpg.Record") -> DueFeed:
+def _due(row: "Row") -> DueFeed:
     return DueFeed(row["feed_id"], row["name"], Source(row["url"], row["etag"], row["last_modified"]))

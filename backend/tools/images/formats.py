@@ -62,8 +62,8 @@ def _jpeg(content: bytes) -> ImageShape:
 def _webp(content: bytes) -> ImageShape:
     kind = content[12:16]
     if kind == b"VP8X":
-        width = int.from_bytes(content[24:27], "little") + 1
-        height = int.from_bytes(content[27:30], "little") + 1
+        sides = bytes(struct.unpack_from("6B", content, 24))
+        width, height = (int.from_bytes(side, "little") + 1 for side in (sides[:3], sides[3:]))
     elif kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", content, 21)
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1

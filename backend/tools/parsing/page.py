@@ -19,7 +19,8 @@ _MOST_SAID = 1000
 def read_page(body: bytes, needs: Mapping[str, str]) -> Mapping[str, object]:
     """Title, readable text, links and what the page says of itself.
 
-    `needs`: `url`, and `charset` if it is known. `links` are pairs of an absolute address and its label; `robots` is what the page asks robots.
+    `needs`: `url`, and `charset` if it is known. `links` are pairs of an absolute address and its
+    label; `robots` is what the page asks robots.
     """
     text = _decoded(body, needs.get("charset", ""))
     found = trafilatura.bare_extraction(
