@@ -111,6 +111,9 @@ class StoreSettings(Group):
     dsn: SecretStr = Field(
         default=SecretStr(""), description="Postgres with the tools' data; empty = no tools are served"
     )
+    org_folder: Path | None = Field(
+        default=None, description="a folder of org files for each user below it; empty = no org tools"
+    )
 
 
 class Settings(BaseSettings):

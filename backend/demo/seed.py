@@ -12,6 +12,7 @@ from backend.store.conversations import ConversationStore, Turn
 from backend.store.database import Database
 from backend.store.rooms import RoomStore
 from backend.store.templates import TemplateStore
+from backend.tools.org.folder import folder_name
 
 _FOLDER = resources.files("backend.demo")
 
@@ -55,9 +56,10 @@ def copy_org_files(folder: Path) -> int:
     """Put each user's org files into a folder of that user's below this one; how many were not there yet."""
     copied = 0
     for user in demo_data()["users"]:
-        (folder / user).mkdir(parents=True, exist_ok=True)
+        own = folder / folder_name(user)
+        own.mkdir(parents=True, exist_ok=True)
         for file in _org_files():
-            target = folder / user / file.name
+            target = own / file.name
             if not target.exists():
                 target.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
                 copied += 1

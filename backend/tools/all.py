@@ -32,6 +32,9 @@ from backend.tools.entities import EntityTools
 from backend.tools.expansion import Expander, ModelExpander, RuleExpander
 from backend.tools.images.store import ImageStore
 from backend.tools.web import WebOptions, web_parts
+from backend.tools.org.documents import DocumentsAndOrgFiles, OrgDocuments
+from backend.tools.org.handlers import OrgTools
+from backend.tools.org.store import OrgStore
 from llm_orchestrator_client.tool_service import CallStore, DescribedTools, ToolHandlers
 
 Handler = Callable[..., Awaitable[Any]]
@@ -73,6 +76,7 @@ class ToolOptions:
     """What the parts are made with. A group that is None leaves its part out.
 
     `embeddings` None = documents are searched by words only; `expansion` None = queries expanded by rules.
+    `org_root` is the directory of the users' org files.
     """
 
     dsn: str
@@ -80,6 +84,7 @@ class ToolOptions:
     embeddings: EndpointOptions | None = None
     expansion: EndpointOptions | None = None
     web: WebOptions | None = None
+    org_root: str | None = None
 
 
 def composed(parts: Iterable[object]) -> ToolHandlers:
@@ -143,7 +148,13 @@ def _own_parts(
     vectors: PassageVectors | None,
 ) -> Iterable[object]:
     entities = EntityStore(database)
-    yield DocumentTools(DocumentStore(database), DocumentSearch(database, vectors))
+    store, search = DocumentStore(database), DocumentSearch(database, vectors)
+    if options.org_root is None:
+        yield DocumentTools(store, search)
+    else:
+        org = OrgStore(options.org_root)
+        yield OrgTools(org)
+        yield DocumentsAndOrgFiles(store, search, OrgDocuments(org))
     yield EntityTools(entities)
     yield QueryTools(_expander(options, database, session), entities)
     yield ConversationTools(ConversationStore(database))

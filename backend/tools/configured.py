@@ -15,5 +15,6 @@ async def configured_tools(settings: StoreSettings) -> AsyncIterator[Tools | Non
     if not dsn:
         yield None
         return
-    async with opened_tools(ToolOptions(dsn=dsn)) as served:
+    org = settings.org_folder
+    async with opened_tools(ToolOptions(dsn=dsn, org_root=None if org is None else str(org))) as served:
         yield Tools(served.handlers, served.described, served.calls)

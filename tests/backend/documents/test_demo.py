@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from backend.demo.seed import demo_data
+from backend.tools.org.folder import folder_name
 from tests.backend.documents.backend import running
 from tests.harness.postgres import fresh_database
 from tests.harness.process import ROOT
@@ -18,7 +19,7 @@ async def test_the_command_seeds_once(server_dsn: str, tmp_path: Path) -> None:
         first = await seeded(dsn, tmp_path)
         async with running(dsn, schema="backend") as backend:
             found = (await backend.ask("SearchDocuments", "bob", query="moon plaque")).results[0]
-        (tmp_path / "ann" / "inbox.org").write_text("* mine\n")
+        (tmp_path / folder_name("ann") / "inbox.org").write_text("* mine\n")
         again = await seeded(dsn, tmp_path)
         async with running(dsn, schema="backend") as backend:
             about = await backend.ask("GetDocument", "bob", document_id=found.document_id)
@@ -34,7 +35,7 @@ async def test_the_command_seeds_once(server_dsn: str, tmp_path: Path) -> None:
     assert counts == [17, 3, 2, 2]
     assert [one.entity_type for one in holmes.entities] == ["person"]
     assert [one["name"] for one in rooms] == ["Exhibition"]
-    assert (tmp_path / "ann" / "inbox.org").read_text() == "* mine\n"
+    assert (tmp_path / folder_name("ann") / "inbox.org").read_text() == "* mine\n"
 
 
 async def seeded(dsn: str, org: Path) -> str:
