@@ -1,7 +1,7 @@
 """`make demo`: the orchestrator, the backend with its tools and data, and the console, until Ctrl-C.
 
-One Postgres of our own serves both. What is started here is stopped here, by its process id: first the backend,
-which has a drain of its own, then the orchestrator, last the database.
+One Postgres of our own serves both. What is started here is stopped here, by its process id: first the
+backend, which has a drain of its own, then the orchestrator, last the database.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from secrets import token_urlsafe
 from backend.demo.seed import demo_data
 from backend.passwords import hashed
 from config.settings import Settings
-from deploy.child import ChildError, children_ended, stop_signal, started
+from deploy.child import ChildError, children_ended, started, stop_signal
 from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 
@@ -28,7 +28,7 @@ _OPENAI_MODEL = "gpt-5-mini"
 
 def say(line: str) -> None:
     """Tell how far it is."""
-    print(line, flush=True)  # noqa: T201
+    print(line, flush=True)
 
 
 @asynccontextmanager
@@ -80,7 +80,9 @@ def users(password: str) -> str:
     )
 
 
-def environments(settings: Settings, dsn: str, folder: Path, password: str) -> tuple[dict[str, str], dict[str, str]]:
+def environments(
+    settings: Settings, dsn: str, folder: Path, password: str
+) -> tuple[dict[str, str], dict[str, str]]:
     """Of the orchestrator, and of the backend. The token between them is of this start."""
     token, local = token_urlsafe(32), local_path()
     address = settings.tools.address
@@ -109,9 +111,15 @@ def environments(settings: Settings, dsn: str, folder: Path, password: str) -> t
     return orchestrator, backend
 
 
+def welcome(address: str, password: str) -> str:
+    """Where the page is, and for whom."""
+    names = [f"{name} (administers)" if name == ADMINISTRATOR else name for name in demo_data()["users"]]
+    lines = [f"==> open http://{address}/", f"users: {', '.join(names)}", f"password: {password}"]
+    return "\n    ".join([*lines, "Ctrl-C stops all"])
+
+
 async def demo(settings: Settings, folder: Path) -> None:
     """Raises: ChildError, EmbeddedPostgresError."""
-    folder.mkdir(parents=True, exist_ok=True)
     password = token_urlsafe(9)
     async with stop_signal() as stopped, AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database(settings))
@@ -121,26 +129,27 @@ async def demo(settings: Settings, folder: Path) -> None:
         async with started("data", seeding, backend) as seeded:
             await seeded.must_succeed()
         say("==> starting the orchestrator; the first start takes longest")
-        running = [await stack.enter_async_context(started("orchestrator", [sys.executable, "main.py"], orchestrator))]
+        serving = started("orchestrator", [sys.executable, "main.py"], orchestrator)
+        running = [await stack.enter_async_context(serving)]
         await running[0].line_with("serving on ", stopped)
         say("==> starting the backend")
-        command = [sys.executable, "-m", "backend"]
-        running.append(await stack.enter_async_context(started("backend", command, backend)))
+        answering = started("backend", [sys.executable, "-m", "backend"], backend)
+        running.append(await stack.enter_async_context(answering))
         address = await running[1].line_with("serving on ", stopped)
         if not stopped.is_set():
-            names = ", ".join(f"{n} (administers)" if n == ADMINISTRATOR else n for n in demo_data()["users"])
-            say(f"==> open http://{address}/\n    users: {names}\n    password: {password}\n    Ctrl-C stops all")
+            say(welcome(address, password))
         await children_ended(running, stopped)
         say("==> stopping")
 
 
 def main() -> int:
     """Exit codes: 0 stopped as told, 1 something did not start, or died."""
-    settings = Settings()
+    folder = Path(os.environ.get("DEMO_FOLDER", ".data/demo"))
     try:
-        asyncio.run(demo(settings, Path(os.environ.get("DEMO_FOLDER", ".data/demo"))))
+        folder.mkdir(parents=True, exist_ok=True)
+        asyncio.run(demo(Settings(), folder))
     except (ChildError, EmbeddedPostgresError, OSError) as error:
-        print(f"demo: {error}", file=sys.stderr)  # noqa: T201
+        print(f"demo: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -65,7 +65,9 @@ class RolloutRoutes:
         try:
             self._dial.set(dial.percentage)
         except ValueError as error:
-            raise ProblemError(HTTPStatus.CONFLICT, "the flag file is none", reason="BAD_FLAG_FILE") from error
+            raise ProblemError(
+                HTTPStatus.CONFLICT, "the flag file is none", reason="BAD_FLAG_FILE"
+            ) from error
         return json_response(self._state())
 
     def _state(self) -> dict[str, Any]:

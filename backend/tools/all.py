@@ -31,10 +31,10 @@ from backend.tools.enhance import ConversationTools, QueryTools
 from backend.tools.entities import EntityTools
 from backend.tools.expansion import Expander, ModelExpander, RuleExpander
 from backend.tools.images.store import ImageStore
-from backend.tools.web import WebOptions, web_parts
 from backend.tools.org.documents import DocumentsAndOrgFiles, OrgDocuments
 from backend.tools.org.handlers import OrgTools
 from backend.tools.org.store import OrgStore
+from backend.tools.web import WebOptions, web_parts
 from llm_orchestrator_client.tool_service import CallStore, DescribedTools, ToolHandlers
 
 Handler = Callable[..., Awaitable[Any]]

@@ -31,8 +31,14 @@ export function openTasks() {
 async function start(form) {
   const query = form.query.value.trim();
   const labels = { title: query.slice(0, TITLE_CHARACTERS) };
-  await call("POST", "/tasks", { query, agent_type: form.agent.value.trim(), priority: form.priority.value, labels });
-  form.query.value = "";
+  const task = { query, agent_type: form.agent.value.trim(), priority: form.priority.value, labels };
+  form.query.value = ""; // now: what is typed while we wait is the next one
+  try {
+    await call("POST", "/tasks", task);
+  } catch (error) {
+    form.query.value ||= query;
+    throw error;
+  }
 }
 
 const complain = (error) => document.dispatchEvent(new CustomEvent("problem", { detail: error.message }));

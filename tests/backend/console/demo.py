@@ -56,7 +56,9 @@ async def running_demo(dsn: str, provider_url: str, folder: Path) -> AsyncIterat
     try:
         async with asyncio.timeout(_START_SECONDS):
             said = await _until_open(process)
-        found = {key: line.partition(f"{key} ")[2] for line in said for key in ("open", "password:") if key in line}
+        found = {
+            key: line.partition(f"{key} ")[2] for line in said for key in ("open", "password:") if key in line
+        }
         yield Demo(process, found["open"].rstrip("/"), found["password:"], said)
     finally:
         if process.returncode is None:

@@ -29,9 +29,7 @@ class Library(ToolHandlers):
         ]
         return pb.SearchResponse(results=hits, total_count=len(hits))
 
-    async def search_org_files(
-        self, call: Call, request: pb.OrgSearchRequest
-    ) -> pb.OrgSearchResponse:
+    async def search_org_files(self, call: Call, request: pb.OrgSearchRequest) -> pb.OrgSearchResponse:
         return pb.OrgSearchResponse()
 
     async def add_org_inbox_item(

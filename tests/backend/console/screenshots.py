@@ -1,8 +1,9 @@
-"""`make screenshots`: the console's views as pictures below docs/images/, light and dark, of a scripted model."""
+"""`make screenshots`: the console's views in docs/images/, light and dark, with a scripted model."""
 
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Page, expect
 
@@ -16,7 +17,11 @@ from tests.integration.agents.test_research import gaps
 IMAGES = Path(__file__).resolve().parents[3] / "docs" / "images"
 _SIZE = {"width": 1000, "height": 760}
 _QUOTE = "Here men from the planet Earth first set foot upon the Moon. We came in peace for all mankind."
-_ANSWER = ("The plaque says that **men from the planet Earth** first set foot upon the Moon there, ", "[1", "].\n\n")
+_ANSWER = (
+    "The plaque says that **men from the planet Earth** first set foot upon the Moon there, ",
+    "[1",
+    "].\n\n",
+)
 _MORE = ("It closes with a sentence of its own:\n\n", "> We came in peace for all mankind. ", "[1", "]\n")
 _PEOPLE = {"light": "root", "dark": "ruth"}
 
@@ -35,7 +40,7 @@ async def taken(world: World, scheme: str) -> None:
         Script(tokens=("Minutes of the meeting: the roses are cut in March.",)),
         adds("Cut the roses in March"),
     )
-    options = {"viewport": _SIZE, "color_scheme": scheme, "reduced_motion": "reduce"}
+    options: dict[str, Any] = {"viewport": _SIZE, "color_scheme": scheme, "reduced_motion": "reduce"}
     world.flags.write_text(flag_file(FLAGS))
     async with world.page(_PEOPLE[scheme], "rollout", **options) as page:
         await expect(page.get_by_role("meter")).to_have_attribute("aria-valuenow", "100")

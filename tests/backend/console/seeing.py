@@ -6,7 +6,17 @@ from typing import Any
 from playwright.async_api import Page
 
 CONTROLS = frozenset(
-    {"button", "link", "textbox", "combobox", "spinbutton", "searchbox", "checkbox", "DisclosureTriangle", "meter"}
+    {
+        "button",
+        "link",
+        "textbox",
+        "combobox",
+        "spinbutton",
+        "searchbox",
+        "checkbox",
+        "DisclosureTriangle",
+        "meter",
+    }
 )
 
 REACHABLE = """() => {
@@ -17,11 +27,11 @@ REACHABLE = """() => {
 
 FOCUSED = """() => {
   const e = document.activeElement, style = getComputedStyle(e);
-  return { at: e.dataset.walked ?? null, ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
-    what: e.outerHTML.slice(0, 120) };
+  const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+  return { at: e.dataset.walked ?? null, ring, what: e.outerHTML.slice(0, 120) };
 }"""
 
-# WCAG 2's relative luminance and contrast, of each text against what is painted below it. What is disabled is exempt.
+# WCAG 2's contrast of each text against what is painted below it. What is disabled is exempt.
 POOR = """() => {
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (color) => {
@@ -31,7 +41,10 @@ POOR = """() => {
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
     .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
     .reduce((sum, v, at) => sum + v * [0.2126, 0.7152, 0.0722][at], 0);
-  const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+  const ratio = (a, b) => {
+    const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
+    return (x + 0.05) / (y + 0.05);
+  };
   const below = (e) => {
     for (; e; e = e.parentElement) {
       const color = rgba(getComputedStyle(e).backgroundColor);
@@ -40,11 +53,12 @@ POOR = """() => {
     }
     return rgba(getComputedStyle(document.documentElement).colorScheme === "dark" ? "#000" : "#fff");
   };
-  const shown = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && !e.closest(":disabled, .unseen");
+  const shown = (e) => e.checkVisibility({ visibilityProperty: true }) && !e.closest(":disabled, .unseen");
   const poor = [], seen = { texts: 0, edges: 0 };
   for (const e of document.querySelectorAll("body *")) {
     if (!shown(e) || e.closest("svg, datalist")) continue;
-    const style = getComputedStyle(e), own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    const style = getComputedStyle(e);
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
     if (own || "value" in e) {
       seen.texts += 1;
       const found = ratio(rgba(style.color), below(e));

@@ -23,7 +23,7 @@ CANARIES = (
     "[click](JaVaScRiPt:window.hit=6)",
     "[click](data:text/html,<script>window.hit=7</script>)",
     "![picture](http://127.0.0.1:9/seen.png)",
-    "<http://127.0.0.1:9/a\"onmouseover=\"window.hit=8>",
+    '<http://127.0.0.1:9/a"onmouseover="window.hit=8>',
     "`</code><script>window.hit = 9</script>`",
     "</textarea><style>*{display:none}</style>",
 )
@@ -47,7 +47,10 @@ async def harmless(world: World, page: Page) -> None:
         await opened.click()
     found = await page.evaluate(_FOUND)
     assert (found["hit"], found["elements"], found["handlers"]) == (None, 0, [])
-    assert {tuple(link) for link in found["links"]} <= {("http:", "noopener noreferrer"), ("https:", "noopener noreferrer")}
+    assert {tuple(link) for link in found["links"]} <= {
+        ("http:", "noopener noreferrer"),
+        ("https:", "noopener noreferrer"),
+    }
     assert [address for address in found["asked"] if not address.startswith(world.url)] == []
 
 

@@ -39,4 +39,3 @@ async def test_a_task_is_cancelled(world: World) -> None:
         await page.get_by_role("button", name="Cancel Never mind.").click()
         await call.ended()
         await expect(page.locator("#task-list > li > .state")).to_contain_text("cancelled")
-

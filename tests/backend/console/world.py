@@ -1,24 +1,25 @@
-"""Everything behind the page: a provider with one place, the orchestrator, the backend with its tools, a browser."""
+"""All behind the page: a provider with one place, the orchestrator, the backend and its tools, a browser."""
 
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
 
 from backend.parts import Tools
 from backend.passwords import hashed
 from backend.settings import User
+from state.embedded.launch import free_port
 from tests.backend.console.chromium import chromium
 from tests.backend.console.library import Library
 from tests.backend.first.running import running_backend, settings_of
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.narrow import narrow
 from tests.harness.postgres import fresh_database
-from state.embedded.launch import free_port
 from tests.harness.service import Service
 from tests.harness.tooled import SHORT
 
@@ -46,13 +47,13 @@ class World:
 
     @asynccontextmanager
     async def page(
-        self, person: str = "", view: str = "", *, at: str = "", **options: object
+        self, person: str = "", view: str = "", *, at: str = "", **options: Any
     ) -> AsyncIterator[Page]:
         """A page in a profile of its own, `person` signed in. What its console says is a failure.
 
         `at`: another backend's address.
         """
-        context = await self.browser.new_context(**options)  # type: ignore[arg-type]
+        context = await self.browser.new_context(**options)
         context.set_default_timeout(_PATIENCE_MILLISECONDS)
         said: list[str] = []
         try:
@@ -75,6 +76,7 @@ async def open_world(server_dsn: str, folder: Path) -> AsyncIterator[World]:
     """All of it; files are in a folder."""
     library, flags, tools = Library(), folder / "flags.json", {"address": f"127.0.0.1:{free_port()}"}
     flags.write_text(flag_file(FLAGS))
+    expect.set_options(timeout=_PATIENCE_MILLISECONDS)
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(chromium())
         dsn = await stack.enter_async_context(fresh_database(server_dsn))
