@@ -91,9 +91,9 @@ async def started(name: str, command: Sequence[str], environment: Mapping[str, s
 
 @asynccontextmanager
 async def stop_signal() -> AsyncIterator[asyncio.Event]:
-    """Set by SIGINT or SIGTERM."""
+    """Set by SIGINT, SIGTERM, or a terminal that is closed."""
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
     yield stopped
 

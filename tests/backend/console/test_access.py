@@ -39,10 +39,12 @@ async def full(world: World, person: str, **options: Any) -> AsyncIterator[Page]
     """A page with something in each view, as an administrator sees it."""
     world.library.documents.append(Document("d1", "On rain", "Rain was expected in May."))
     answer, report = Script(tokens=(RICH,), reasoning=("Hm.",)), Script(tokens=("ok",))
-    world.provider.enqueue(gaps(), answer, report, adds("buy milk"))
+    world.provider.enqueue(gaps(), answer, Script(status=400), report, adds("buy milk"))
     async with world.page(person, **options) as page:
         await ask(page, "When is rain expected?", "research")
         await expect(page.locator(".state").last).to_contain_text("Done")
+        await ask(page, "And who refuses this?")
+        await expect(page.locator(".state.failed")).to_be_visible()
         await view(page, "Tasks")
         await start_task(page, "Write the report.")
         await expect(page.locator("#task-list > li > .state").first).to_contain_text("succeeded")
