@@ -13,12 +13,12 @@ from pydantic import SecretStr
 
 from backend import logs
 from backend.app import create_app
-from backend.parts import ConfigurationError, opened
+from backend.parts import ConfigurationError, Tools, opened
 from backend.passwords import hashed
 from backend.serving import AddressInUseError, serving
 from backend.settings import Settings, UnusableSettingsError, User, load
 from backend.store.errors import MigrationError, StoreUnavailableError
-from backend.tools.configured import configured_tools
+from backend.tooling import configured_tools
 from llm_orchestrator_client.rollout import FlagSourceError
 from llm_orchestrator_client.tool_service import AddressInUseError as ToolAddressInUseError
 from llm_orchestrator_client.tool_service import UnsafeAddressError
@@ -38,14 +38,14 @@ EXPECTED = (
 _USAGE = "usage: python -m backend [hash-password]"
 
 
-async def serve(settings: Settings) -> None:
-    """Everything, until SIGTERM or SIGINT."""
+async def serve(settings: Settings, *, tools: Tools | None = None) -> None:
+    """Everything, until SIGTERM or SIGINT. `tools` None = those of the settings."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
-        configured_tools(settings.store) as tools,
-        opened(settings, os.environ, tools=tools) as parts,
+        configured_tools(settings) as own,
+        opened(settings, os.environ, tools=tools or own) as parts,
         serving(create_app(parts), settings.server) as address,
     ):
         say(f"serving on {address}")

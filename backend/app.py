@@ -17,7 +17,8 @@ from backend.console.routes import ConsoleRoutes
 from backend.edge import Edge
 from backend.parts import Parts
 from backend.problems import answer_problems
-from backend.sessions import Known
+from backend.sessions import Known, Who
+from backend.tools.images.router import image_routes
 
 VERSION = "0.1.0"
 
@@ -55,3 +56,10 @@ def known_routers(parts: Parts) -> Iterator[APIRouter]:
     yield ConversationRoutes(parts).router()
     yield ProviderRoutes(parts).router()
     yield RolloutRoutes(parts).router()
+    if parts.images is not None:
+        yield image_routes(parts.images, caller_id)
+
+
+async def caller_id(who: Who) -> str:
+    """Whose images are shown."""
+    return who.user_id

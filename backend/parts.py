@@ -9,10 +9,12 @@ from secrets import token_urlsafe
 from prometheus_client import CollectorRegistry
 
 from backend.cookies import CookieSigner
+from backend.kept_turns import Keeper
 from backend.local import LocalChat, local_session
 from backend.passwords import PasswordCheck
 from backend.sessions import Sessions
 from backend.settings import OrchestratorSettings, RolloutGroup, Settings, ToolServiceSettings
+from backend.tools.images.store import ImageStore
 from llm_orchestrator_client import TLS, Options, OrchestratorClient
 from llm_orchestrator_client.channel import Connection
 from llm_orchestrator_client.options import addresses
@@ -55,12 +57,14 @@ class Tools:
     handlers: ToolHandlers
     described: DescribedTools | None = None
     calls: CallStore | None = None
+    conversations: Keeper | None = None
+    images: ImageStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What routers are made with. `tool_address` is empty where no tools are served, `dial` is None where the
-    percentage cannot be set.
+    """What routers are made with. `tool_address` is empty where no tools are served, `conversations`
+    and `images` are None where what is said, or made, is kept nowhere, `dial` where the percentage cannot be set.
     """
 
     settings: Settings
@@ -72,6 +76,8 @@ class Parts:
     local: LocalChat
     registry: CollectorRegistry
     tool_address: str
+    conversations: Keeper | None
+    images: ImageStore | None
 
 
 @asynccontextmanager
@@ -105,8 +111,20 @@ async def opened(
         address = await stack.enter_async_context(
             served(tools, settings.tool_service, rollout.flags.uses_tool_service)
         )
-        dial = dial_of(environment)
-        yield Parts(settings, sessions_of(settings), client, rollout, halt, dial, local, registry, address)
+        own = tools or Tools(ToolHandlers())
+        yield Parts(
+            settings,
+            sessions_of(settings),
+            client,
+            rollout,
+            halt,
+            dial_of(environment),
+            local,
+            registry,
+            tool_address=address,
+            conversations=own.conversations,
+            images=own.images,
+        )
 
 
 @asynccontextmanager

@@ -9,6 +9,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from backend.web_settings import WebSettings
+
 PREFIX = "BACKEND_"
 DELIMITER = "__"
 _KEY_CHARACTERS = 32
@@ -99,21 +101,35 @@ class RolloutGroup(Group):
 
 
 class ToolServiceSettings(Group):
-    """The backend's ToolService, which the orchestrator calls. It runs where there are tools."""
+    """The backend's ToolService, which the orchestrator calls. It runs where handlers are given."""
 
     address: str = Field(default="127.0.0.1:50052", description="host:port to listen on")
     token: SecretStr = Field(default=SecretStr(""), description="what callers must bring; empty = nothing")
 
 
 class StoreSettings(Group):
-    """What the tools are about."""
+    """The database of the backend's own tools."""
 
     dsn: SecretStr = Field(
-        default=SecretStr(""), description="Postgres with the tools' data; empty = no tools are served"
+        default=SecretStr(""), description="postgresql://user:password@host/name; empty = no tools"
     )
-    org_folder: Path | None = Field(
-        default=None, description="a folder of org files for each user below it; empty = no org tools"
+
+
+class OrgSettings(Group):
+    """The users' org files."""
+
+    root: Path | None = Field(
+        default=None, description="directory with a folder for each user; empty = no tools for org files"
     )
+
+
+class ModelSettings(Group):
+    """A model at an OpenAI-compatible endpoint that tools use."""
+
+    base_url: str = Field(default="", description="as https://api.example/v1; empty = none")
+    api_key: SecretStr = Field(default=SecretStr(""), description="its key; may be empty")
+    model: str = Field(default="default", description="the model's name there")
+    seconds: float = Field(default=20.0, gt=0, description="its time for a whole answer, seconds")
 
 
 class Settings(BaseSettings):
@@ -132,6 +148,10 @@ class Settings(BaseSettings):
     rollout: RolloutGroup = RolloutGroup()
     tool_service: ToolServiceSettings = ToolServiceSettings()
     store: StoreSettings = StoreSettings()
+    embeddings: ModelSettings = ModelSettings()
+    expansion: ModelSettings = ModelSettings()
+    org: OrgSettings = OrgSettings()
+    web: WebSettings = WebSettings()
 
     @model_validator(mode="after")
     def _safe_beyond_loopback(self) -> Self:

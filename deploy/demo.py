@@ -100,7 +100,7 @@ def environments(
         "BACKEND_ORCHESTRATOR__TARGET": settings.server.address,
         "BACKEND_SESSION__SECURE": "false",
         "BACKEND_STORE__DSN": dsn,
-        "BACKEND_STORE__ORG_FOLDER": str(folder / "org"),
+        "BACKEND_ORG__ROOT": str(folder / "org"),
         "BACKEND_TOOL_SERVICE__ADDRESS": address,
         "BACKEND_TOOL_SERVICE__TOKEN": token,
         "BACKEND_USERS": users(password),

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
 
-from backend.event_stream import EventStream
+from backend.event_stream import Events, EventStream
+from backend.kept_turns import kept
 from backend.parts import Parts
 from backend.problems import ProblemError
 from backend.requests import LastEventID, message_of
@@ -23,6 +24,7 @@ class ChatRoutes:
         self._router = parts.rollout.router
         self._client = parts.client
         self._local = parts.local
+        self._conversations = parts.conversations
         self._seconds = parts.settings.orchestrator.chat_seconds
         self._silence = parts.settings.server.silence_seconds
 
@@ -46,7 +48,11 @@ class ChatRoutes:
         turn.conversation_id = turn.conversation_id or uuid4().hex
         turn.request_id = turn.request_id or uuid4().hex
         stays = turn.run_options.on_disconnect == pb.DISCONNECT_BEHAVIOR_CONTINUE
-        events = self._router.stream_chat(turn, self._local, seconds=self._seconds, keep_running=stays)
+        events: Events = self._router.stream_chat(
+            turn, self._local, seconds=self._seconds, keep_running=stays
+        )
+        if self._conversations is not None:
+            events = kept(events, self._conversations, turn)
         return EventStream(events, silence_seconds=self._silence)
 
     async def resume(self, who: Who, run_id: str, after: LastEventID) -> Response:

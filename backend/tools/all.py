@@ -83,8 +83,8 @@ class ToolOptions:
     schema: str = SCHEMA
     embeddings: EndpointOptions | None = None
     expansion: EndpointOptions | None = None
-    web: WebOptions | None = None
     org_root: str | None = None
+    web: WebOptions | None = None
 
 
 def composed(parts: Iterable[object]) -> ToolHandlers:

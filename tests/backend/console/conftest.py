@@ -6,13 +6,6 @@ import pytest
 import pytest_asyncio
 
 from tests.backend.console.world import World, open_world
-from tests.backend.first.reading import Browsers
-
-
-@pytest.fixture
-async def browsers() -> AsyncIterator[Browsers]:
-    async with Browsers() as browsers:
-        yield browsers
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -4,11 +4,20 @@ import asyncio
 import sys
 from pathlib import Path
 
+import grpc
+from pydantic import SecretStr
+
 from backend.demo.seed import demo_data
+from backend.parts import served
+from backend.settings import Settings, StoreSettings, ToolServiceSettings
+from backend.tooling import configured_tools
 from backend.tools.org.folder import folder_name
+from llm_orchestrator_client.protos import tool_service_pb2 as pb
 from tests.backend.documents.backend import running
 from tests.harness.postgres import fresh_database
 from tests.harness.process import ROOT
+from tests.toolserver.backend import TOKEN
+from tests.toolserver.calling import ask
 
 TABLES = ("documents", "messages", "report_templates", "turns")
 DEMO = ROOT / "backend" / "demo"
@@ -56,3 +65,25 @@ def test_every_file_says_where_it_comes_from() -> None:
 
     assert names == used
     assert not [name for name in names if f"documents/{name}`" not in sources]
+
+
+async def test_the_backend_itself_serves_what_was_seeded(server_dsn: str, tmp_path: Path) -> None:
+    async with fresh_database(server_dsn, migrated=False) as dsn:
+        await seeded(dsn, tmp_path)
+        settings = Settings(store=StoreSettings(dsn=SecretStr(dsn)))
+        here = ToolServiceSettings(address="127.0.0.1:0", token=SecretStr(TOKEN))
+        async with (
+            configured_tools(settings) as tools,
+            served(tools, here, always) as address,
+            grpc.aio.insecure_channel(address) as channel,
+        ):
+            request = pb.SearchRequest(user_id="ann", query="daisy-chain")
+            found = await ask(channel, "SearchDocuments", request)
+        async with configured_tools(Settings()) as nothing:
+            assert nothing is None
+
+    assert [hit.title for hit in found.results] == ["Alice's Adventures in Wonderland: the beginning"]
+
+
+async def always() -> bool:
+    return True

@@ -10,12 +10,6 @@ from tests.harness.service import Service
 
 
 @pytest.fixture
-async def browsers() -> AsyncIterator[Browsers]:
-    async with Browsers() as browsers:
-        yield browsers
-
-
-@pytest.fixture
 async def backend(service: Service) -> AsyncIterator[Running]:
     """Everybody goes to the orchestrator."""
     settings = settings_of(f"127.0.0.1:{service.port}", local={"base_url": service.provider.base_url})
