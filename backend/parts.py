@@ -64,7 +64,8 @@ class Tools:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What routers are made with. `tool_address` is empty where no tools are served, `conversations`
-    and `images` are None where what is said, or made, is kept nowhere, `dial` where the percentage cannot be set.
+    and `images` are None where what is said, or made, is kept nowhere, `dial` where the percentage cannot
+    be set.
     """
 
     settings: Settings

@@ -46,7 +46,9 @@ async def test_only_a_flag_file_is_turned_and_only_within_bounds(browsers: Brows
             assert status == 422, wrong
         assert (await root.call("PUT", "/rollout/percentage", {"percentage": 12.5}))[0] == 200
         assert "12.5" in file.read_text()
-        status, _, _ = await browsers.at(backend.address, "bob").call("PUT", "/rollout/percentage", {"percentage": 5})
+        status, _, _ = await browsers.at(backend.address, "bob").call(
+            "PUT", "/rollout/percentage", {"percentage": 5}
+        )
         assert status == 403
         file.write_text("none")
         status, problem, _ = await root.call("PUT", "/rollout/percentage", {"percentage": 5})

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Page, expect
-from pydantic import SecretStr
 
-from backend.parts import Tools
 from backend.passwords import hashed
-from backend.settings import User
+from llm_orchestrator_client.tool_service import ServerOptions, ToolServiceServer
 from state.embedded.launch import free_port
 from tests.backend.console.chromium import chromium
 from tests.backend.console.library import Library
-from tests.backend.first.running import running_backend, settings_of
+from tests.backend.first.running import backend_process
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.narrow import narrow
 from tests.harness.postgres import fresh_database
@@ -84,19 +82,25 @@ async def open_world(server_dsn: str, folder: Path) -> AsyncIterator[World]:
         service = await stack.enter_async_context(
             narrow(dsn, provider, folder, use_grpc_tool_service=True, tools=tools, run=SHORT)  # type: ignore[arg-type]
         )
-        settings = settings_of(
-            f"127.0.0.1:{service.port}", local={"base_url": provider.base_url}, tool_service=tools
-        ).model_copy(update={"users": people()})
+        await stack.enter_async_context(ToolServiceServer(library, ServerOptions(tools["address"])))
+        # A process: OpenFeature has one set of flags in each, and other tests have backends too.
         backend = await stack.enter_async_context(
-            running_backend(settings, {"GRPC_ROLLOUT_FLAGS": f"file:{flags}"}, tools=Tools(library))
+            backend_process(
+                f"127.0.0.1:{service.port}",
+                BACKEND_USERS=people(),
+                BACKEND_LOCAL__BASE_URL=provider.base_url,
+                GRPC_ROLLOUT_FLAGS=f"file:{flags}",
+            )
         )
         yield World(browser, provider, service, library, f"http://{backend.address}", flags)
 
 
-def people() -> dict[str, User]:
+def people() -> str:
     """All with one password; those with an R administer."""
-    password = SecretStr(hashed(PASSWORD))
-    return {name: User(password=password, administrator=name.startswith("r")) for name in PEOPLE}
+    password = hashed(PASSWORD)
+    return json.dumps(
+        {name: {"password": password, "administrator": name.startswith("r")} for name in PEOPLE}
+    )
 
 
 def flag_file(flags: dict[str, bool | int]) -> str:
