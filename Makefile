@@ -17,6 +17,7 @@ DEV := .venv/.dev
 MODEL := .venv/.model
 PROTOS := .venv-protos/.stamp
 SPIN := .venv/.spin
+CHROMIUM := .venv/.chromium
 PEERS := $(patsubst %,.venv-peers/%/.stamp,litellm afternoon pgqueuer dbos)
 
 ifdef UV
@@ -27,7 +28,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check protos soak mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check screenshots protos soak mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -42,6 +43,9 @@ backend: $(BACKEND) ## The reference backend on 127.0.0.1:8080, in front of a se
 	@USE_GRPC_ORCHESTRATOR=$${USE_GRPC_ORCHESTRATOR:-true} GRPC_ORCHESTRATOR_PERCENTAGE=$${GRPC_ORCHESTRATOR_PERCENTAGE:-100} \
 	  BACKEND_SESSION__SECURE=$${BACKEND_SESSION__SECURE:-false} PYTHONPATH=client $(BIN)/python -m backend
 
+demo: $(BACKEND) $(MODEL) ## Everything at once: orchestrator, backend with demo data, console in the browser
+	@PYTHONPATH=client $(BIN)/python -m deploy.demo
+
 chat: $(RUNTIME) ## Talk to the running service in the terminal, or ask one thing: make chat Q="..."
 	@$(BIN)/python -m deploy.chat $(if $(Q),"$(Q)")
 
@@ -52,10 +56,10 @@ migrate: $(RUNTIME) ## Bring the database schema up to date and end
 storage: $(RUNTIME) ## Show which tables and conversations take up how many bytes
 	@$(BIN)/python main.py storage
 
-test: $(DEV) $(MODEL) $(PROTOS) $(SPIN) ## Install what is missing and run all tests
+test: $(DEV) $(MODEL) $(PROTOS) $(SPIN) $(CHROMIUM) ## Install what is missing and run all tests
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
-test-fast: $(DEV) $(PROTOS) $(SPIN) ## The tests that need no model
+test-fast: $(DEV) $(PROTOS) $(SPIN) $(CHROMIUM) ## The tests that need no model
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m 'not model'
 
 check: lint types imports contract deploy-check test ## Everything CI runs
@@ -84,6 +88,9 @@ deploy-check: $(DEV)
 
 image-check: ## Build the image and try it, without a container engine (Debian, as root; about 90 s)
 	deploy/check_image.sh
+
+screenshots: $(DEV) $(CHROMIUM) ## Make docs/images/ anew, the console light and dark
+	PYTHONPATH=client $(BIN)/python -m tests.backend.console.screenshots
 
 protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 	protos/generate.sh
@@ -167,3 +174,8 @@ $(PROTOS): requirements-protos.txt
 $(SPIN): deploy/install_spin.sh | .venv/bin/python
 	@deploy/install_spin.sh
 	@if command -v spin >/dev/null && command -v cc >/dev/null; then touch $@; fi
+
+$(CHROMIUM): deploy/install_chromium.sh | .venv/bin/python
+	@deploy/install_chromium.sh
+	@for name in chromium chromium-browser google-chrome; do \
+	  if command -v $$name >/dev/null; then touch $@; fi; done

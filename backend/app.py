@@ -13,6 +13,7 @@ from backend.api.rollout import RolloutRoutes
 from backend.api.session import SessionRoutes
 from backend.api.tasks import TaskRoutes
 from backend.body_limit import BodyLimit
+from backend.console.routes import ConsoleRoutes
 from backend.edge import Edge
 from backend.parts import Parts
 from backend.problems import answer_problems
@@ -44,6 +45,7 @@ def open_routers(parts: Parts) -> Iterator[APIRouter]:
     """For everybody."""
     yield HealthRoutes(parts).router()
     yield SessionRoutes(parts).router()
+    yield ConsoleRoutes(parts).router()
 
 
 def known_routers(parts: Parts) -> Iterator[APIRouter]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_urlsafe
 
 from prometheus_client import CollectorRegistry
@@ -33,6 +34,8 @@ from llm_orchestrator_client.rollout import (
     open_rollout,
 )
 from llm_orchestrator_client.rollout.breaker import BreakerSettings
+from llm_orchestrator_client.rollout.loading import VARIABLE
+from llm_orchestrator_client.rollout.targets import FlagFileTarget, PercentageTarget
 from llm_orchestrator_client.tool_service import (
     BearerTokens,
     CallStore,
@@ -61,7 +64,8 @@ class Tools:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What routers are made with. `tool_address` is empty where no tools are served, `conversations`
-    and `images` are None where what is said, or made, is kept nowhere.
+    and `images` are None where what is said, or made, is kept nowhere, `dial` where the percentage cannot
+    be set.
     """
 
     settings: Settings
@@ -69,6 +73,7 @@ class Parts:
     client: OrchestratorClient
     rollout: Rollout
     halt: Halt
+    dial: PercentageTarget | None
     local: LocalChat
     registry: CollectorRegistry
     tool_address: str
@@ -114,6 +119,7 @@ async def opened(
             client,
             rollout,
             halt,
+            dial_of(environment),
             local,
             registry,
             tool_address=address,
@@ -171,6 +177,12 @@ def sessions_of(settings: Settings) -> Sessions:
 def halt_of(settings: RolloutGroup) -> Halt:
     """Where a halt is kept."""
     return MemoryHalt() if settings.halt_file is None else FileHalt(settings.halt_file)
+
+
+def dial_of(environment: Mapping[str, str]) -> PercentageTarget | None:
+    """Where the percentage can be set: the flag file, where the flags come from one."""
+    kind, _, path = environment.get(VARIABLE, "").strip().partition(":")
+    return FlagFileTarget(Path(path)) if kind == "file" else None
 
 
 def rollout_settings_of(settings: RolloutGroup) -> RolloutSettings:
