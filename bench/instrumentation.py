@@ -59,7 +59,7 @@ def environments(collector: str) -> Mapping[str, Mapping[str, str]]:
     """The settings of each side."""
     metrics = {"ORCHESTRATOR_METRICS__ADDRESS": "127.0.0.1:0"}
     return {
-        OFF: {"ORCHESTRATOR_METRICS__ADDRESS": ""},
+        OFF: {"ORCHESTRATOR_METRICS__ADDRESS": "off"},
         METRICS: metrics,
         ALL: {**metrics, "ORCHESTRATOR_TRACES__ENDPOINT": collector},
     }

@@ -10,15 +10,17 @@ class MetricsSettings(Group):
 
     address: str = Field(
         default="127.0.0.1:9464",
-        description="host:port of /metrics, /healthz and /readyz; empty = none of them",
+        description="host:port of /metrics, /healthz and /readyz; off = none of them",
     )
 
     @field_validator("address")
     @classmethod
     def _is_an_address(cls, address: str) -> str:
+        if address == "off":  # an empty variable is one that is not set
+            return ""
         host, _, port = address.rpartition(":")
         if address and not (host and port.isdecimal() and int(port) < 1 << 16):
-            raise ValueError("must be host:port")
+            raise ValueError("must be host:port, or off")
         return address
 
 

@@ -16,7 +16,7 @@ _DEFAULTS = {
     "ORCHESTRATOR_SERVER__ADDRESS": "127.0.0.1:0",
     "ORCHESTRATOR_PROVIDER__ROUTING": "false",
     "ORCHESTRATOR_AGENTS__TITLES": "rule",
-    "ORCHESTRATOR_METRICS__ADDRESS": "",
+    "ORCHESTRATOR_METRICS__ADDRESS": "off",
 }
 """A free port, and no call of a model but those that a test is about."""
 

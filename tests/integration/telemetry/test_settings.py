@@ -27,7 +27,7 @@ async def test_the_pages_are_where_their_address_says_and_nowhere_without_one(
     address = free_address()
     async with running_service(dsn, provider, metrics={"address": address}):
         assert (await page(address))[0] == 200
-    async with running_service(dsn, provider, metrics={"address": ""}):
+    async with running_service(dsn, provider, metrics={"address": "off"}):
         with pytest.raises(aiohttp.ClientConnectorError):
             await page(address)
 
