@@ -10,6 +10,7 @@ from uuid import uuid4
 from agents.events import TextEmitted
 from agents.turn import TurnResult, TurnSuspended
 from orchestrator.again import Again, RetryPolicy
+from orchestrator.endings import as_ours, outcome_of, suspended_of
 from orchestrator.events import PermissionAsked, RunCompleted, RunEvent, RunFailed, StatusChanged
 from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
@@ -20,10 +21,9 @@ from state.errors import (
     DeadlineExceededError,
     DrainingError,
     OrchestratorError,
-    Reason,
 )
 from state.event_log import EventLog
-from state.models import Attempt, ConversationId, Owner, Record, RunId, RunKind, RunOutcome, RunState
+from state.models import Attempt, ConversationId, Owner, Record, RunId, RunKind, RunState
 from state.permission_ports import Suspension
 from state.ports import RunStore
 from state.usage import Usage
@@ -184,7 +184,7 @@ class RunExecution:
         both: set[asyncio.Future[Any]] = {agent, writer}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if writer.done():
-            self.stop(_as_ours(writer.exception()))
+            self.stop(as_ours(writer.exception()))
             await asyncio.wait({agent})
         self._journal.close()
         try:
@@ -197,7 +197,7 @@ class RunExecution:
                 self._log.close(self.run.run_id, self._stopped_by)
             elif (again := self._again(agent)) is not None:
                 await self._put_back(attempt, again)
-            elif (suspended := _suspended(agent)) is not None:
+            elif (suspended := suspended_of(agent)) is not None:
                 await self._suspend(attempt, suspended)
             else:
                 await self._finish(attempt, self._end(agent))
@@ -268,14 +268,14 @@ class RunExecution:
         return RunFailed(error, self._journal.answer, self._usage(), self._about())
 
     async def _finish(self, attempt: Attempt, end: RunCompleted | RunFailed) -> None:
-        outcome = _outcome(end)
+        outcome = outcome_of(end)
         closing = end.result.closing if isinstance(end, RunCompleted) else ()
         last = self._journal.take(*closing, end, terminal=True)
         try:
             await self._runs.finish(attempt, outcome, last)
         except CancelledRunError as error:  # it was asked to end while it was ending
             end = self._failed(error)
-            outcome, last = _outcome(end), [*last[:-1], self._journal.instead_of_last(end)]
+            outcome, last = outcome_of(end), [*last[:-1], self._journal.instead_of_last(end)]
             await self._runs.finish(attempt, outcome, last)
         self._log.publish(self.run.run_id, last)
         agent, kind = self._journal.agent_name, self.run.kind
@@ -284,29 +284,3 @@ class RunExecution:
         logger.info("run ended", extra={**told, "state": outcome.state, "reason": outcome.error_reason})
         if self._ended is not None and outcome.state is not RunState.SUCCEEDED:
             await self._ended()
-
-
-_FAILED_STATES = {Reason.CANCELLED: RunState.CANCELLED, Reason.DEADLINE_EXCEEDED: RunState.EXPIRED}
-
-
-def _outcome(end: RunCompleted | RunFailed) -> RunOutcome:
-    if isinstance(end, RunCompleted):
-        result = end.result
-        return RunOutcome(
-            RunState.SUCCEEDED, result.finish_reason, result=_storable(result.text), usage=end.usage
-        )
-    state = _FAILED_STATES.get(end.error.reason, RunState.FAILED)
-    return RunOutcome(state, error_reason=end.error.reason, result=_storable(end.partial), usage=end.usage)
-
-
-def _suspended(agent: asyncio.Future[TurnResult | TurnSuspended]) -> TurnSuspended | None:
-    result = None if agent.cancelled() or agent.exception() else agent.result()
-    return result if isinstance(result, TurnSuspended) else None
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "")  # Postgres keeps no NUL
-
-
-def _as_ours(error: BaseException | None) -> OrchestratorError:
-    return error if isinstance(error, OrchestratorError) else OrchestratorError("internal error")

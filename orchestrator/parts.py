@@ -14,7 +14,7 @@ from orchestrator.events import ChunkEncoder, LeftOff
 from orchestrator.line_limits import LineLimits
 from orchestrator.replica import LeaseTimes
 from orchestrator.retention import RetentionStore, RetentionTimes
-from orchestrator.supervisor import RunLimits
+from orchestrator.run_limits import RunLimits
 from orchestrator.task import TaskTimes
 from orchestrator.usage import UsageStore
 from providers.pool.run_budget import RunCaps

@@ -3,15 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from orchestrator.again import RetryPolicy
 from orchestrator.events import ChunkEncoder, RunEvent
 from orchestrator.execution import RunExecution, RunIdentity, Start, Work
 from orchestrator.journal import RunJournal, widened
 from orchestrator.lifecycle import ended_after_cancel
+from orchestrator.run_limits import RunLimits
 from orchestrator.watching import RunObserver, Unwatched
 from state.errors import (
     CancelledRunError,
@@ -36,24 +35,6 @@ _LAST_WORDS_SECONDS = 5.0
 
 def _nothing() -> None:
     pass
-
-
-@dataclass(frozen=True, slots=True)
-class RunLimits:
-    """What a run may take.
-
-    `window_seconds`: how long text is gathered into one chunk. `buffer_characters`: how much of a run's text
-    may wait to be written. `drain_seconds`: how long runs may go on after the process was told to stop.
-    `max_seconds`: how long any run may take. `permission_seconds`: how long people have to decide, unless a
-    request says. `retries`: what becomes of a run that fails.
-    """
-
-    window_seconds: float
-    drain_seconds: float
-    max_seconds: float
-    permission_seconds: float
-    retries: RetryPolicy
-    buffer_characters: int = 1 << 20
 
 
 class RunSupervisor:

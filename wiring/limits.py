@@ -13,8 +13,8 @@ from orchestrator.line_limits import LineLimits
 from orchestrator.parts import Limits
 from orchestrator.replica import LeaseTimes
 from orchestrator.retention import RetentionTimes
+from orchestrator.run_limits import RunLimits
 from orchestrator.server import ServerOptions
-from orchestrator.supervisor import RunLimits
 from orchestrator.task import TaskTimes
 from providers.pool.run_budget import RunCaps
 from tools.policy import Verdict
