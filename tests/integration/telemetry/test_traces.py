@@ -51,14 +51,7 @@ async def test_one_trace_runs_from_the_caller_through_server_queue_and_worker_to
 ) -> None:
     (tmp_path / "providers.toml").write_text(FILE.format(url=provider.base_url))
     async with FakeToolService() as backend, rotel(tmp_path) as collected:
-        environment = {
-            "DATABASE_URL": dsn,
-            "ORCHESTRATOR_PROVIDER__FILE": str(tmp_path / "providers.toml"),
-            "ORCHESTRATOR_TOOLS__ADDRESS": backend.address,
-            "USE_GRPC_TOOL_SERVICE": "true",
-            "ORCHESTRATOR_TRACES__ENDPOINT": collected.endpoint,
-            "ORCHESTRATOR_TRACES__BATCH_SECONDS": "0.05",
-        }
+        environment = _environment(dsn, tmp_path / "providers.toml", backend.address, collected.endpoint)
         options = TraceOptions(collected.endpoint, batch_seconds=0.05)
         async with tracing(options, {"service.name": "caller"}, Counts(SPANS)) as spans:
             span = spans.begin("a caller's work", SpanKind.CLIENT)
@@ -88,6 +81,17 @@ async def test_one_trace_runs_from_the_caller_through_server_queue_and_worker_to
         way = ["invoke_agent weather", f"{SERVICE}/StartTask", "a caller's work"]
         assert above(collected, tool) == ["step act", *way]
         assert [above(collected, chat) for chat in chats] == [["step model", *way]] * 2
+
+
+def _environment(dsn: str, file: Path, tools: str, collector: str) -> dict[str, str]:
+    return {
+        "DATABASE_URL": dsn,
+        "ORCHESTRATOR_PROVIDER__FILE": str(file),
+        "ORCHESTRATOR_TOOLS__ADDRESS": tools,
+        "USE_GRPC_TOOL_SERVICE": "true",
+        "ORCHESTRATOR_TRACES__ENDPOINT": collector,
+        "ORCHESTRATOR_TRACES__BATCH_SECONDS": "0.05",
+    }
 
 
 async def _queued(address: str, provider: ScriptedProvider, traceparent: str) -> str:
