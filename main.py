@@ -37,6 +37,7 @@ from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
 from orchestrator.parts import Codec
+from orchestrator.relay.relay import BrokerError
 from orchestrator.server import AddressInUseError, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from providers.file.entries import DEFAULT_CLASS
@@ -58,6 +59,7 @@ from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
 from wiring.agents import agents_of, check, graphs_of
 from wiring.deaths import Deaths
+from wiring.events import EventSettingsError, relay_alone, relayed, tail
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
 from wiring.remotes import remotes_of
@@ -67,8 +69,10 @@ VERSION = "0.1.0"
 
 EXPECTED = (
     AddressInUseError,
+    BrokerError,
     DatabaseUnavailableError,
     EmbeddedPostgresError,
+    EventSettingsError,
     McpFileError,
     MigrationError,
     PartDiedError,
@@ -112,6 +116,7 @@ async def assembled(
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
         stores = await stack.enter_async_context(stores_at(settings, dsn, ReplicaId(uuid4().hex), hurried))
+        relay = await stack.enter_async_context(relayed(settings, stores.outbox))
         tools = await stack.enter_async_context(tools_of(settings))
         remotes, graphs = await stack.enter_async_context(remotes_of(settings)), graphs_of(settings)
         agents = await stack.enter_async_context(
@@ -139,7 +144,7 @@ async def assembled(
         edge = edge_of(settings.server)
         served = await stack.enter_async_context(listening(servicer, health, app.supervisor, *edge))
         deaths = {"readiness": served.died, "the listener": listener.died, "the agents' files": agents.died}
-        yield served.port, {**deaths, **app.deaths}
+        yield served.port, {**deaths, **relay, **app.deaths}
 
 
 def about(settings: Settings, agents: AgentFiles) -> ServerInfo:
@@ -204,11 +209,22 @@ async def show_storage(settings: Settings, largest: int) -> None:
         say(storage_report(await storage.tables(), await storage.largest(largest)))
 
 
+async def follow_events(settings: Settings, action: str, *, everything: bool) -> None:
+    """Print the events, or pass them on, until a signal."""
+    stop = stop_signals().requested
+    async with database_of(settings, {}) as dsn:
+        if action == "relay":
+            await relay_alone(settings, dsn, stop, say)
+        else:
+            await tail(settings, dsn, stop, say, everything=everything)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 stopped as told, 1 no start or a part died, 2 the command line or a setting is wrong."""
     parsed = parse(arguments, VERSION)
     commands: dict[str, Callable[[Settings], Coroutine[None, None, None]]] = {
         "agents": check_agents,
+        "events": partial(follow_events, action=parsed.action, everything=parsed.all),
         "migrate": migrate_only,
         "storage": partial(show_storage, largest=parsed.largest),
     }

@@ -199,6 +199,7 @@ class Line(BackgroundTask):
         self._looked = monotonic()
         self._somebody_joined = True
         await self._store.end_overdue(self._overdue)
+        await self._store.accept_again(self._limits.low)
         if not self._worker.draining:
             await self._quarantine.look()
         watched = self.places.watched

@@ -174,6 +174,10 @@ class LineStore(Protocol):
         """How full the line is, over all replicas, counted up to `high`."""
         ...
 
+    async def accept_again(self, low: int) -> None:
+        """Let runs join again once fewer than `low` wait or run, though nobody tries to."""
+        ...
+
     async def wanted(self) -> Collection[str]:
         """What the runs in line want, each kind once."""
         ...
