@@ -30,8 +30,8 @@ _FAILURES = (KafkaError, OSError, TimeoutError, ssl.SSLError)
 class KafkaOptions:
     """Where the brokers are and how they are spoken to.
 
-    `brokers` are host:port with commas between; `sasl_mechanism` empty: no credentials. `ca`: PEM of the CAs
-    that a certificate may come from, empty = the system's. `request_seconds`: how long one request may take.
+    `brokers` are host:port with commas between; without `sasl_mechanism` no credentials are sent. `ca`: PEM
+    of the CAs that a certificate may come from, empty = the system's. `request_seconds`: for one request.
     """
 
     brokers: str
@@ -63,8 +63,8 @@ class KafkaOptions:
 class KafkaPublisher:
     """Implements `orchestrator.relay.relay.Publisher`.
 
-    The producer is idempotent and waits for all replicas: what it sends again within its life arrives once. It
-    has one request under way for each partition, so those of a key arrive in order.
+    The producer is idempotent and waits for all replicas: what it sends again in its life arrives once. It has
+    one request under way for each partition: those of a key arrive in order.
     """
 
     def __init__(self, options: KafkaOptions) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ldexp
 from time import monotonic
 from typing import Protocol
 
@@ -164,4 +165,4 @@ class Relay(BackgroundTask):
         if not self._failures:
             logger.warning("the broker does not take events, they wait", extra={"cause": str(error)})
         self._failures += 1
-        return min(_MOST_PAUSE_SECONDS, self._options.look_seconds * 2.0 ** float(min(self._failures, 10)))
+        return min(_MOST_PAUSE_SECONDS, ldexp(self._options.look_seconds, min(self._failures, 10)))

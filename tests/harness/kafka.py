@@ -1,18 +1,24 @@
-"""Kafka for tests: librdkafka's mock cluster in this process, which speaks the real protocol on TCP.
+"""Kafka for tests: librdkafka's mock cluster in this process, or Apache Kafka in one of its own.
 
-It keeps a few MB of each partition and forgets the rest, so who reads it reads along.
+The mock cluster speaks the real protocol on TCP. It keeps a few MB of each partition and forgets the rest, so
+who reads it reads along.
 """
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
+
+from tests.fakes.scripted_provider.addresses import refusing_address
+from tests.harness.proxy import TcpProxy
 
 TOPIC = "events"
 
@@ -21,15 +27,98 @@ class MockBroker:
     """A cluster of one broker that lives as long as this object. `address` is host:port."""
 
     def __init__(self) -> None:
-        self._cluster: Producer | None = Producer(
-            {"test.mock.num.brokers": 1, "log_level": 0}
-        )
+        self._cluster: Producer | None = Producer({"test.mock.num.brokers": 1, "log_level": 0})
         (broker,) = self._cluster.list_topics(timeout=10).brokers.values()
         self.address = f"{broker.host}:{broker.port}"
 
     def close(self) -> None:
         """What was in it is gone."""
         self._cluster = None
+
+
+class Broker:
+    """A broker behind a proxy that a test may cut. `name` says what it is."""
+
+    def __init__(self, name: str, proxy: TcpProxy) -> None:
+        self.name = name
+        self._proxy = proxy
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self._proxy.port}"
+
+    async def cut(self) -> None:
+        await self._proxy.cut()
+
+    async def restore(self) -> None:
+        await self._proxy.restore()
+
+
+@asynccontextmanager
+async def mock_broker(folder: Path) -> AsyncIterator[Broker]:
+    """Only the first connection of a client is made through the proxy: the cluster tells its own address."""
+    del folder
+    cluster = MockBroker()
+    host, _, port = cluster.address.partition(":")
+    async with TcpProxy(host, int(port)) as proxy:
+        yield Broker("librdkafka's mock cluster", proxy)
+    cluster.close()
+
+
+_SERVER = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={folder}
+offsets.topic.replication.factor=1
+num.partitions=4
+"""
+
+
+@asynccontextmanager
+async def apache_kafka(folder: Path) -> AsyncIterator[Broker]:
+    """One node in KRaft mode, from the jars in KAFKA_JARS. Every connection goes through the proxy."""
+    with refusing_address() as one, refusing_address() as two:
+        port, controller = (int(address.rpartition(":")[2]) for address in (one, two))
+    async with TcpProxy("127.0.0.1", port) as proxy:
+        values = {"port": port, "controller": controller, "advertised": proxy.port, "folder": folder / "log"}
+        (folder / "server.properties").write_text(_SERVER.format(**values))
+        await _java(folder, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c")
+        kafka = await _begun(folder, "kafka.Kafka")
+        try:
+            await _accepts(port)
+            yield Broker("Apache Kafka", proxy)
+        finally:
+            kafka.kill()
+            await kafka.wait()
+
+
+async def _begun(folder: Path, *words: str) -> asyncio.subprocess.Process:
+    jars = os.environ["KAFKA_JARS"]
+    command = ("java", "-Xmx512m", "-cp", f"{jars}/*", *words, str(folder / "server.properties"))
+    silent = asyncio.subprocess.DEVNULL
+    return await asyncio.create_subprocess_exec(*command, stdout=silent, stderr=silent)
+
+
+async def _java(folder: Path, *words: str) -> None:
+    assert await (await _begun(folder, *words)).wait() == 0
+
+
+async def _accepts(port: int) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.1)
+
+
+BROKERS = [mock_broker, *([apache_kafka] if "KAFKA_JARS" in os.environ else [])]
 
 
 @dataclass
@@ -83,13 +172,24 @@ class Received:
 
 @asynccontextmanager
 async def receiving(address: str, topic: str = TOPIC) -> AsyncIterator[Received]:
-    """Read a topic from its beginning, all the time."""
+    """Read a topic from its beginning, all the time; inside, it has begun."""
     received = Received()
-    # Asked for once, the topic exists.
+    # Asked for once, the topic exists. The mock cluster answers who waits at the end of that time only.
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=address, auto_offset_reset="earliest", metadata_max_age_ms=1000
+        topic,
+        bootstrap_servers=address,
+        auto_offset_reset="earliest",
+        metadata_max_age_ms=1000,
+        fetch_max_wait_ms=10,
     )
     await consumer.start()
+    async with asyncio.timeout(20):
+        while True:
+            if partitions := consumer.assignment():
+                break
+            await asyncio.sleep(0.02)
+        for partition in partitions:
+            await consumer.position(partition)
     reading = asyncio.create_task(_read(consumer, received), name="kafka-reader")
     try:
         yield received

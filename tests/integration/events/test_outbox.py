@@ -1,4 +1,4 @@
-"""The outbox in Postgres: whose turn it is, what is committed late, and what happens once for all replicas."""
+"""The outbox in Postgres: whose turn it is, what is committed late, and what is told once for all."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,6 +41,15 @@ async def late(dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
 
 def names(events: list[OutboxEvent]) -> list[str]:
     return [event.data["provider"] for event in events]
+
+
+async def has_turn(outbox: PostgresOutbox) -> None:
+    """Return when it has."""
+    async with asyncio.timeout(5):
+        while True:
+            if await outbox.next(10) is not None:
+                return
+            await asyncio.sleep(0.01)
 
 
 async def types(database: Database) -> list[str]:
@@ -101,25 +110,23 @@ async def test_one_process_at_a_time_has_its_turn(database: Database, outbox: Po
     assert not await other.keep_turn()
     assert await outbox.keep_turn()
     await outbox._connection.close(1.0)
-    async with asyncio.timeout(5):
-        while await other.next(10) is None:
-            await asyncio.sleep(0.01)
+    await has_turn(other)
     assert not await outbox.keep_turn()
 
 
 async def test_who_is_silent_for_too_long_loses_its_turn(database: Database) -> None:
     stopped, other = PostgresOutbox(database, idle_seconds=0.2), PostgresOutbox(database)
     assert await stopped.next(10) == []
-    async with asyncio.timeout(5):
-        while await other.next(10) is None:
-            await asyncio.sleep(0.01)
+    await has_turn(other)
 
 
 async def test_the_lag_is_how_many_wait_and_how_old_the_oldest_is(dsn: str, outbox: PostgresOutbox) -> None:
     assert (await outbox.lag()).events == 0
     await fill(dsn, 30, 3)
     async with connected(dsn) as connection:
-        await connection.execute("UPDATE outbox SET create_time = now() - interval '1 hour' WHERE event_id = 7")
+        await connection.execute(
+            "UPDATE outbox SET create_time = now() - interval '1 hour' WHERE event_id = 7"
+        )
     lag = await outbox.lag()
     assert lag.events == 30
     assert 3600 <= lag.oldest_seconds < 3700
@@ -181,7 +188,9 @@ async def test_replicas_that_recover_at_once_tell_of_it_once(database: Database)
     assert told == [*["provider.unavailable"] * 2, *["provider.recovered"] * 2] * 10
 
 
-async def test_what_a_dead_replica_found_stands_until_the_provider_was_seen_at_work(database: Database) -> None:
+async def test_what_a_dead_replica_found_stands_until_the_provider_was_seen_at_work(
+    database: Database,
+) -> None:
     await live(database, OTHER)
     await PostgresProvidersDown(database, REPLICA).tell(["acme"], [])
     alive = PostgresProvidersDown(database, OTHER)
