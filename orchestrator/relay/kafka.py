@@ -63,8 +63,8 @@ class KafkaOptions:
 class KafkaPublisher:
     """Implements `orchestrator.relay.relay.Publisher`.
 
-    The producer is idempotent and waits for all replicas: what it sends again in its life arrives once. It has
-    one request under way for each partition: those of a key arrive in order.
+    The producer is idempotent and waits for all replicas: what it sends again within its life arrives once.
+    Of each partition one request is under way at a time, so those of a key arrive in order.
     """
 
     def __init__(self, options: KafkaOptions) -> None:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 _KEEP_SECONDS = 3.0
 """Far less than the outbox lets who has the turn be silent."""
 _MOST_PAUSE_SECONDS = 5.0
+_MOST_REST_SECONDS = 0.1
 
 
 class BrokerError(Exception):
@@ -104,10 +105,11 @@ class Relay(BackgroundTask):
     async def _run(self) -> None:
         try:
             while True:
-                pause = self._options.look_seconds
+                pause, began = self._options.look_seconds, monotonic()
                 try:
                     if await self._relay():
-                        pause = 0.0
+                        # Callers share the process: a backlog gets half of its time.
+                        pause = min(_MOST_REST_SECONDS, monotonic() - began)
                 except BrokerError as error:
                     pause = await self._failed(error)
                 except OrchestratorError as error:
