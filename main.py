@@ -59,7 +59,7 @@ from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
 from wiring.agents import agents_of, check, graphs_of
 from wiring.deaths import Deaths
-from wiring.events import EventSettingsError, relay_alone, relayed, tail
+from wiring.events import EventSettingsError, relay_alone, relayed, tail_outbox, tail_topic
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
 from wiring.remotes import remotes_of
@@ -212,11 +212,14 @@ async def show_storage(settings: Settings, largest: int) -> None:
 async def follow_events(settings: Settings, action: str, *, everything: bool) -> None:
     """Print the events, or pass them on, until a signal."""
     stop = stop_signals().requested
+    if action == "tail" and settings.events.brokers:
+        await tail_topic(settings, stop, say, everything=everything)
+        return
     async with database_of(settings, {}) as dsn:
         if action == "relay":
             await relay_alone(settings, dsn, stop, say)
         else:
-            await tail(settings, dsn, stop, say, everything=everything)
+            await tail_outbox(settings, dsn, stop, say, everything=everything)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

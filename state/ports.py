@@ -183,10 +183,7 @@ class LineStore(Protocol):
         ...
 
     async def claim(self, wants: Set[str]) -> ClaimedRun | None:
-        """Take the first run that wants one of these and may begin, with a new attempt; None: there is none.
-
-        It is never one that is quarantined.
-        """
+        """Take the first unquarantined run that wants one of these and may begin, anew; None: there is none."""
         ...
 
     async def quarantined(self, patience_seconds: float, lease_seconds: float) -> Mapping[str, bool]:

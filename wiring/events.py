@@ -56,23 +56,34 @@ async def relay_alone(settings: Settings, dsn: str, stop: asyncio.Event, say: Ca
         await until_stopped(stop, deaths)
 
 
-async def tail(
-    settings: Settings, dsn: str, stop: asyncio.Event, say: Callable[[str], None], *, everything: bool
+async def tail_topic(
+    settings: Settings, stop: asyncio.Event, say: Callable[[str], None], *, everything: bool
 ) -> None:
-    """Say each event, a line of JSON, from now on or from the first that is kept, until told to stop.
+    """Say each event that Kafka gets, a line of JSON, from now on or from the first that it keeps.
 
     Raises:
-        StoppedError: It was.
+        StoppedError: It was told to stop; it does not end otherwise.
         BrokerError: The brokers cannot be reached, or refuse.
     """
+    await _say_all(followed(_kafka(settings.events), from_beginning=everything), stop, say)
+
+
+async def tail_outbox(
+    settings: Settings, dsn: str, stop: asyncio.Event, say: Callable[[str], None], *, everything: bool
+) -> None:
+    """The same of what is in the outbox, where it stays.
+
+    Raises:
+        StoppedError: It was told to stop; it does not end otherwise.
+    """
     async with outbox_at(dsn, schema=settings.database.schema_name) as (_, reader):
-        if settings.events.brokers:
-            lines = followed(_kafka(settings.events), from_beginning=everything)
-        else:
-            lines = _in_outbox(reader, settings.events, everything=everything)
-        async with interruptible(stop), aclosing(lines):
-            async for line in lines:
-                say(line.decode())
+        await _say_all(_in_outbox(reader, settings.events, everything=everything), stop, say)
+
+
+async def _say_all(lines: AsyncGenerator[bytes], stop: asyncio.Event, say: Callable[[str], None]) -> None:
+    async with interruptible(stop), aclosing(lines):
+        async for line in lines:
+            say(line.decode())
 
 
 async def _in_outbox(

@@ -26,6 +26,7 @@ class Watched:
 
     events: int = 0
     failures: int = 0
+    measured: int = 0
     lag: Lag = field(default_factory=lambda: Lag(0, 0.0))
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -35,6 +36,7 @@ class Watched:
 
     def lags(self, lag: Lag) -> None:
         self.lag = lag
+        self.measured += 1
         self._changed.set()
 
     def failed(self) -> None:
@@ -195,6 +197,7 @@ async def test_a_broker_that_went_silent_does_not_keep_the_process_from_stopping
             broker.close()
             await fill(dsn, 10, 2)
             await observer.lagging(10)
+            await observer.until(measured=observer.measured + 1)  # while it waits for the broker
     assert await waiting(dsn) == 10
 
 

@@ -30,7 +30,6 @@ async def test_what_is_in_the_outbox_is_printed_a_line_for_each_event_and_stays_
 async def test_with_a_broker_its_topic_is_followed(dsn: str, broker: MockBroker, tmp_path: Path) -> None:
     await fill(dsn, 6, 2)
     environment = {
-        "DATABASE_URL": dsn,
         "ORCHESTRATOR_EVENTS__BROKERS": broker.address,
         "ORCHESTRATOR_EVENTS__TOPIC": TOPIC,
     }
