@@ -183,7 +183,7 @@ class LineStore(Protocol):
         ...
 
     async def claim(self, wants: Set[str]) -> ClaimedRun | None:
-        """Take the first unquarantined run that wants one of these and may begin, anew; None: there is none."""
+        """Take the first run that may begin and wants one of these, none in quarantine; None: no such."""
         ...
 
     async def quarantined(self, patience_seconds: float, lease_seconds: float) -> Mapping[str, bool]:

@@ -6,7 +6,7 @@ process that is killed between the two makes one batch come twice, and nothing e
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ldexp
@@ -128,7 +128,7 @@ class Relay(BackgroundTask):
         if not events:
             return False
         await self._publish(events)
-        await self._outbox.forget(events)
+        await _to_its_end(self._outbox.forget(events))
         if self._failures:
             logger.info("the broker takes events again", extra={"failures": self._failures})
             self._failures = 0
@@ -168,3 +168,12 @@ class Relay(BackgroundTask):
             logger.warning("the broker does not take events, they wait", extra={"cause": str(error)})
         self._failures += 1
         return min(_MOST_PAUSE_SECONDS, ldexp(self._options.look_seconds, min(self._failures, 10)))
+
+
+async def _to_its_end(deletion: Coroutine[None, None, None]) -> None:
+    """Also when the process is told to stop meanwhile: else a batch that has arrived would come again."""
+    task = asyncio.create_task(deletion, name="forget")
+    try:
+        await asyncio.shield(task)
+    finally:
+        await asyncio.wait({task})

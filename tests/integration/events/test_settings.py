@@ -79,11 +79,13 @@ async def test_events_go_to_the_topic_of_the_setting_with_the_source_of_the_sett
 ) -> None:
     async with receiving(broker.address) as usual, receiving(broker.address, "other") as other:
         await fill(dsn, 1, 1)
-        async with relaying(outbox, brokers=broker.address, topic=TOPIC, source="one"):
-            await usual.until(1)
+        async with relaying(outbox, brokers=broker.address, topic=TOPIC, source="one") as heard:
+            await until(heard, "batches", 1)
         await fill(dsn, 1, 1)
-        async with relaying(outbox, brokers=broker.address, topic="other", source="two"):
-            await other.until(1)
+        async with relaying(outbox, brokers=broker.address, topic="other", source="two") as heard:
+            await until(heard, "batches", 1)
+        await usual.until(1)
+        await other.until(1)
     assert [event["source"] for event in (*usual.events, *other.events)] == ["one", "two"]
 
 

@@ -41,21 +41,19 @@ def told(name: str, calls: list[Timed]) -> str:
 
 @pytest.mark.timeout(900)
 async def test_the_relay_drains_a_backlog_beside_callers_of_a_mock_broker(dsn: str, tmp_path: Path) -> None:
-    async with loaded_service(dsn, tmp_path, ANSWER) as loaded:
-        await load(loaded)  # warm
-        without = await load(loaded)
     broker = MockBroker()
     events = {"EVENTS__BROKERS": broker.address, "EVENTS__TOPIC": TOPIC}
-    async with (
-        receiving(broker.address) as received,
-        loaded_service(dsn, tmp_path, ANSWER, **events) as loaded,
-    ):
-        await load(loaded)  # warm, and the events of the first calls
-        idle = await load(loaded)
-        await fill(dsn, BACKLOG, 100)
-        beside = await load(loaded)
-        backlog_left = await waiting(dsn)
-        await received.until(EVENTS, within=60)
+    async with receiving(broker.address) as received:  # in both, because callers and broker share a process
+        async with loaded_service(dsn, tmp_path, ANSWER) as loaded:
+            await load(loaded)  # warm
+            without = await load(loaded)
+        async with loaded_service(dsn, tmp_path, ANSWER, **events) as loaded:
+            await load(loaded)  # warm, and the events of the first calls
+            idle = await load(loaded)
+            await fill(dsn, BACKLOG, 100)
+            beside = await load(loaded)
+            backlog_left = await waiting(dsn)
+            await received.until(EVENTS, within=60)
     broker.close()
     lines = [told("without events", without), told("with them", idle), told("beside a backlog", beside)]
     report("\n".join([*lines, f"of {BACKLOG} events {backlog_left} were left at the end of the load"]))
