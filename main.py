@@ -38,6 +38,7 @@ from orchestrator.health import HealthService
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
 from orchestrator.observing import ObservingInterceptor
 from orchestrator.parts import Codec
+from orchestrator.relay.relay import BrokerError
 from orchestrator.server import AddressInUseError, listening
 from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from providers.file.entries import DEFAULT_CLASS
@@ -62,6 +63,7 @@ from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
 from wiring.agents import agents_of, check, graphs_of
 from wiring.deaths import Deaths
+from wiring.events import EventSettingsError, relay_alone, relayed, tail_outbox, tail_topic
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
 from wiring.remotes import remotes_of
@@ -72,8 +74,10 @@ VERSION = "0.1.0"
 
 EXPECTED = (
     AddressInUseError,
+    BrokerError,
     DatabaseUnavailableError,
     EmbeddedPostgresError,
+    EventSettingsError,
     McpFileError,
     MetricsAddressError,
     MigrationError,
@@ -123,6 +127,7 @@ async def assembled(
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
         flushed = made.log.flushed if made else None
         stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried, flushed))
+        relay = await stack.enter_async_context(relayed(settings, stores.outbox))
         tools = await stack.enter_async_context(tools_of(settings))
         remotes, graphs = await stack.enter_async_context(remotes_of(settings)), graphs_of(settings)
         agents = await stack.enter_async_context(
@@ -156,7 +161,7 @@ async def assembled(
             listening(servicer, health, app.supervisor, *edge_of(settings.server), first=first)
         )
         deaths = {"readiness": served.died, "the listener": listener.died, "the agents' files": agents.died}
-        yield served.port, {**deaths, **app.deaths}
+        yield served.port, {**deaths, **relay, **app.deaths}
 
 
 def about_process(replica_id: ReplicaId) -> dict[str, str]:
@@ -236,11 +241,25 @@ async def show_storage(settings: Settings, largest: int) -> None:
         say(storage_report(await storage.tables(), await storage.largest(largest)))
 
 
+async def follow_events(settings: Settings, action: str, *, everything: bool) -> None:
+    """Print the events, or pass them on, until a signal."""
+    stop = stop_signals().requested
+    if action == "tail" and settings.events.brokers:
+        await tail_topic(settings, stop, say, everything=everything)
+        return
+    async with database_of(settings, {}) as dsn:
+        if action == "relay":
+            await relay_alone(settings, dsn, stop, say)
+        else:
+            await tail_outbox(settings, dsn, stop, say, everything=everything)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 stopped as told, 1 no start or a part died, 2 the command line or a setting is wrong."""
     parsed = parse(arguments, VERSION)
     commands: dict[str, Callable[[Settings], Coroutine[None, None, None]]] = {
         "agents": check_agents,
+        "events": partial(follow_events, action=parsed.action, everything=parsed.all),
         "migrate": migrate_only,
         "storage": partial(show_storage, largest=parsed.largest),
     }

@@ -23,7 +23,14 @@ def parse(arguments: Sequence[str] | None, version: str) -> argparse.Namespace:
     actions.add_parser("check", help="say what is wrong with them, a line each, and end with code 1 if so")
     storage = commands.add_parser("storage", help="show what takes up space, and end")
     storage.add_argument("--largest", type=_count, metavar="N", help="how many conversations to list (10)")
-    parser.set_defaults(largest=10)
+    events = commands.add_parser("events", help="what concerns the events that leave the service")
+    acts = events.add_subparsers(dest="action", metavar="ACTION", required=True)
+    tail = acts.add_parser("tail", help="print each event, a line of JSON, until SIGTERM or SIGINT")
+    tail.add_argument("--all", action="store_true", help="begin with the oldest that is kept, not with now")
+    acts.add_parser(
+        "relay", help="pass events on to the brokers and do nothing else, until SIGTERM or SIGINT"
+    )
+    parser.set_defaults(largest=10, all=False, action="")
     return parser.parse_args(arguments)
 
 

@@ -10,6 +10,7 @@ from config.address import is_loopback
 from config.agents import AgentSettings
 from config.budget import BudgetSettings
 from config.caps import CapSettings
+from config.events import EventSettings
 from config.group import MAX_BYTES, MAX_SECONDS, Group
 from config.journal import JournalSettings
 from config.provider import LocalModelSettings, ProviderSettings
@@ -251,6 +252,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     journal: JournalSettings = JournalSettings()
     retention: RetentionSettings = RetentionSettings()
+    events: EventSettings = EventSettings()
     stream: StreamSettings = StreamSettings()
     tools: ToolSettings = ToolSettings()
     agents: AgentSettings = AgentSettings()

@@ -20,6 +20,7 @@ from orchestrator.line import Line
 from orchestrator.outage import OutageJournal
 from orchestrator.parts import Codec, Limits, Stores, TaskSpool
 from orchestrator.permissions import PermissionService
+from orchestrator.provider_edges import ProviderEdges
 from orchestrator.quarantine import Quarantine, QuarantineTimes
 from orchestrator.reading import RunReader
 from orchestrator.repeated import Repeated
@@ -99,6 +100,8 @@ class Application:
         )
         settling = ("settling of permissions", limits.leases.reap_seconds, self.permissions.settle)
         self._settling = Repeated(*settling)
+        edges = ProviderEdges(stores.providers_down, models.status)
+        self._edges = Repeated("telling of providers", limits.leases.reap_seconds, edges.look)
         self._retention = Retention(stores.retention, limits.retention)
         self._parts = AsyncExitStack()
 
@@ -220,6 +223,7 @@ class Application:
             for part in (
                 self._replica,
                 self._settling,
+                self._edges,
                 self._retention,
                 self.supervisor,
                 self.line,
@@ -241,6 +245,7 @@ class Application:
         deaths: dict[str, Callable[[], Awaitable[object]]] = {
             **self._replica.deaths,
             "the settling of permissions": self._settling.died,
+            "the telling of providers": self._edges.died,
             "retention": self._retention.died,
             "the line": self.line.died,
         }

@@ -206,6 +206,7 @@ class Line(BackgroundTask):
         self._somebody_joined = True
         with counted_end(self._overdue, self._runs) as overdue:
             await self._store.end_overdue(overdue)
+        await self._store.accept_again(self._limits.low)
         if not self._worker.draining:
             await self._quarantine.look()
         watched = self.places.watched

@@ -29,9 +29,13 @@ class LineLimits:
         """The mark from which on nobody joins."""
         return max(1, round(self.capacity * self.high_share))
 
+    @property
+    def low(self) -> int:
+        """The mark below which runs join again."""
+        return max(1, round(self.capacity * self.low_share))
+
     def joining(self, priority: Priority) -> Joining:
-        low = max(1, round(self.capacity * self.low_share))
-        return Joining(_SPACING_SECONDS, self.high, low, self.lead_seconds(priority))
+        return Joining(_SPACING_SECONDS, self.high, self.low, self.lead_seconds(priority))
 
     def lead_seconds(self, priority: Priority) -> float:
         """By how much a priority puts a run forward."""

@@ -12,6 +12,7 @@ from orchestrator.chat_service import ChatTimes
 from orchestrator.draining import DrainStore, DrainTimes
 from orchestrator.events import ChunkEncoder, LeftOff
 from orchestrator.line_limits import LineLimits
+from orchestrator.provider_edges import ProvidersDown
 from orchestrator.replica import LeaseTimes
 from orchestrator.retention import RetentionStore, RetentionTimes
 from orchestrator.run_limits import RunLimits
@@ -68,6 +69,8 @@ class Stores(Protocol):
     def suspension(self) -> Suspension: ...
     @property
     def effects(self) -> EffectStore: ...
+    @property
+    def providers_down(self) -> ProvidersDown: ...
 
 
 class TaskSpool(outage.Spool, draining.Spool, Protocol):

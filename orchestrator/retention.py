@@ -50,14 +50,17 @@ class RetentionStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RetentionTimes:
-    """In seconds, by the database's clock: how often to look, and how long what has ended is kept."""
+    """In seconds, by the database's clock: how often to look, and how long what has ended is kept.
+
+    `outbox_seconds`: None where a relay passes events on, which deletes what a broker has and nothing else.
+    """
 
     interval_seconds: float
     checkpoints_idle_seconds: float
     events_seconds: float
     runs_seconds: float
     usage_seconds: float
-    outbox_seconds: float = 7 * 86400.0
+    outbox_seconds: float | None = 7 * 86400.0
 
 
 class Retention(BackgroundTask):
@@ -90,7 +93,7 @@ class Retention(BackgroundTask):
             DatabaseUnavailableError: The rest is left to the next pass.
         """
         total: defaultdict[str, Extent] = defaultdict(Extent)
-        steps: tuple[tuple[Callable[[float], Awaitable[Deleted | None]], float], ...] = (
+        steps: tuple[tuple[Callable[[float], Awaitable[Deleted | None]], float | None], ...] = (
             (self._store.prune_checkpoints, self._times.checkpoints_idle_seconds),
             (self._store.prune_events, self._times.events_seconds),
             (self._store.delete_runs, self._times.runs_seconds),
@@ -100,7 +103,7 @@ class Retention(BackgroundTask):
         )
         try:
             for step, age in steps:
-                while batch := await step(age):
+                while age is not None and (batch := await step(age)):
                     for table, extent in batch.tables.items():
                         total[table] += extent
                     if not batch.more:

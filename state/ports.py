@@ -174,15 +174,16 @@ class LineStore(Protocol):
         """How full the line is, over all replicas, counted up to `high`."""
         ...
 
+    async def accept_again(self, low: int) -> None:
+        """Let runs join again once fewer than `low` wait or run, though nobody tries to."""
+        ...
+
     async def wanted(self) -> Collection[str]:
         """What the runs in line want, each kind once."""
         ...
 
     async def claim(self, wants: Set[str]) -> ClaimedRun | None:
-        """Take the first run that wants one of these and may begin, with a new attempt; None: there is none.
-
-        It is never one that is quarantined.
-        """
+        """Take the first run that may begin and wants one of these, none in quarantine; None: no such."""
         ...
 
     async def quarantined(self, patience_seconds: float, lease_seconds: float) -> Mapping[str, bool]:

@@ -38,7 +38,7 @@ def limits_of(settings: Settings) -> Limits:
         caps=picked(RunCaps, run, max_seconds=run.max_duration_seconds, max_tool_calls=None),
         budget=picked(DailyBudget, settings.budget),
         leases=picked(LeaseTimes, run),
-        retention=picked(RetentionTimes, settings.retention),
+        retention=_retention_of(settings),
         chat=picked(ChatTimes, stream, run, queue_seconds=waits),
         tasks=picked(TaskTimes, run, queue_seconds=waits),
         line=picked(LineLimits, settings.queue),
@@ -46,6 +46,12 @@ def limits_of(settings: Settings) -> Limits:
         drain=picked(DrainTimes, settings.journal),
         craft=picked(Craft, settings.agents),
     )
+
+
+def _retention_of(settings: Settings) -> RetentionTimes:
+    if settings.events.brokers:  # an event that no broker has may not be lost, however long that takes
+        return picked(RetentionTimes, settings.retention, outbox_seconds=None)
+    return picked(RetentionTimes, settings.retention)
 
 
 def edge_of(server: ServerSettings) -> tuple[GuardInterceptor, ServerOptions]:

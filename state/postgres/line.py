@@ -61,15 +61,24 @@ class PostgresLine:
                 place: int = rows[0]["place"]
                 check(place)
         except QueueFullError:
-            await self._say_full(run.owner, joining)
+            await self._say_full(joining)
             raise
         return place
 
-    async def _say_full(self, owner: Owner, joining: Joining) -> None:
+    async def _say_full(self, joining: Joining) -> None:
         """For all replicas, until there is room again; told outside once."""
         async with self._joins.connection() as connection, connection.transaction():
             if await connection.fetchval(sql.REFUSE, True):
-                await connection.execute(sql.TELL_FULL, owner, joining.high)
+                await connection.execute(sql.TELL_FULL, joining.high)
+
+    async def accept_again(self, low: int) -> None:
+        async with self._claims.connection() as connection, connection.transaction():
+            if not await connection.fetchval(sql.REFUSING):
+                return
+            row = await connection.fetchrow(sql.LOAD, low)
+            assert row is not None
+            if row["active"] < low:
+                await _accept_again(connection, low)
 
     async def load(self, high: int) -> LineLoad:
         async with self._joins.connection() as connection:
@@ -161,7 +170,13 @@ async def _check_room(connection: "Connection", joining: Joining) -> None:
     if row["active"] >= (joining.low if row["refusing"] else joining.high):
         raise QueueFullError("too many runs wait or run", metadata={"high": str(joining.high)})
     if row["refusing"]:
-        await connection.execute(sql.REFUSE, False)
+        await _accept_again(connection, joining.low)
+
+
+async def _accept_again(connection: "Connection", low: int) -> None:
+    """For all replicas; told outside once."""
+    if await connection.fetchval(sql.REFUSE, False):
+        await connection.execute(sql.TELL_ACCEPTING, low)
 
 
 def _claimed(row: asyncpg.Record) -> ClaimedRun:

@@ -42,8 +42,12 @@ SELECT queued.n AS queued, queued.n + running.n AS active, refusing FROM queued,
 """
 REFUSE = "UPDATE line_marks SET refusing = $1 WHERE refusing <> $1 RETURNING true"
 TELL_FULL = """
-INSERT INTO outbox (owner, type, data) VALUES ($1, 'queue.full', jsonb_build_object('high', $2::bigint))
+INSERT INTO outbox (owner, type, data) VALUES ('', 'queue.full', jsonb_build_object('high', $1::bigint))
 """
+TELL_ACCEPTING = """
+INSERT INTO outbox (owner, type, data) VALUES ('', 'queue.accepting', jsonb_build_object('low', $1::bigint))
+"""
+REFUSING = "SELECT refusing FROM line_marks"
 
 _QUARANTINED = f"losses >= {LOSSES_BEFORE_QUARANTINE}"
 _DUE = "state = 'queued' AND (not_before IS NULL OR not_before <= now())"

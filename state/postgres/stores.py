@@ -18,8 +18,10 @@ from state.postgres.effects import PostgresEffects
 from state.postgres.events import Flushed, PostgresEventStore
 from state.postgres.leases import PostgresLeases
 from state.postgres.line import PostgresLine
+from state.postgres.outbox import OutboxReader, PostgresOutbox
 from state.postgres.patience import Patience
 from state.postgres.permissions import PostgresPermissions
+from state.postgres.providers_down import PostgresProvidersDown
 from state.postgres.readings import PostgresReadings
 from state.postgres.request_keys import PostgresRequestKeys
 from state.postgres.retention import PostgresRetention
@@ -82,6 +84,8 @@ class PostgresStores:
         self.effects = PostgresEffects(self.database, patience)
         self.usage = PostgresUsage(self.database)
         self.readings = PostgresReadings(self.database)
+        self.outbox = PostgresOutbox(self.database)
+        self.providers_down = PostgresProvidersDown(reaps, replica_id)
         self.agent_versions = PostgresAgentVersions(self.database)
 
     async def __aenter__(self) -> Self:
@@ -102,3 +106,10 @@ async def storage_at(dsn: str, *, schema: str) -> AsyncIterator[PostgresStorage]
     """What measures the tables, beside a service or without one."""
     async with Database(dsn, schema=schema, pool_size=1, statement_seconds=_REPORT_SECONDS) as database:
         yield PostgresStorage(database)
+
+
+@asynccontextmanager
+async def outbox_at(dsn: str, *, schema: str) -> AsyncIterator[tuple[PostgresOutbox, OutboxReader]]:
+    """The outbox beside a service or without one: as the relay has it, and as who only looks has it."""
+    async with Database(dsn, schema=schema, pool_size=1) as database:
+        yield PostgresOutbox(database), OutboxReader(database)

@@ -57,6 +57,22 @@ class OrchestratorProcess:
                 self._printed.clear()
                 await self._printed.wait()
 
+    async def printed(self, lines: int) -> list[str]:
+        """What it has printed, once that are so many lines."""
+        async with asyncio.timeout(_START_SECONDS):
+            while len(self.output) < lines:
+                self._printed.clear()
+                await self._printed.wait()
+        return list(self.output)
+
+    async def complains(self, words: str) -> str:
+        """Wait until a line of its standard error has these words; the line."""
+        async with asyncio.timeout(_START_SECONDS):
+            while not (found := [line for line in self.errors if words in line]):
+                self._printed.clear()
+                await self._printed.wait()
+        return found[0]
+
     async def kill(self) -> None:
         """kill -9."""
         self._process.kill()
@@ -91,9 +107,11 @@ class OrchestratorProcess:
 
 
 @asynccontextmanager
-async def starting_process(folder: Path, **environment: str) -> AsyncIterator[OrchestratorProcess]:
+async def starting_process(
+    folder: Path, *arguments: str, **environment: str
+) -> AsyncIterator[OrchestratorProcess]:
     """Run `main.py` in a folder, with nothing of this process's own settings; end it on the way out."""
-    process = OrchestratorProcess(await _spawn(folder, environment))
+    process = OrchestratorProcess(await _spawn(folder, environment, *arguments))
     try:
         yield process
     finally:
