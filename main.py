@@ -19,6 +19,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from uuid import uuid4
 
@@ -50,23 +51,24 @@ from state.embedded.errors import EmbeddedPostgresError
 from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
 from state.models import ReplicaId
-from state.postgres.events import Flushed
 from state.postgres.listener import CANCELS, EVENTS, QUEUED, Listener
 from state.postgres.migrate import MigrationError, migrate_when_reachable
 from state.postgres.stores import PostgresStores, storage_at
 from state.spool.errors import SpoolError
-from state.spool.spool import SpoolLimits, spool_in
+from state.spool.spool import SpoolLimits, SqliteSpool, spool_in
 from telemetry import logs
 from telemetry.http import MetricsAddressError
+from telemetry.instruments import Instruments
 from telemetry.registry import Known
 from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
 from wiring.agents import agents_of, check, graphs_of
 from wiring.deaths import Deaths
-from wiring.events import EventSettingsError, relay_alone, relayed, tail_outbox, tail_topic
+from wiring.events import EventSettingsError, lag_of, relay_alone, relayed, tail_outbox, tail_topic
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
 from wiring.remotes import remotes_of
+from wiring.stores import stores_at
 from wiring.telemetry import metrics_served, watched, watching_of
 from wiring.tools import tools_of
 
@@ -117,7 +119,6 @@ async def assembled(
     hurried: asyncio.Event | None = None,
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """The whole service on a database that is up to date: its port, and what must not die."""
-    codec = Codec(encode, kept_assignment, left_off)
     async with AsyncExitStack() as stack:
         agent_names, replica_id = Known(), ReplicaId(uuid4().hex)
         made = await stack.enter_async_context(
@@ -126,10 +127,9 @@ async def assembled(
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
         flushed = made.log.flushed if made else None
-        stores = await stack.enter_async_context(stores_at(settings, dsn, replica_id, hurried, flushed))
-        relay = await stack.enter_async_context(relayed(settings, stores.outbox))
-        tools = await stack.enter_async_context(tools_of(settings))
-        remotes, graphs = await stack.enter_async_context(remotes_of(settings)), graphs_of(settings)
+        kept = stores_at(settings, dsn, replica_id, version=VERSION, hurried=hurried, flushed=flushed)
+        stores = await stack.enter_async_context(kept)
+        graphs = graphs_of(settings)
         agents = await stack.enter_async_context(
             agents_of(settings, stores.agent_versions, models.classes, graphs)
         )
@@ -139,28 +139,55 @@ async def assembled(
             agents,
             AgentRunner(stores.checkpoints, stores.permissions, graphs, spans=made.spans if made else None),
             models,
-            tools,
-            remotes=remotes,
-            codec=codec,
+            await stack.enter_async_context(tools_of(settings)),
+            remotes=await stack.enter_async_context(remotes_of(settings)),
+            codec=Codec(encode, kept_assignment, left_off),
             limits=limits_of(settings),
             spool=spool,
             watching=watching_of(made),
             hurried=hurried,
         )
+        built = Built(stores, agents, app, made, spool)
+        served = await stack.enter_async_context(serving(settings, dsn, models, built))
+        yield served
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What is served."""
+
+    stores: PostgresStores
+    agents: AgentFiles
+    app: Application
+    made: Instruments | None
+    spool: SqliteSpool | None
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, dsn: str, models: ModelPool, built: Built
+) -> AsyncIterator[tuple[int, Deaths]]:
+    """Run the application, answer, and pass events on; as `assembled`."""
+    stores, app, made, lag = built.stores, built.app, built.made, lag_of(settings)
+    async with AsyncExitStack() as stack:
+        relay = await stack.enter_async_context(relayed(settings, stores.outbox, lag))
         hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel, QUEUED: app.line.wake}
         listener = await stack.enter_async_context(Listener(dsn, hear))
         await stack.enter_async_context(app)
-        health = HealthService(
-            stores.database, PooledModel(models, ClassChoice(DEFAULT_CLASS)), app.supervisor, spool
-        )
-        servicer = OrchestratorServicer(app, models, health, about(settings, agents))
-        pages = metrics_served(settings, made, app, stores, health, models=models, spool=spool)
+        default = PooledModel(models, ClassChoice(DEFAULT_CLASS))
+        health = HealthService(stores.database, default, app.supervisor, built.spool)
+        servicer = OrchestratorServicer(app, models, health, about(settings, built.agents))
+        pages = metrics_served(settings, made, app, stores, health, models=models, spool=built.spool, lag=lag)
         await stack.enter_async_context(pages)
         first = [ObservingInterceptor(made.calls)] if made else []
         served = await stack.enter_async_context(
             listening(servicer, health, app.supervisor, *edge_of(settings.server), first=first)
         )
-        deaths = {"readiness": served.died, "the listener": listener.died, "the agents' files": agents.died}
+        deaths = {
+            "readiness": served.died,
+            "the listener": listener.died,
+            "the agents' files": built.agents.died,
+        }
         yield served.port, {**deaths, **relay, **app.deaths}
 
 
@@ -180,21 +207,6 @@ def about(settings: Settings, agents: AgentFiles) -> ServerInfo:
         lambda: agents.current.names,
         settings.server.max_receive_bytes,
         settings.retention.events_seconds,
-    )
-
-
-def stores_at(
-    settings: Settings,
-    dsn: str,
-    replica_id: ReplicaId,
-    hurried: asyncio.Event | None,
-    flushed: Flushed | None = None,
-) -> PostgresStores:
-    """What this process keeps, in the schema and within the limits that the settings name."""
-    schema, limits = settings.database.schema_name, settings.database.model_dump()
-    del limits["schema_name"], limits["connect_seconds"]
-    return PostgresStores(
-        dsn, replica_id, version=VERSION, schema=schema, hurried=hurried, flushed=flushed, **limits
     )
 
 

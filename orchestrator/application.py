@@ -63,26 +63,18 @@ class Application:
     ) -> None:
         self._models, self._stores, self._limits, self._codec = models, stores, limits, codec
         self._remotes = remotes
-        self._watching = watching = watching or Watching()
+        self._watching = watching or Watching()
         self.log = EventLog(
             stores.events, tail_records=limits.tail_records, outage_seconds=limits.outage_seconds
         )
         self.supervisor = self._supervisor(hurried)
-        self._cancellation = Cancellation(
-            stores.runs, self.supervisor, codec.encode, remotes.cancel, observer=watching.runs
-        )
+        self._cancellation = self._cancelling()
         self._turns = Turns(stores.runs, self.log, self._cancellation.cancel)
         self._workshop = Workshop(agents, self._bench(runner, tools), limits.caps)
         self.line = self._line()
         self.budgets = Budgets(stores.usage, limits.budget, lambda: models.currency)
         self.usage = UsageService(stores.usage, self.budgets, lambda: models.currency)
-        self.permissions = PermissionService(
-            stores.permissions,
-            codec.encode,
-            EditedArguments(tools),
-            observer=watching.permissions,
-            runs=watching.runs,
-        )
+        self.permissions = self._permissions(tools)
         reader, idle = RunReader(self.log, self.line), limits.chat.heartbeat_seconds
         self.chat = self._chat(reader)
         journal = OutageJournal(spool, codec.encode, limits.line) if spool else None
@@ -90,18 +82,8 @@ class Application:
         self._drain = self._draining(spool, journal) if spool and journal else None
         self.resume = ResumeService(stores.runs, self.log, reader, heartbeat_seconds=idle)
         self.conversations = self._conversations(runner)
-        self._replica = Replica(
-            stores.leases,
-            self.supervisor,
-            codec.encode,
-            limits.leases,
-            self._counted,
-            observer=watching.runs,
-        )
-        settling = ("settling of permissions", limits.leases.reap_seconds, self.permissions.settle)
-        self._settling = Repeated(*settling)
-        edges = ProviderEdges(stores.providers_down, models.status)
-        self._edges = Repeated("telling of providers", limits.leases.reap_seconds, edges.look)
+        self._replica = self._replicated()
+        self._settling, self._edges = self._repeated()
         self._retention = Retention(stores.retention, limits.retention)
         self._parts = AsyncExitStack()
 
@@ -115,6 +97,42 @@ class Application:
             suspension=stores.suspension,
             hurried=hurried,
             observer=self._watching.runs,
+        )
+
+    def _cancelling(self) -> Cancellation:
+        return Cancellation(
+            self._stores.runs,
+            self.supervisor,
+            self._codec.encode,
+            self._remotes.cancel,
+            observer=self._watching.runs,
+        )
+
+    def _permissions(self, tools: ToolSupplier) -> PermissionService:
+        return PermissionService(
+            self._stores.permissions,
+            self._codec.encode,
+            EditedArguments(tools),
+            observer=self._watching.permissions,
+            runs=self._watching.runs,
+        )
+
+    def _replicated(self) -> Replica:
+        return Replica(
+            self._stores.leases,
+            self.supervisor,
+            self._codec.encode,
+            self._limits.leases,
+            self._counted,
+            observer=self._watching.runs,
+        )
+
+    def _repeated(self) -> tuple[Repeated, Repeated]:
+        seconds = self._limits.leases.reap_seconds
+        edges = ProviderEdges(self._stores.providers_down, self._models.status)
+        return (
+            Repeated("settling of permissions", seconds, self.permissions.settle),
+            Repeated("telling of providers", seconds, edges.look),
         )
 
     def _bench(self, runner: AgentRunner, tools: ToolSupplier) -> Workbench:

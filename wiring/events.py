@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 from config.events import EventSettings
 from config.load import picked
@@ -13,7 +14,7 @@ from orchestrator.relay.cloud_events import message
 from orchestrator.relay.kafka import KafkaOptions, KafkaPublisher, followed
 from orchestrator.relay.relay import NoObserver, Relay, RelayObserver, RelayOptions
 from state.errors import DatabaseUnavailableError
-from state.outbox import Outbox
+from state.outbox import Lag, Outbox
 from state.postgres.outbox import OutboxReader
 from state.postgres.stores import outbox_at
 from wiring.deaths import Deaths
@@ -39,6 +40,35 @@ async def relayed(
     publisher = KafkaPublisher(_kafka(events))
     async with Relay(outbox, publisher, picked(RelayOptions, events), observer or NoObserver()) as relay:
         yield {"the relay": relay.died}
+
+
+class NotedLag:
+    """What the relay of this process has told of what waits, for whoever looks not much later."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._noted: tuple[float, float] | None = None
+
+    def relayed(self, events: int) -> None:
+        """As `RelayObserver`."""
+
+    def failed(self) -> None:
+        """As `RelayObserver`."""
+
+    def lags(self, lag: Lag) -> None:
+        """As `RelayObserver`."""
+        self._noted = monotonic(), lag.oldest_seconds
+
+    async def lag_seconds(self) -> float | None:
+        """As `EventLag`. None where another process has the turn: that one tells."""
+        if self._noted is None or monotonic() - self._noted[0] > self._seconds:
+            return None
+        return self._noted[1]
+
+
+def lag_of(settings: Settings) -> NotedLag:
+    """It holds for as long as three measurements take, and what they wait for."""
+    return NotedLag(3 * settings.events.lag_seconds + 1)
 
 
 async def relay_alone(settings: Settings, dsn: str, stop: asyncio.Event, say: Callable[[str], None]) -> None:

@@ -57,13 +57,8 @@ class PostgresStores:
         hurried: asyncio.Event | None = None,
         flushed: Flushed | None = None,
     ) -> None:
-        database = partial(
-            Database,
-            dsn,
-            schema=schema,
-            acquire_seconds=acquire_seconds,
-            statement_seconds=statement_seconds,
-        )
+        bounded = partial(Database, acquire_seconds=acquire_seconds, statement_seconds=statement_seconds)
+        database = partial(bounded, dsn, schema=schema)
         self.database = database(pool_size=pool_size)
         beats, reaps, claims, retention = alone = [database(pool_size=1) for _ in range(4)]
         self._databases = (self.database, *alone)

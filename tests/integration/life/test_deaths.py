@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from agents.runner import AgentRunner
-from main import stores_at
+from main import VERSION
 from orchestrator.application import Application
 from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
@@ -34,6 +34,7 @@ from tools.registry import ToolRegistry
 from wiring.agents import agents_of, graphs_of
 from wiring.limits import edge_of, limits_of
 from wiring.remotes import remotes_of
+from wiring.stores import stores_at
 
 POSTGRES_HAS_ENDED = "llm-orchestrator: the embedded Postgres has ended"
 HELD = Script(tokens=("one", " two"), hold_after=1)
@@ -101,7 +102,7 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
     """The service as `main.assembled` makes it, but for what its health is asked of."""
     settings = settings_for_tests()
     async with (
-        stores_at(settings, dsn, ReplicaId("0" * 32), None) as stores,
+        stores_at(settings, dsn, ReplicaId("0" * 32), version=VERSION) as stores,
         scripted_models(provider.base_url) as models,
         agents_of(settings, stores.agent_versions, models.classes, graphs_of(settings)) as agents,
     ):

@@ -1,0 +1,25 @@
+"""What a process keeps in Postgres."""
+
+import asyncio
+
+from config.settings import Settings
+from state.models import ReplicaId
+from state.postgres.events import Flushed
+from state.postgres.stores import PostgresStores
+
+
+def stores_at(
+    settings: Settings,
+    dsn: str,
+    replica_id: ReplicaId,
+    *,
+    version: str,
+    hurried: asyncio.Event | None = None,
+    flushed: Flushed | None = None,
+) -> PostgresStores:
+    """What this process keeps, in the schema and within the limits that the settings name."""
+    schema, limits = settings.database.schema_name, settings.database.model_dump()
+    del limits["schema_name"], limits["connect_seconds"]
+    return PostgresStores(
+        dsn, replica_id, version=version, schema=schema, hurried=hurried, flushed=flushed, **limits
+    )
