@@ -58,9 +58,8 @@ RUN ln -s deploy/test_grpc.py test_grpc.py \
 USER 10001
 # A container's own address is not loopback: whoever publishes the port decides who can reach it.
 ENV ORCHESTRATOR_SERVER__ADDRESS=0.0.0.0:50051 \
-    ORCHESTRATOR_METRICS__ADDRESS=0.0.0.0:9464 \
     ORCHESTRATOR_SERVER__ALLOW_PLAINTEXT=true
-EXPOSE 50051 9464
+EXPOSE 50051
 VOLUME /app/.data
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
