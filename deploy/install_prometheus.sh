@@ -10,9 +10,8 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   # Only the programs: nothing is to be started as a service of the machine.
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
-  chmod 755 "$work" # apt reads as a user of its own
   if apt-get -o DPkg::Lock::Timeout=300 update -qq &&
-    (cd "$work" && apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb files) &&
+    (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg-deb -x prometheus_*.deb files) &&
     install -m 755 "$work"/files/usr/bin/prom{etheus,tool} /usr/local/bin/ &&
     prometheus --version >/dev/null && promtool --version >/dev/null; then
     exit 0
