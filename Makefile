@@ -18,6 +18,7 @@ MODEL := .venv/.model
 PROTOS := .venv-protos/.stamp
 SPIN := .venv/.spin
 CHROMIUM := .venv/.chromium
+PROMETHEUS := .venv/.prometheus
 PEERS := $(patsubst %,.venv-peers/%/.stamp,litellm afternoon pgqueuer dbos)
 
 ifdef UV
@@ -28,7 +29,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check image-check screenshots protos kafka soak mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards image-check screenshots protos kafka soak mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -56,10 +57,10 @@ migrate: $(RUNTIME) ## Bring the database schema up to date and end
 storage: $(RUNTIME) ## Show which tables and conversations take up how many bytes
 	@$(BIN)/python main.py storage
 
-test: $(DEV) $(MODEL) $(PROTOS) $(SPIN) $(CHROMIUM) ## Install what is missing and run all tests
+test: $(DEV) $(MODEL) $(PROTOS) $(SPIN) $(CHROMIUM) $(PROMETHEUS) ## Install what is missing and run all tests
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
-test-fast: $(DEV) $(PROTOS) $(SPIN) $(CHROMIUM) ## The tests that need no model
+test-fast: $(DEV) $(PROTOS) $(SPIN) $(CHROMIUM) $(PROMETHEUS) ## The tests that need no model
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m 'not model'
 
 check: lint types imports contract deploy-check test ## Everything CI runs
@@ -82,9 +83,14 @@ imports: $(DEV)
 contract: $(DEV) $(PROTOS) ## Lint the contract, hold it against every release, compare the stubs
 	protos/check.sh
 
-deploy-check: $(DEV)
+deploy-check: $(DEV) $(PROMETHEUS)
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check config prometheus.yml && \
+	  promtool test rules alerts_test.yml; else echo "promtool is missing: the alerts are not checked"; fi
+
+dashboards: $(DEV) ## Make Grafana's dashboards, deploy/grafana/*.json, of the TOML files beside them
+	$(BIN)/python -m deploy.dashboards
 
 image-check: ## Build the image and try it, without a container engine (Debian, as root; about 90 s)
 	deploy/check_image.sh
@@ -183,3 +189,8 @@ $(CHROMIUM): deploy/install_chromium.sh | .venv/bin/python
 	@deploy/install_chromium.sh
 	@for name in chromium chromium-browser google-chrome; do \
 	  if command -v $$name >/dev/null; then touch $@; fi; done
+
+# Likewise.
+$(PROMETHEUS): deploy/install_prometheus.sh | .venv/bin/python
+	@deploy/install_prometheus.sh
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then touch $@; fi

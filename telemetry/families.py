@@ -14,11 +14,13 @@ Sample = tuple[Labels, float]
 
 
 class Counts:
-    """A counter, or with negative amounts a gauge."""
+    """A counter, or with negative amounts a gauge. One without labels is there from the beginning, as 0."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
         self._values: defaultdict[Labels, float] = defaultdict(float)
+        if not metric.labels:
+            self._values[()] = 0.0  # Prometheus sees no increase in a first sample
 
     def add(self, *labels: str, by: float = 1) -> None:
         self._values[labels] += by

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from telemetry.families import Bins
 from telemetry.instruments import instruments
-from telemetry.names import CHUNK_GAP, LOOP_LAG, METRICS, QUEUE_DEPTH, Kind
+from telemetry.names import CHUNK_GAP, LOOP_LAG, LOST, METRICS, QUEUE_DEPTH, Kind
 from telemetry.registry import OTHER, Known, Registry
 from telemetry.spans import NoSpans
 from telemetry.values import ModelShare, RunBegin, RunEnd
@@ -122,7 +122,15 @@ def test_a_run_ends_once_however_often_that_is_told() -> None:
     run.lost()
     run.left()
     assert values(registry, "orchestrator_runs_total") == {("chat", "chat", "failed", "INTERNAL"): 1}
-    assert values(registry, "orchestrator_leases_lost_total") == {}
+    assert values(registry, "orchestrator_leases_lost_total") == {(): 0}
+
+
+def test_a_counter_without_labels_begins_at_0_so_that_its_first_increase_is_seen() -> None:
+    registry = Registry()
+    counts = registry.counts(LOST)
+    assert values(registry, LOST.name) == {(): 0}
+    counts.add()
+    assert values(registry, LOST.name) == {(): 1}
 
 
 @pytest.mark.parametrize(("estimate", "waited", "side"), [(1.0, 3.0, "late"), (5.0, 3.0, "early")])
