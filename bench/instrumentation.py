@@ -93,6 +93,7 @@ async def run(plan: Plan, json: Path | None) -> bool:
             windows = await asyncio.gather(*(_loaded(plan.load, side, processors) for side in sides.values()))
             for name, window in zip(sides, windows, strict=True):
                 spent[name].append(cpu_of_a_token(window))
+        await collected.until(lambda: bool(collected.spans))  # they leave in batches
         spans = len(collected.spans)
     reached, results = show(spent)
     say(f"\n{spans} spans reached the collector")

@@ -31,6 +31,7 @@ async def started(*command: str, stdin: str | None = None, **more: str) -> async
         stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=_hear_interrupts,
     )
     if stdin is not None and process.stdin is not None:
         process.stdin.write(stdin.encode())
@@ -119,4 +120,10 @@ async def on_terminal(*command: str, **more: str) -> AsyncIterator[Terminal]:
 
 def _take(fd: int) -> None:
     """Make it the process's controlling terminal."""
+    _hear_interrupts()
     fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
+
+
+def _hear_interrupts() -> None:
+    """Also where the tests run behind a shell's `&`, which has its children ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
