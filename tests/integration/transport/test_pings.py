@@ -56,8 +56,12 @@ async def test_the_default_lets_callers_with_the_customary_keepalive_live(
     settings = {"min_ping_interval_seconds": DEFAULT * SCALE}
 
     async def farewell(service: Service, keepalive: float) -> tuple[int, bytes] | None:
+        # A busy machine asks less often than it means to: then who asks too often needs more pings.
+        left = 5 if keepalive >= DEFAULT else 60
         async with http2_peer(service.port) as peer:
-            await pinged(peer, 5, every=keepalive * SCALE)
+            while left and peer.farewell is None:
+                await pinged(peer, 1, every=keepalive * SCALE)
+                left -= 1
             return peer.farewell
 
     async with running_service(dsn, provider, server=settings) as service:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -19,6 +20,7 @@ from tests.integration.tasks.asking import start
 from tests.integration.tasks.workers import SHORT_LEASES, Place, workers
 
 WITHIN = 20.0
+POLISHED = ["polish: A draft"] * 2
 DRAFT, LETTER = Script(tokens=("A draft",)), Script(tokens=("A", " letter"))
 
 
@@ -41,21 +43,30 @@ async def place(
 async def test_a_graph_goes_on_where_it_was_whether_it_was_cut_between_steps_in_one_or_at_its_question(
     place: Place, dsn: str, provider: ScriptedProvider
 ) -> None:
-    worker = Worker(place, dsn, provider)
-    provider.enqueue(replace(DRAFT, hold_after=0), replace(LETTER, hold_after=1))
+    worker, asked = Worker(place, dsn, provider), list[str]()
+
+    def answers(body: dict[str, Any]) -> Script:
+        asked.append(body["messages"][-1]["content"])
+        if asked[-1].startswith("draft"):
+            return replace(DRAFT, hold_after=0 if len(asked) == 1 else None)
+        return replace(LETTER, hold_after=1 if asked.count(asked[-1]) == 1 else None)
+
+    provider.answer_by(answers)
     task = await start(worker.service, "write", agent_type="asks_late")
     await provider.call(1, within=WITHIN)
     await worker.dies_at("checkpoint", provider.release)
-    await (await provider.call(2, within=WITHIN)).sent(1)
-    provider.enqueue(LETTER)
+    number = 2
+    while (await provider.call(number, within=WITHIN)) and not asked[number - 1].startswith("polish"):
+        number += 1
+    await provider.ledger[number - 1].sent(1)
     await worker.dies()
     await worker.service.run_is(task.task_id, "waiting_for_permission", within=WITHIN)
     await worker.dies()
     [permission] = await pending(worker.service)
     await decide(worker.service, permission)
     assert await worker.service.run_ended(task.task_id, within=WITHIN) == "succeeded"
-    asked = [call.body["messages"][-1]["content"] for call in provider.ledger]
-    assert asked == ["draft: write", "polish: A draft", "polish: A draft"]
+    # What a step has brought may share its commit with the checkpoint after it: then both are undone.
+    assert asked in (["draft: write", *POLISHED], ["draft: write", "draft: write", *POLISHED])
     log = await rest(worker.service, task.task_id)
     assert log[-1].complete.final_text == "A draft\n\nA letter\n\napproved: A draft ()"
     assert standing(log) == log[-1].complete.final_text
