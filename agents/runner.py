@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.types import Command, Interrupt, StateSnapshot
+from langgraph.types import Command, Durability, Interrupt, StateSnapshot
 
 from agents.aside import Aside
 from agents.elsewhere import Elsewhere
@@ -115,12 +115,9 @@ class AgentRunner:
                 return TurnSuspended(_questions(questions), means.usage())
         context = _context(spec, turn, thread, emit, means)
         _take_up_title(left_off, context)
-        final = await self._graph.ainvoke(
-            start,
-            _config(thread, spec, thread.base if left_off is None else ""),
-            context=context,
-            durability="sync" if spec.shape.in_steps else "exit",
-        )
+        config = _config(thread, spec, thread.base if left_off is None else "")
+        durability: Durability = "sync" if spec.shape.in_steps else "exit"
+        final = await self._graph.ainvoke(start, config, context=context, durability=durability)
         if asked := final.get("__interrupt__"):
             return TurnSuspended(_questions(asked), means.usage())
         return _result(final, thread)

@@ -1,7 +1,7 @@
 """All that the backend stands on, opened once and closed in the reverse order."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
@@ -92,23 +92,14 @@ async def opened(
         OSError: a file cannot be read
     """
     options, registry = options_of(settings.orchestrator), CollectorRegistry()
-    metrics = RolloutMetrics(registry)
-    refusals = Refusals(metrics.flag_refused)
     halt = halt_of(settings.rollout)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(Connection(options))
         client = await stack.enter_async_context(OrchestratorClient(options))
         local = LocalChat(await stack.enter_async_context(local_session()), settings.local)
-        opening = open_rollout(
-            ConnectedOrchestrator(connection),
-            flag_source(environment, refusals),
-            metrics,
-            refusals,
-            conversations=MemoryConversations(),
-            halt=halt,
-            settings=rollout_settings_of(settings.rollout),
+        rollout = await stack.enter_async_context(
+            rolled_out(settings.rollout, connection, environment, registry, halt)
         )
-        rollout = await stack.enter_async_context(opening)
         address = await stack.enter_async_context(
             served(tools, settings.tool_service, rollout.flags.uses_tool_service)
         )
@@ -126,6 +117,27 @@ async def opened(
             conversations=own.conversations,
             images=own.images,
         )
+
+
+def rolled_out(
+    settings: RolloutGroup,
+    connection: Connection,
+    environment: Mapping[str, str],
+    registry: CollectorRegistry,
+    halt: Halt,
+) -> AbstractAsyncContextManager[Rollout]:
+    """The rollout over this connection, as its flags say."""
+    metrics = RolloutMetrics(registry)
+    refusals = Refusals(metrics.flag_refused)
+    return open_rollout(
+        ConnectedOrchestrator(connection),
+        flag_source(environment, refusals),
+        metrics,
+        refusals,
+        conversations=MemoryConversations(),
+        halt=halt,
+        settings=rollout_settings_of(settings),
+    )
 
 
 @asynccontextmanager

@@ -127,17 +127,7 @@ class RunSupervisor:
         """
         if self.draining:
             raise DrainingError("the server is stopping")
-        identity = RunIdentity(
-            run.run_id,
-            run.owner,
-            run.agent_name,
-            run.conversation_id,
-            run.kind,
-            run.survives,
-            waits,
-            self._patience(permission_seconds),
-            traceparent=run.traceparent,
-        )
+        identity = _identity(run, waits=waits, permission_seconds=self._patience(permission_seconds))
         journal = self._journal(identity, window_seconds or self._limits.window_seconds, after=0)
 
         async def start(first: Sequence[Record]) -> Attempt:
@@ -280,3 +270,17 @@ class RunSupervisor:
             watch.left()
             execution.refuse(failure or OrchestratorError("internal error"))
             self._log.close(run_id, failure, tail=tail)
+
+
+def _identity(run: NewRun, *, waits: bool, permission_seconds: float) -> RunIdentity:
+    return RunIdentity(
+        run.run_id,
+        run.owner,
+        run.agent_name,
+        run.conversation_id,
+        run.kind,
+        run.survives,
+        waits,
+        permission_seconds,
+        traceparent=run.traceparent,
+    )
