@@ -15,7 +15,7 @@ class Document:
     text: str
 
 
-class Library(ToolHandlers):
+class Shelf(ToolHandlers):
     """`documents` are everybody's; `written` is what went into an inbox, with whose it is."""
 
     def __init__(self) -> None:

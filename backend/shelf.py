@@ -9,7 +9,7 @@ from backend.store.documents import DocumentStore
 from backend.store.vectors import PassageVectors
 
 
-class Library:
+class Shelf:
     """Stores documents of users. Without `vectors` they are found by their words only."""
 
     def __init__(self, store: DocumentStore, vectors: PassageVectors | None = None) -> None:
