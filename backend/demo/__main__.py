@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.demo.seed import copy_org_files, seed
-from backend.library import Library
+from backend.shelf import Shelf
 from backend.store.database import Database
 from backend.store.documents import DocumentStore
 from backend.store.errors import MigrationError, StoreUnavailableError
@@ -21,7 +21,7 @@ async def run(dsn: str, org: Path | None) -> str:
     """What is there now, as a line. Raises: StoreUnavailableError, MigrationError, OSError."""
     await migrate(dsn)
     async with Database(dsn, pool_size=2) as database:
-        counts = dict(await seed(database, Library(DocumentStore(database))))
+        counts = dict(await seed(database, Shelf(DocumentStore(database))))
     if org is not None:
         counts["new org files"] = copy_org_files(org)
     return ", ".join(f"{count} {name}" for name, count in counts.items())

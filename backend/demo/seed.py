@@ -7,7 +7,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from backend.library import Library
+from backend.shelf import Shelf
 from backend.store.conversations import ConversationStore, Turn
 from backend.store.database import Database
 from backend.store.rooms import RoomStore
@@ -22,12 +22,12 @@ def demo_data() -> Mapping[str, Any]:
     return tomllib.loads((_FOLDER / "demo.toml").read_text(encoding="utf-8"))
 
 
-async def seed(database: Database, library: Library) -> Mapping[str, int]:
+async def seed(database: Database, shelf: Shelf) -> Mapping[str, int]:
     """How many of each there are now. Raises: StoreUnavailableError."""
     data = demo_data()
     documents = [(user, name) for user, has in data["users"].items() for name in has["documents"]]
     for user, name in documents:
-        await library.add(user, name, (_FOLDER / "documents" / name).read_text(encoding="utf-8"))
+        await shelf.add(user, name, (_FOLDER / "documents" / name).read_text(encoding="utf-8"))
     await _seed_rooms(RoomStore(database), data)
     templates = TemplateStore(database)
     for template in data["templates"]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import aiohttp
 
 from backend.endpoint import Endpoint, EndpointOptions
-from backend.library import Library
+from backend.shelf import Shelf
 from backend.store.calls import PostgresCallStore
 from backend.store.conversations import ConversationStore
 from backend.store.database import SCHEMA, Database
@@ -24,7 +24,7 @@ from backend.store.search import DocumentSearch
 from backend.store.templates import TemplateStore
 from backend.store.vectors import PassageVectors
 from backend.store.words import Dictionary
-from backend.tools.crawl.storing import LibraryPages
+from backend.tools.crawl.storing import ShelfPages
 from backend.tools.described import RoomTools, TemplateTools
 from backend.tools.documents import DocumentTools
 from backend.tools.enhance import ConversationTools, QueryTools
@@ -58,7 +58,7 @@ class Describing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServedTools:
-    """The first three are for ToolServiceServer. `library` takes documents, `conversations` what is said.
+    """The first three are for ToolServiceServer. `shelf` takes documents, `conversations` what is said.
 
     `images` is what `image_routes` serves.
     """
@@ -66,7 +66,7 @@ class ServedTools:
     handlers: ToolHandlers
     described: DescribedTools
     calls: CallStore
-    library: Library
+    shelf: Shelf
     conversations: ConversationStore
     images: ImageStore
 
@@ -130,15 +130,15 @@ async def opened_tools(options: ToolOptions) -> AsyncIterator[ServedTools]:
         calls = await stack.enter_async_context(PostgresCallStore(options.dsn, schema=options.schema))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         vectors = await _vectors(options, database, session)
-        library = Library(DocumentStore(database), vectors)
+        shelf = Shelf(DocumentStore(database), vectors)
         # A part of its own is one more entry here, below an `if` of its group of options.
         parts = [*_own_parts(options, database, session, vectors)]
         if options.web is not None:
-            outside = web_parts(options.web, database, pages=LibraryPages(library))
+            outside = web_parts(options.web, database, pages=ShelfPages(shelf))
             parts += await stack.enter_async_context(outside)
         conversations = ConversationStore(database)
         images = ImageStore(database)
-        yield ServedTools(composed(parts), described(parts), calls, library, conversations, images)
+        yield ServedTools(composed(parts), described(parts), calls, shelf, conversations, images)
 
 
 def _own_parts(

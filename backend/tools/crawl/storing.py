@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from backend.ingest.documents import DocumentRefusedError
-from backend.library import Library
+from backend.shelf import Shelf
 from backend.tools.crawl.pages import Page
 from llm_orchestrator_client.tool_service import FailedPreconditionError
 
@@ -22,18 +22,18 @@ class PageStore(Protocol):
         ...
 
 
-class LibraryPages:
-    """A PageStore on the library. A page's file name is its address, so it is there once for each user."""
+class ShelfPages:
+    """A PageStore on the shelf. A page's file name is its address, so it is there once for each user."""
 
-    def __init__(self, library: Library) -> None:
-        self._library = library
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
 
     async def store_page(self, user: str, page: Page) -> str:
         """Store a page as Markdown with its title and address. Raises: ToolServiceError."""
         # JSON's strings are YAML's too, so no title can end the front matter or add a key to it.
         head = f"---\ntitle: {json.dumps(page.title or page.url)}\nsource: {json.dumps(page.url)}\n---\n"
         try:
-            return await self._library.add(
+            return await self._shelf.add(
                 user, _filename(page.url), f"{head}\n{page.text}\n", kind="markdown", tags=[_TAG]
             )
         except DocumentRefusedError as error:

@@ -1,1 +1,1 @@
-"""Tools for files in org-mode, of whose language TODO is a word: where it stands here, it is no note of ours."""
+"""Tools for files in org-mode. TODO is a word of its language: here it is never a note of ours."""

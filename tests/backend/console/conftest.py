@@ -18,6 +18,6 @@ async def shared_world(server_dsn: str, tmp_path_factory: pytest.TempPathFactory
 async def world(shared_world: World) -> World:
     """The shared one, with nothing left of the test before."""
     shared_world.provider.reset()
-    shared_world.library.documents.clear()
-    shared_world.library.written.clear()
+    shared_world.shelf.documents.clear()
+    shared_world.shelf.written.clear()
     return shared_world

@@ -8,7 +8,7 @@ from typing import Any
 from playwright.async_api import Page, expect
 
 from tests.backend.console.asking import adds, ask, start_task, view
-from tests.backend.console.library import Document
+from tests.backend.console.shelf import Document
 from tests.backend.console.world import FLAGS, World, flag_file, open_world
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.postgres import SessionPostgres
@@ -71,7 +71,7 @@ async def main(server_dsn: str) -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         async with open_world(server_dsn, Path(folder)) as world:
-            world.library.documents.append(Document("d1", "Apollo 11 plaque", _QUOTE))
+            world.shelf.documents.append(Document("d1", "Apollo 11 plaque", _QUOTE))
             for scheme in ("light", "dark"):
                 await taken(world, scheme)
 

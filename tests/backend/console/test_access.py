@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.backend.console.asking import adds, ask, start_task, view
-from tests.backend.console.library import Document
 from tests.backend.console.seeing import POOR, nameless, walk
+from tests.backend.console.shelf import Document
 from tests.backend.console.world import PASSWORD, World
 from tests.fakes.scripted_provider.script import Script
 from tests.integration.agents.test_research import gaps
@@ -37,7 +37,7 @@ _PAINT = """() => new Promise((resolve) => new PerformanceObserver((list) =>
 @asynccontextmanager
 async def full(world: World, person: str, **options: Any) -> AsyncIterator[Page]:
     """A page with something in each view, as an administrator sees it."""
-    world.library.documents.append(Document("d1", "On rain", "Rain was expected in May."))
+    world.shelf.documents.append(Document("d1", "On rain", "Rain was expected in May."))
     answer, report = Script(tokens=(RICH,), reasoning=("Hm.",)), Script(tokens=("ok",))
     world.provider.enqueue(gaps(), answer, Script(status=400), report, adds("buy milk"))
     async with world.page(person, **options) as page:

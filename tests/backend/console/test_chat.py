@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.backend.console.asking import ask
-from tests.backend.console.library import Document
+from tests.backend.console.shelf import Document
 from tests.backend.console.world import World
 from tests.fakes.scripted_provider.ledger import Outcome
 from tests.fakes.scripted_provider.script import Script
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_a_question_about_the_documents_is_answered_with_its_source(world: World) -> None:
-    world.library.documents.append(Document("d1", "On rain", "Rain was expected in May."))
+    world.shelf.documents.append(Document("d1", "On rain", "Rain was expected in May."))
     world.provider.enqueue(gaps(), Script(tokens=("In **May** ", "[1", "].")))
     async with world.page("ann") as page:
         await ask(page, "When is rain expected?", "research")

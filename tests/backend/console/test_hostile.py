@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.backend.console.asking import adds, ask, start_task, view
-from tests.backend.console.library import Document
+from tests.backend.console.shelf import Document
 from tests.backend.console.world import World
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.tooled import DONE
@@ -55,7 +55,7 @@ async def harmless(world: World, page: Page) -> None:
 
 
 async def test_an_answer_with_sources_and_results_does_nothing(world: World) -> None:
-    world.library.documents.append(Document("d1", ALL, ALL))
+    world.shelf.documents.append(Document("d1", ALL, ALL))
     world.provider.enqueue(gaps(), Script(tokens=(ALL, "\n\nSo it is [1", "].")))
     async with world.page("hana") as page:
         await page.evaluate(_WATCH)

@@ -19,14 +19,14 @@ async def test_what_is_approved_in_the_conversation_is_done_and_the_answer_goes_
         card = page.locator("#chat .permission")
         await expect(card).to_contain_text("buy milk")
         await expect(page.locator("#waiting")).to_have_text("1 waiting")
-        assert world.library.written == []
+        assert world.shelf.written == []
         await card.get_by_role("button", name="Approve", exact=True).click()
         await expect(card.get_by_role("status")).to_have_text("Approved")
         await expect(card.get_by_role("status")).to_be_focused()
         await expect(page.locator(".state")).to_contain_text("Done")
         await expect(page.locator(".markdown").last).to_have_text("Done.")
         await expect(page.locator("#waiting")).to_be_hidden()
-    assert world.library.written == [("cleo", "buy milk")]
+    assert world.shelf.written == [("cleo", "buy milk")]
 
 
 async def test_what_is_edited_in_the_inbox_is_done_as_edited(world: World) -> None:
@@ -48,7 +48,7 @@ async def test_what_is_edited_in_the_inbox_is_done_as_edited(world: World) -> No
         await view(page, "Chat")
         await expect(page.locator("#chat .permission")).to_contain_text("Approved")
         await expect(page.locator(".state")).to_contain_text("Done")
-    assert world.library.written == [("dan", "buy oats")]
+    assert world.shelf.written == [("dan", "buy oats")]
 
 
 async def test_what_is_denied_in_the_inbox_is_not_done(world: World) -> None:
@@ -62,5 +62,5 @@ async def test_what_is_denied_in_the_inbox_is_not_done(world: World) -> None:
         await view(page, "Chat")
         await expect(page.locator("#chat .permission")).to_contain_text("Denied")
         await expect(page.locator(".state")).to_contain_text("Done")
-    assert world.library.written == []
+    assert world.shelf.written == []
     assert len(world.provider.ledger) == 2

@@ -13,7 +13,7 @@ from backend.passwords import hashed
 from llm_orchestrator_client.tool_service import ServerOptions, ToolServiceServer
 from state.embedded.launch import free_port
 from tests.backend.console.chromium import chromium
-from tests.backend.console.library import Library
+from tests.backend.console.shelf import Shelf
 from tests.backend.first.running import backend_process
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.narrow import narrow
@@ -39,7 +39,7 @@ class World:
     browser: Browser
     provider: ScriptedProvider
     service: Service
-    library: Library
+    shelf: Shelf
     url: str
     flags: Path
 
@@ -72,7 +72,7 @@ class World:
 @asynccontextmanager
 async def open_world(server_dsn: str, folder: Path) -> AsyncIterator[World]:
     """All of it; files are in a folder."""
-    library, flags, tools = Library(), folder / "flags.json", {"address": f"127.0.0.1:{free_port()}"}
+    shelf, flags, tools = Shelf(), folder / "flags.json", {"address": f"127.0.0.1:{free_port()}"}
     flags.write_text(flag_file(FLAGS))
     expect.set_options(timeout=_PATIENCE_MILLISECONDS)
     async with AsyncExitStack() as stack:
@@ -82,7 +82,7 @@ async def open_world(server_dsn: str, folder: Path) -> AsyncIterator[World]:
         service = await stack.enter_async_context(
             narrow(dsn, provider, folder, use_grpc_tool_service=True, tools=tools, run=SHORT)  # type: ignore[arg-type]
         )
-        await stack.enter_async_context(ToolServiceServer(library, ServerOptions(tools["address"])))
+        await stack.enter_async_context(ToolServiceServer(shelf, ServerOptions(tools["address"])))
         # A process: OpenFeature has one set of flags in each, and other tests have backends too.
         backend = await stack.enter_async_context(
             backend_process(
@@ -92,7 +92,7 @@ async def open_world(server_dsn: str, folder: Path) -> AsyncIterator[World]:
                 GRPC_ROLLOUT_FLAGS=f"file:{flags}",
             )
         )
-        yield World(browser, provider, service, library, f"http://{backend.address}", flags)
+        yield World(browser, provider, service, shelf, f"http://{backend.address}", flags)
 
 
 def people() -> str:

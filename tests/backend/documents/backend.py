@@ -43,7 +43,7 @@ class Backend:
 
     async def add(self, filename: str, content: str, user: str = "ann", tags: tuple[str, ...] = ()) -> str:
         """Store a document; its id."""
-        return await self.tools.library.add(user, filename, content, tags=tags)
+        return await self.tools.shelf.add(user, filename, content, tags=tags)
 
     async def titles(self, query: str, user: str = "ann", **fields: Any) -> list[str]:
         """The titles of what a search finds, best first."""

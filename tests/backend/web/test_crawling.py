@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 from google.protobuf.json_format import MessageToDict
 
-from backend.library import Library
+from backend.shelf import Shelf
 from backend.store.database import Database
 from backend.store.documents import DocumentStore
 from backend.tools.crawl.described import CrawlTimes
 from backend.tools.crawl.pages import Page
-from backend.tools.crawl.storing import LibraryPages
+from backend.tools.crawl.storing import ShelfPages
 from backend.tools.web import FetchingOptions, WebOptions
 from tests.backend.web.serving import Tools, serving
 from tests.fakes.web.names import FakeNames
@@ -206,7 +206,7 @@ async def test_a_whole_site_becomes_documents_of_the_user(
     title = 'D\n---\nowner: "x"'
     site.says("/deep", html(title, "/deeper"))
     documents = DocumentStore(database)
-    pages = LibraryPages(Library(documents))
+    pages = ShelfPages(Shelf(documents))
     async with serving(OPTIONS, database, names, port=site.port, pages=pages) as tools:
         found = data_of(await tools.invoke("crawl_website_recursive", url=home))
         again = data_of(await tools.invoke("crawl_website_recursive", url=home))

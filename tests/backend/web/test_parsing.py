@@ -28,7 +28,14 @@ def spent_seconds() -> float:
 
 def _children() -> list[str]:
     tasks = Path("/proc/self/task").iterdir()
-    return [child for task in tasks for child in (task / "children").read_text().split()]
+    return [child for task in tasks for child in _children_of(task)]
+
+
+def _children_of(task: Path) -> list[str]:
+    try:
+        return (task / "children").read_text().split()
+    except OSError:  # the thread has ended since it was listed
+        return []
 
 
 def _parses(process: Path) -> bool:
