@@ -7,6 +7,7 @@ begins with it finds it again wherever, and however late, it goes on.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,14 +49,20 @@ class AgentFolder:
     def stamps(self) -> dict[str, _Stamp]:
         """The state of every file, by its name."""
         found: dict[str, _Stamp] = {}
-        for path in sorted(self._folder.glob("*.md")):
+        for name in sorted(self._names()):
             try:
-                status = path.stat()
+                status = os.stat(f"{self._folder}/{name}")
             except OSError:
                 continue  # it was there just now
             # A mounted ConfigMap replaces the file by another one that may be as old.
-            found[path.name] = status.st_mtime_ns, status.st_ino, status.st_size
+            found[name] = status.st_mtime_ns, status.st_ino, status.st_size
         return found
+
+    def _names(self) -> list[str]:
+        try:
+            return [name for name in os.listdir(self._folder) if name.endswith(".md")]
+        except OSError:
+            return []  # as an empty one
 
     def read(self, filename: str, stamp: _Stamp) -> AgentFile:
         """One file as it is now.

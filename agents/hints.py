@@ -1,9 +1,9 @@
 """What speaks for an agent in the words of a request, without a model."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from agents.spec import AgentSpec
+from agents.spec import LIKE_AN_EXAMPLE, AgentSpec
 from agents.words import words
 
 _MOST_WORDS = 60
@@ -15,8 +15,8 @@ _LEAST, _MARGIN = 2.0, 2.0
 _PHRASE_WORDS = 3
 """A longer phrase counts no more than one of so many words."""
 
-_LIKE_AN_EXAMPLE, _EXAMPLE = 0.75, 4.0
-"""From how much in common with an example on a request counts as one, and what a whole one counts."""
+_EXAMPLE = 4.0
+"""What a request counts that is one of the examples."""
 
 _OPENERS = frozenset(
     [
@@ -115,12 +115,19 @@ def scores(question: str, specs: Iterable[AgentSpec]) -> dict[str, float]:
     return {spec.name: _score(said, spec) for spec in specs}
 
 
-def plain(question: str, specs: Sequence[AgentSpec], *, least: float = _LEAST) -> AgentSpec | None:
-    """The agent that a request is plainly for; None where that is to be asked."""
+def plain(
+    question: str,
+    specs: Iterable[AgentSpec],
+    *,
+    least: float = _LEAST,
+    able: Callable[[AgentSpec], bool] = lambda _: True,
+) -> AgentSpec | None:
+    """The agent that a request is plainly for, of those that are `able`; None where that is to be asked."""
     said = words(question)
     if not said or len(said) > _MOST_WORDS or _DENIALS.intersection(said):
         return None
-    ranked = sorted(((_score(said, spec), spec) for spec in specs), key=lambda pair: -pair[0])
+    scored = ((_score(said, spec), spec) for spec in specs)
+    ranked = sorted((pair for pair in scored if pair[0] and able(pair[1])), key=lambda pair: -pair[0])
     if not ranked or ranked[0][0] < least:
         return None
     if len(ranked) > 1 and ranked[0][0] < _MARGIN * ranked[1][0]:
@@ -134,7 +141,7 @@ def asks_for_release(question: str) -> bool:
 
 
 def _score(said: Sequence[str], spec: AgentSpec) -> float:
-    if spec.routing.vocabulary.isdisjoint(said):
+    if spec.routing.telling.isdisjoint(said):
         return 0.0  # so it is with nearly all of them
     phrases = set(_said_of(spec, said))
     # Of "weather forecast" and "forecast" only the longer one counts.
@@ -153,7 +160,7 @@ def _is_about(said: Sequence[str], spec: AgentSpec) -> bool:
 def _likeness(said: Sequence[str], spec: AgentSpec) -> float:
     mine = frozenset(said)
     most = max((_in_common(mine, sentence) for sentence in spec.routing.sentences), default=0.0)
-    return _EXAMPLE * most if most >= _LIKE_AN_EXAMPLE else 0.0
+    return _EXAMPLE * most if most >= LIKE_AN_EXAMPLE else 0.0
 
 
 def _said_of(spec: AgentSpec, said: Sequence[str]) -> list[tuple[str, ...]]:

@@ -79,12 +79,13 @@ def route(
     locked = catalog.wanted(wish.locked_agent, "locked_agent")
     if (spec := catalog.wanted(wish.agent_type, "agent_type")) is not None:
         return Routed(spec, RouteReason.EXPLICIT)
-    candidates = tuple(spec for spec in catalog.specs if able(spec))
-    if locked is not None:
-        if not _released(locked, candidates, question):
-            return Routed(locked, RouteReason.LOCKED)
-        candidates = tuple(spec for spec in candidates if spec is not locked)
-    meant = plain(question, candidates)
+    others = [spec for spec in catalog.specs if spec is not locked]
+    if locked is not None and not _released(locked, others, question, able):
+        return Routed(locked, RouteReason.LOCKED)
+    meant = plain(question, others, able=able)
+    if wish.document is None and not classifies:  # most of them need not be looked at
+        return Routed(catalog.default, RouteReason.DEFAULT) if meant is None else _plainly(meant)
+    candidates = tuple(spec for spec in others if able(spec))
     openers = [spec for spec in candidates if wish.document and opens(spec, wish.document)]
     if wish.document and openers and (wish.document.preferred or meant is None or meant in openers):
         if (opener := _opener(openers, question)) is not None:
@@ -92,10 +93,14 @@ def route(
         candidates = tuple(spec for spec in candidates if spec in openers or spec is catalog.default)
         meant = None
     if meant is not None:
-        return Routed(meant, RouteReason.KEYWORDS)
-    if not classifies or candidates in ((), (catalog.default,)):
-        return Routed(catalog.default, RouteReason.DEFAULT)
-    return Undecided(candidates, catalog.default)
+        return _plainly(meant)
+    choosable = classifies and candidates not in ((), (catalog.default,))
+    default = Routed(catalog.default, RouteReason.DEFAULT)
+    return Undecided(candidates, catalog.default) if choosable else default
+
+
+def _plainly(meant: AgentSpec) -> Routed:
+    return Routed(meant, RouteReason.KEYWORDS)
 
 
 def opens(spec: AgentSpec, document: EditorHint) -> bool:
@@ -118,10 +123,12 @@ def lock_after(wish: RouteWish, spec: AgentSpec) -> str | None:
     return "" if wish.locked_agent else None
 
 
-def _released(locked: AgentSpec, candidates: Sequence[AgentSpec], question: str) -> bool:
+def _released(
+    locked: AgentSpec, others: Sequence[AgentSpec], question: str, able: Callable[[AgentSpec], bool]
+) -> bool:
     if asks_for_release(question):
         return True
-    other = plain(question, [spec for spec in candidates if spec is not locked], least=_CLEARLY)
+    other = plain(question, others, least=_CLEARLY, able=able)
     return other is not None and not scores(question, [locked])[locked.name]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from agents.variables import places
-from agents.words import words
+from agents.words import telling, words
 from tools.policy import Verdict
 from tools.schemas import usable
 
@@ -115,6 +115,10 @@ class RemoteAgent(BaseModel):
     agent_type: str = Field(min_length=1, max_length=128)
 
 
+LIKE_AN_EXAMPLE = 0.75
+"""From how much in common with an example on (Dice's coefficient) a request counts as one."""
+
+
 class RoutingHints(BaseModel):
     """What speaks for an agent before a model is asked: see docs/agents.md.
 
@@ -146,9 +150,9 @@ class RoutingHints(BaseModel):
         return self._phrases
 
     @cached_property
-    def vocabulary(self) -> frozenset[str]:
-        """All words of the hints: for a request that has none of them, nothing speaks here."""
-        return frozenset[str]().union(*self._phrases, *self._sentences)
+    def telling(self) -> frozenset[str]:
+        """For a request that has none of these words nothing speaks here."""
+        return telling(self._phrases, self._sentences, LIKE_AN_EXAMPLE)
 
     @property
     def sentences(self) -> tuple[frozenset[str], ...]:

@@ -70,6 +70,8 @@ def describe(error: BaseException) -> list[str]:
 
 def configure(level: str, stream: TextIO | None = None, *, user_key: str = "") -> None:
     """Send this process's logs to a stream (standard error) as JSON lines, from `level` up."""
+    # What no line of ours says is not looked up for each of them.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(user_key))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -13,6 +13,7 @@ from orchestrator.health import HealthService
 from orchestrator.watching import EventLag, Watching
 from providers.gate.base import GateSnapshot, GateState
 from providers.pool.pool import ModelPool
+from providers.pool.table import Candidate
 from state.errors import DatabaseUnavailableError
 from state.postgres.stores import PostgresStores
 from telemetry import names
@@ -56,7 +57,7 @@ async def watched(
             registry,
             spans,
             agents=agents,
-            models=Known(lambda: [i for c in models.candidates for i in _model(c.gate.snapshot())]),
+            models=Known(lambda: [name for c in models.candidates for name in _named(c)]),
             tools=Known(lambda: tools),
         )
         agents.also(lambda: (UNDECIDED,))
@@ -136,6 +137,11 @@ def _read_providers(registry: Registry, models: ModelPool) -> None:
     registry.read(names.PROVIDER_IN_FLIGHT, lambda: [(_model(g), g.in_flight) for g in gates()])
     registry.read(names.PROVIDER_LIMIT, lambda: [(_model(g), g.concurrency_limit) for g in gates()])
     registry.read(names.PROVIDER_REFUSALS, refusals)
+
+
+def _named(candidate: Candidate) -> tuple[str, str]:
+    info = candidate.endpoint.info
+    return info.provider, info.model
 
 
 def _model(gate: GateSnapshot) -> tuple[str, str]:

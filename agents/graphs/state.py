@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from langgraph.checkpoint.base import Checkpoint
@@ -164,12 +164,7 @@ def answer_of(finished: ModelFinished, limit: str, usage: Usage, tools_used: lis
         provider=finished.provider,
         model=finished.model,
         generation_id=finished.generation_id,
-        usage=plain_usage(usage),
+        usage=usage.plain(),
         limit=limit,
         tools_used=tools_used,
     )
-
-
-def plain_usage(usage: Usage) -> dict[str, Any]:
-    """As a checkpoint keeps it."""
-    return {**asdict(usage), "by_model": [asdict(part) for part in usage.by_model]}

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from langgraph.runtime import Runtime
 
-from agents.graphs.state import Context, State, plain_usage
+from agents.graphs.state import Context, State
 
 
 class Step(Protocol):
@@ -28,7 +28,7 @@ def with_title(ended: dict[str, Any], context: Context, title: str) -> dict[str,
     """The end of a turn, with the title and what it has cost."""
     if not title:
         return ended
-    answer = {**ended["answer"], "title": title, "usage": plain_usage(context.usage())}
+    answer = {**ended["answer"], "title": title, "usage": context.usage().plain()}
     return {**ended, "answer": answer, "title": title}
 
 

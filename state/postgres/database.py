@@ -57,6 +57,10 @@ class _Session(asyncpg.Connection):
     def get_reset_query(self) -> str:
         return ""
 
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's own
+        if self.is_in_transaction():  # there is nothing else to do
+            await super().reset(timeout=timeout)
+
 
 class Database:
     """A pool of connections to one schema of one database.

@@ -9,7 +9,7 @@ from state.models import Attempt, RunId
 # the taking finds no row. Without it both could commit, the stale one last.
 FENCE = """
 fence AS (
-    SELECT owner FROM runs
+    SELECT owner, state AS fenced_state FROM runs
     WHERE run_id = $1 AND owner = $2 AND attempt = $3 AND state IN ('running', 'cancelling')
     FOR SHARE
 )

@@ -14,13 +14,20 @@ from state.postgres import unattended
 from state.postgres.database import Database
 from state.postgres.unattended import LOCKED
 
+# Without the cast `$3 * 10` is an integer, and a lease of half a second nothing.
 _BEAT = """
-WITH beat AS (
+WITH forgotten AS (
+    DELETE FROM replicas WHERE replica_id IN (
+        SELECT replica_id FROM replicas
+        WHERE replica_id <> $1 AND beat_time < now() - make_interval(secs => $3::double precision * 10)
+        FOR UPDATE SKIP LOCKED
+    )
+), beat AS (
     INSERT INTO replicas (replica_id, version) VALUES ($1, $2)
     ON CONFLICT (replica_id) DO UPDATE SET beat_time = now()
 )
 SELECT 1 + count(*) FROM replicas
-WHERE replica_id <> $1 AND beat_time > now() - make_interval(secs => $3)
+WHERE replica_id <> $1 AND beat_time > now() - make_interval(secs => $3::double precision)
 """
 _LEAVE = "DELETE FROM replicas WHERE replica_id = $1"
 
@@ -55,9 +62,6 @@ WHERE (
 ORDER BY run_id LIMIT 100
 FOR UPDATE SKIP LOCKED
 """)
-# Without the cast `$1 * 10` is an integer, and a lease of half a second nothing.
-_FORGET = "DELETE FROM replicas WHERE beat_time < now() - make_interval(secs => $1::double precision * 10)"
-
 _CANCELLING = (
     "SELECT run_id FROM runs WHERE replica_id = $1 AND state = 'cancelling' AND NOT cancel_after_step"
 )
@@ -92,14 +96,17 @@ class PostgresLeases:
         end: Callable[[UnattendedRun], tuple[RunOutcome, Record] | None],
     ) -> int:
         ours, never = [UUID(run_id) for run_id in executing], [UUID(run_id) for run_id in unborn]
-        async with self._reaps.connection() as connection, connection.transaction():
-            rows = await connection.fetch(_LOST, lease_seconds, self._replica_id, ours, never)
-            for run in map(unattended.unattended, rows):
-                if ended := end(run):
-                    await unattended.end(connection, run, *ended)
-                else:
-                    await unattended.requeue(connection, run, self._replica_id)
-            await connection.execute(_FORGET, lease_seconds)
+        lost = (_LOST, lease_seconds, self._replica_id, ours, never)
+        async with self._reaps.connection() as connection:
+            if not await connection.fetch(*lost):
+                return 0  # as at nearly every look: that needs no transaction
+            async with connection.transaction():
+                rows = await connection.fetch(*lost)
+                for run in map(unattended.unattended, rows):
+                    if ended := end(run):
+                        await unattended.end(connection, run, *ended)
+                    else:
+                        await unattended.requeue(connection, run, self._replica_id)
         return len(rows)
 
     async def cancelling(self) -> Sequence[RunId]:

@@ -72,13 +72,14 @@ class PostgresLine:
                 await connection.execute(sql.TELL_FULL, joining.high)
 
     async def accept_again(self, low: int) -> None:
-        async with self._claims.connection() as connection, connection.transaction():
+        async with self._claims.connection() as connection:
             if not await connection.fetchval(sql.REFUSING):
-                return
-            row = await connection.fetchrow(sql.LOAD, low)
-            assert row is not None
-            if row["active"] < low:
-                await _accept_again(connection, low)
+                return  # as at nearly every look: that needs no transaction
+            async with connection.transaction():
+                row = await connection.fetchrow(sql.LOAD, low)
+                assert row is not None
+                if row["active"] < low:
+                    await _accept_again(connection, low)
 
     async def load(self, high: int) -> LineLoad:
         async with self._joins.connection() as connection:
@@ -119,10 +120,13 @@ class PostgresLine:
         return {RunId(row["run_id"].hex): row["place"] for row in rows}
 
     async def end_overdue(self, end: Callable[[UnattendedRun], tuple[RunOutcome, Record]]) -> int:
-        async with self._claims.connection() as connection, connection.transaction():
-            rows = await connection.fetch(sql.OVERDUE)
-            for run in map(unattended.unattended, rows):
-                await unattended.end(connection, run, *end(run))
+        async with self._claims.connection() as connection:
+            if not await connection.fetch(sql.OVERDUE):
+                return 0  # likewise
+            async with connection.transaction():
+                rows = await connection.fetch(sql.OVERDUE)
+                for run in map(unattended.unattended, rows):
+                    await unattended.end(connection, run, *end(run))
         return len(rows)
 
 

@@ -93,6 +93,7 @@ RETURNING pg_notify('run_queued', '')
 """
 IS_DISPLACED = f"SELECT {DISPLACED} FROM runs AS r WHERE run_id = $1"  # noqa: S608 - a constant
 
+SOMEBODY_WAITS = "SELECT EXISTS (SELECT FROM runs WHERE state = 'waiting_for_permission')"
 DUE = LOCKED.format("""
 SELECT * FROM runs
 WHERE state = 'waiting_for_permission' AND run_id = ANY (ARRAY(

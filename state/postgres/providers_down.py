@@ -30,6 +30,11 @@ class PostgresProvidersDown:
         self._replica_id = UUID(replica_id)
 
     async def tell(self, down: Collection[str], working: Collection[str]) -> None:
-        async with self._database.connection() as connection, connection.transaction():
-            await connection.execute(_TELL, self._replica_id, sorted(down))
-            await connection.execute(_FORGET, self._replica_id, sorted(down), sorted(working))
+        forget = (_FORGET, self._replica_id, sorted(down), sorted(working))
+        async with self._database.connection() as connection:
+            if not down:  # so it is nearly always
+                await connection.execute(*forget)
+                return
+            async with connection.transaction():
+                await connection.execute(_TELL, self._replica_id, sorted(down))
+                await connection.execute(*forget)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -121,24 +121,13 @@ class PostgresRunStore:
         await self._patience(lambda: self._finish(attempt, outcome, last))
 
     async def _finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
-        async with self._database.connection() as connection, connection.transaction():
-            if outcome.state is RunState.CANCELLED:
+        async with self._database.connection() as connection:
+            if outcome.state is not RunState.CANCELLED:
+                await _end(connection, attempt, outcome, last)
+                return
+            async with connection.transaction():
                 await connection.execute(sql.MARK_CANCELLING, *fence_arguments(attempt))
-            done = await connection.fetchval(
-                sql.FINISH,
-                *fence_arguments(attempt),
-                [r.sequence for r in last],
-                [r.payload for r in last],
-                [r.terminal for r in last],
-                outcome.state,
-                outcome.finish_reason,
-                outcome.error_reason,
-                outcome.result,
-                _json(outcome.usage),
-                last[-1].sequence,
-            )
-            if done is None:
-                await _explain(connection, attempt, outcome, last[-1])
+                await _end(connection, attempt, outcome, last)
 
     async def cancel(
         self,
@@ -188,6 +177,26 @@ async def _written_at_once(connection: "Connection", run: NewRun) -> AsyncIterat
         yield
 
 
+async def _end(
+    connection: "Connection", attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]
+) -> None:
+    done = await connection.fetchval(
+        sql.FINISH,
+        *fence_arguments(attempt),
+        [r.sequence for r in last],
+        [r.payload for r in last],
+        [r.terminal for r in last],
+        outcome.state,
+        outcome.finish_reason,
+        outcome.error_reason,
+        outcome.result,
+        _json(outcome.usage),
+        last[-1].sequence,
+    )
+    if done is None:
+        await _explain(connection, attempt, outcome, last[-1])
+
+
 async def _explain(connection: "Connection", attempt: Attempt, outcome: RunOutcome, last: Record) -> None:
     """Say why a run could not be finished, unless it was by us: an answer may be lost on its way."""
     row = await connection.fetchrow(sql.STANDS, *fence_arguments(attempt))
@@ -198,7 +207,7 @@ async def _explain(connection: "Connection", attempt: Attempt, outcome: RunOutco
 
 
 def _json(usage: Usage | None) -> str | None:
-    return None if usage is None else orjson.dumps(asdict(usage)).decode()
+    return None if usage is None else orjson.dumps(usage.plain()).decode()
 
 
 def _lost_or_cancelled(row: asyncpg.Record | None, attempt: Attempt) -> OrchestratorError:

@@ -40,6 +40,7 @@ WITH {FENCE}, events AS (
     INSERT INTO run_events (run_id, sequence, owner, payload, terminal)
     SELECT $1, e.sequence, fence.owner, e.payload, e.terminal
     FROM fence, unnest($4::bigint[], $5::bytea[], $6::boolean[]) AS e (sequence, payload, terminal)
+    WHERE fence.fenced_state = 'running' OR $7 = 'cancelled'
     ON CONFLICT (run_id, sequence) DO NOTHING
 )
 UPDATE runs SET

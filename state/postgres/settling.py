@@ -27,6 +27,9 @@ class Settling:
 
     async def settle(self, resolved: Resolved, end: Ends) -> int:
         """Settle what is due, and look at a batch of the waiting chats, from where the last call was."""
+        async with self._database.connection() as connection:
+            if not await connection.fetchval(sql.SOMEBODY_WAITS):
+                return 0
         settled = 0
         while True:
             runs, questions = await self._expire(resolved, end)
