@@ -7,13 +7,22 @@ from urllib.parse import unquote
 
 import pytest
 
+from llm_orchestrator_client.rollout.flags import Flag
+from telemetry.names import METRICS
 from tests.harness.process import ROOT
+from tests.harness.queries import exported
 
 DOCUMENTS = sorted(
     file
     for pattern in ("*.md", "docs/**/*.md", "client/*.md", "deploy/**/*.md", "examples/**/*.md")
     for file in ROOT.glob(pattern)
 )
+SERIES = exported().keys() | {name.removesuffix("_bucket") for name in exported()}
+LABELS = {label for metric in METRICS for label in metric.labels}
+NO_METRICS = {"orchestrator_pb", "orchestrator_rpc", "orchestrator_worker"}
+SETTINGS = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.M))
+FLAGS = {*Flag, "GRPC_ROLLOUT_FLAGS"}
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 _FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
 _LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.M)
@@ -51,3 +60,13 @@ def test_a_link_to_no_file_or_no_heading_is_found(tmp_path: Path) -> None:
         "# A `first` heading\n[a](one.md#a-first-heading) [b](two.md) [c](#second) [d](https://e.f)\n"
     )
     assert list(dead_links(file)) == ["two.md", "#second"]
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_metrics_settings_and_targets_that_it_names_are_there(file: Path) -> None:
+    text = file.read_text()
+    metrics = set(re.findall(r"\b(?:orchestrator|llm_rollout|gen_ai|rpc_server)_[a-z_]+\b", text))
+    assert metrics - SERIES - LABELS - NO_METRICS == set()
+    names = re.findall(r"\b(?:ORCHESTRATOR_[A-Z]+__|USE_GRPC_|GRPC_)[A-Z_]+\b(?!\*)", text)
+    assert set(names) - SETTINGS - FLAGS == set()
+    assert set(re.findall(r"`make ([a-z-]+)", text)) - TARGETS == set()
