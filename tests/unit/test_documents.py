@@ -25,6 +25,9 @@ FLAGS = {*Flag, "GRPC_ROLLOUT_FLAGS"}
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 # Written on other branches.
 AWAITED = {"deployment.md", "identity.md", "operations-backup.md", "upgrades.md"}
+FILES = {f"/{file.relative_to(ROOT)}" for file in ROOT.glob("[a-z]*/**/*.*")} | {
+    f"/{file.name}" for file in ROOT.glob("*.*")
+}
 _FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
 _LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.M)
@@ -67,6 +70,12 @@ def test_a_link_to_no_file_or_no_heading_is_found(tmp_path: Path) -> None:
         "# A `first` heading\n[a](one.md#a-first-heading) [b](two.md) [c](#second) [d](https://e.f)\n"
     )
     assert list(dead_links(file)) == ["two.md", "#second"]
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_that_it_names_are_there(file: Path) -> None:
+    named = set(re.findall(r"`(?!\S*NNNN)([\w/-]+\.(?:py|sql|sh|toml|pml|js))`", file.read_text()))
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in FILES)} == set()
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
