@@ -45,7 +45,8 @@ def _index(files: list[File]) -> str:
         "The contract, as `protos/` has it. Generate stubs of those files; Python has a "
         "[client](../../client/README.md) of its own. "
         "More is in [tasks](../tasks.md), [permissions](../permissions.md), "
-        "[agents](../agents.md), [tools](../tools.md), [serving tools](../tool-service.md).",
+        "[agents](../agents.md), [tools](../tools.md), [serving tools](../tool-service.md). What this "
+        "release refuses, or takes and does not use: [README](../../README.md#what-does-not-work-yet).",
     ]
     for file in files:
         page = _calls_page(file)
