@@ -24,7 +24,7 @@ SETTINGS = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(),
 FLAGS = {*Flag, "GRPC_ROLLOUT_FLAGS"}
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 # Written on other branches.
-AWAITED = {"deployment.md", "identity.md", "operations-backup.md", "upgrades.md"}
+AWAITED = {"database-roles.md", "deployment.md", "identity.md", "operations-backup.md", "upgrades.md"}
 FILES = {f"/{file.relative_to(ROOT)}" for file in ROOT.glob("[a-z]*/**/*.*")} | {
     f"/{file.name}" for file in ROOT.glob("*.*")
 }
