@@ -29,7 +29,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards image-check screenshots protos kafka soak mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check screenshots protos kafka soak mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ deploy-check: $(DEV) $(PROMETHEUS)
 
 dashboards: $(DEV) ## Make Grafana's dashboards, deploy/grafana/*.json, of the TOML files beside them
 	$(BIN)/python -m deploy.dashboards
+
+api-docs: $(DEV) ## Make docs/api/, the reference of the API, of protos/*.proto
+	$(BIN)/python -m deploy.reference
 
 image-check: ## Build the image and try it, without a container engine (Debian, as root; about 90 s)
 	deploy/check_image.sh

@@ -2910,7 +2910,9 @@ class HealthCheckResponse(google.protobuf.message.Message):
     DRAINING_FIELD_NUMBER: builtins.int
     UPTIME_FIELD_NUMBER: builtins.int
     status: builtins.str
-    """"healthy" | "degraded" (StartTask only, into the outage journal) | "unhealthy" """
+    """"healthy" | "degraded" (calls are taken, some fail or wait: no provider is reached, or Postgres is away and
+    StartTask goes into the outage journal) | "unhealthy"
+    """
     version: builtins.str
     """additive"""
     draining: builtins.bool
