@@ -17,8 +17,6 @@ from state.postgres.database import translated
 if TYPE_CHECKING:
     AnyConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-    AnyConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
 _CONNECT_SECONDS = 5.0
 _MOST_CHARACTERS = 63  # of a name in Postgres
 _HASHED = 8

@@ -27,6 +27,7 @@ from providers.openai_compatible.model import OpenAICompatibleModel
 from providers.pool.assembly import Assembly
 from providers.pool.pool import ModelPool
 from providers.pool.retry_budget import RetryBudget
+from state.postgres.roles import Logins
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.postgres import logins_to
 
@@ -150,15 +151,16 @@ async def running_service(
     timeouts: Timeouts = TIMEOUTS,
     catalog: Path | None = None,
     routing: bool = False,
+    logins: Logins | None = None,
     **groups: Mapping[str, object],
 ) -> AsyncIterator[Service]:
     """A service on a database; `groups` change settings, as `stream={"window_seconds": 0.5}`.
 
-    `catalog` is the folder of its agents.
+    `catalog` is the folder of its agents, `logins` are others than those of our own Postgres.
     """
     if catalog is not None:
         groups["agents"] = {**groups.get("agents", {}), "folder": catalog}
-    logins = logins_to(dsn)
+    logins = logins or logins_to(dsn)
     async with (
         scripted_models(provider.base_url, timeouts, routing=routing) as models,
         assembled(settings_for_tests(**groups), logins.work, models, callers=logins.callers) as (port, _),
