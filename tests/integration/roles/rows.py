@@ -36,7 +36,8 @@ VALUES ($2, now(), 'chat', '', '', '', 1);
 INSERT INTO request_keys (owner, method, request_id, digest, run_id)
 VALUES ($2, 'StartTask', 'key', 'd', $1);
 INSERT INTO permissions (permission_id, run_id, owner, conversation_id, tool_call_id, tool_name,
-    operation_type, arguments, digest, query, reasoning, safety_level, reversible, allowed_scopes, expire_time)
+    operation_type, arguments, digest, query, reasoning, safety_level, reversible, allowed_scopes,
+    expire_time)
 VALUES ($1, $1, $2, 'c1', $1, 'tool', 'file_write', '', encode(sha256(''), 'hex'), '', '', 'low',
     true, '{once}', now() + interval '1 hour');
 INSERT INTO effects (tool_call_id, run_id, owner, tool_name, digest, permission_ids, attempt, beginning)
