@@ -4,8 +4,6 @@ Row-level security (migration 0024) compares each row's owner with a setting of 
 a statement of its own would cost a transaction with three round trips more: the reading statement sets it.
 """
 
-from functools import cache
-
 # LATERAL and OFFSET 0 are the guarantee: the inner query needs a value of the outer one and may not be merged
 # with it, so nothing of it is evaluated before the setting is made. Were that ever otherwise, it would see
 # nothing: the setting of a transaction ends with it.
@@ -22,7 +20,6 @@ SELECT set_config('orchestrator.owner', $1, true), set_config('orchestrator.thre
 """The same for the statements that come after it in a transaction."""
 
 
-@cache
 def as_owner(statement: str) -> str:
     """A reading statement whose $1 is an owner, as one that sees this owner's rows alone."""
     return _AS_OWNER.format(statement)
