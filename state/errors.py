@@ -254,6 +254,10 @@ class AgentFailedError(OrchestratorError):
     reason = Reason.AGENT_FAILED
 
 
+class StateUnreadableError(OrchestratorError):
+    """The bytes of a conversation's state are none that this service writes: nothing was made of them."""
+
+
 class ProviderError(OrchestratorError):
     """A model provider failed."""
 

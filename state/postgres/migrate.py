@@ -11,8 +11,14 @@ import asyncpg
 
 from state.errors import DatabaseUnavailableError
 from state.postgres.database import translated
+from state.postgres.roles import admit
 
 _RETRY_SECONDS = 0.5
+
+_MAY_ONLY_LOOK = """
+SELECT has_schema_privilege(oid, 'USAGE') AND NOT has_schema_privilege(oid, 'CREATE')
+FROM pg_namespace WHERE nspname = $1
+"""
 
 _CREATE_LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -58,19 +64,29 @@ async def migrate(
 ) -> int:
     """Apply what is missing, in one transaction; return how many were applied.
 
-    An advisory lock makes replicas that start together take turns. `report` gets a line for each file.
+    An advisory lock makes replicas that start together take turns. `report` gets a line for each file. A
+    login that may not change the schema only looks whether anything is missing; else the roles beside it are
+    given what they may do, where they exist.
 
     Raises:
         DatabaseUnavailableError: Postgres is out of reach.
-        MigrationError: An applied file was changed, or the schema is newer than this release.
+        MigrationError: An applied file was changed, the schema is newer than this release, or something is
+            missing that this login may not apply.
     """
+    wanted = list(migrations or shipped())
     with translated():
         connection = await asyncpg.connect(dsn, timeout=connect_seconds)
         try:
+            if await connection.fetchval(_MAY_ONLY_LOOK, schema):
+                await connection.execute(f"SET search_path TO {_quoted(schema)}")
+                return await _look(connection, wanted)
+            # Of the session: the roles are admitted after the transaction, a table at a time.
+            await connection.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", schema)
             async with connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", schema)
                 await _enter_schema(connection, schema)
-                return await _apply(connection, list(migrations or shipped()), report)
+                applied = await _apply(connection, wanted, report)
+            await admit(connection, schema)
+            return applied
         finally:
             await connection.close(timeout=connect_seconds)
 
@@ -93,8 +109,12 @@ async def migrate_when_reachable(
             await asyncio.sleep(_RETRY_SECONDS)
 
 
+def _quoted(schema: str) -> str:
+    return '"' + schema.replace('"', '""') + '"'
+
+
 async def _enter_schema(connection: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:
-    quoted = '"' + schema.replace('"', '""') + '"'
+    quoted = _quoted(schema)
     exists = await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema)
     if not exists:
         await connection.execute(f"CREATE SCHEMA {quoted}")
@@ -102,11 +122,9 @@ async def _enter_schema(connection: "asyncpg.Connection[asyncpg.Record]", schema
     await connection.execute(_CREATE_LEDGER)
 
 
-async def _apply(
-    connection: "asyncpg.Connection[asyncpg.Record]",
-    migrations: list[Migration],
-    report: Callable[[str], None],
-) -> int:
+async def _missing(
+    connection: "asyncpg.Connection[asyncpg.Record]", migrations: list[Migration]
+) -> list[Migration]:
     rows = await connection.fetch("SELECT version, name, sha256 FROM schema_migrations")
     applied = {row["version"]: row for row in rows}
     unknown = applied.keys() - {m.version for m in migrations}
@@ -114,11 +132,29 @@ async def _apply(
         raise MigrationError(
             f"the schema is at migration {max(unknown)}, newer than this release: install the newer release"
         )
-    missing = [m for m in migrations if m.version not in applied]
     for migration in migrations:
         row = applied.get(migration.version)
         if row is not None and row["sha256"] != migration.sha256:
             raise MigrationError(f"migration {migration.name} was changed after it was applied")
+    return [m for m in migrations if m.version not in applied]
+
+
+async def _look(connection: "asyncpg.Connection[asyncpg.Record]", migrations: list[Migration]) -> int:
+    missing = await _missing(connection, migrations)
+    if missing:
+        raise MigrationError(
+            f"migration {missing[0].name} is missing and this login may not apply it: run `python main.py "
+            f"migrate` as the schema's owner"
+        )
+    return 0
+
+
+async def _apply(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    migrations: list[Migration],
+    report: Callable[[str], None],
+) -> int:
+    missing = await _missing(connection, migrations)
     for migration in missing:
         await connection.execute(migration.sql)
         await connection.execute(

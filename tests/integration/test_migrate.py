@@ -50,6 +50,32 @@ async def test_two_schemas_of_one_database_do_not_meet(empty: str) -> None:
     assert await migrate(empty, "one") == await migrate(empty, "two") == len(shipped())
 
 
+WAITS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+async def test_row_security_waits_for_who_is_at_work_and_nobody_for_it(empty: str) -> None:
+    """It takes every table at once, and whoever is at work has some already and wants others."""
+    await migrate(empty, SCHEMA, migrations=shipped()[:23])
+    watch = await asyncpg.connect(empty)
+    work = await asyncpg.connect(empty, server_settings={"search_path": SCHEMA})
+    try:
+        async with work.transaction():
+            await work.execute("SELECT FROM runs")
+            migrating = asyncio.create_task(migrate(empty, SCHEMA))
+            async with asyncio.timeout(20):
+                while not await watch.fetchval(WAITS):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+                for table in ("permissions", "run_events", "checkpoints", "outbox", "agent_versions"):
+                    await work.execute(f"SELECT FROM {table}")
+            assert not migrating.done()
+        assert await migrating == len(shipped()) - 23
+    finally:
+        await work.close()
+        await watch.close()
+
+
 async def test_each_file_is_reported_as_it_is_applied(empty: str) -> None:
     lines: list[str] = []
     await migrate(empty, SCHEMA, report=lines.append)

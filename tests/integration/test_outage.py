@@ -153,6 +153,7 @@ async def test_a_database_that_refuses_a_run_in_an_unforeseen_way_is_an_internal
 
 FAIL_THE_THIRD_INSERT = """
 CREATE SEQUENCE orchestrator.inserts;
+GRANT USAGE ON SEQUENCE orchestrator.inserts TO PUBLIC;
 CREATE FUNCTION orchestrator.fail_third() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     -- A sequence is not rolled back, so the next try passes.

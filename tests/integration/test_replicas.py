@@ -192,6 +192,7 @@ async def test_nothing_is_settled_before_a_whole_lease_was_watched(
 
 FAIL_THE_FIRST_END = """
 CREATE SEQUENCE orchestrator.ends;
+GRANT USAGE ON SEQUENCE orchestrator.ends TO PUBLIC;
 CREATE FUNCTION orchestrator.fail_first() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF nextval('orchestrator.ends') = 1 THEN RAISE SQLSTATE '57014'; END IF;

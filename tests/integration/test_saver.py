@@ -17,7 +17,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from state.errors import LostAttemptError
+from state.errors import LostAttemptError, StateUnreadableError
 from state.models import Attempt, ConversationId, Owner
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
@@ -201,7 +201,8 @@ async def test_bytes_that_would_run_code_on_loading_build_nothing(database: Data
     await saver.aput(config(run), checkpoint, {}, {"said": "1"})  # type: ignore[arg-type]
     async with database.connection() as connection:
         await connection.execute("UPDATE checkpoint_blobs SET type = 'msgpack', blob = $1", crafted)
-    await saver.aget_tuple(config(run))
+    with pytest.raises(StateUnreadableError):
+        await saver.aget_tuple(config(run))
     assert not marker.exists()
     JsonPlusSerializer(allowed_msgpack_modules=True).loads_typed(("msgpack", crafted))
     assert marker.exists(), "the bytes do nothing in any saver: the test shows nothing"

@@ -15,12 +15,12 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
     get_checkpoint_id,
 )
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from state.models import Owner
 from state.postgres.checkpoints import sql
 from state.postgres.checkpoints.delta import SELECT_HISTORY, histories
 from state.postgres.checkpoints.grouping import GroupedStatement
+from state.postgres.checkpoints.plain import PlainSerializer, readable
 from state.postgres.checkpoints.rows import joined_checkpoint, joined_metadata, joined_writes
 from state.postgres.database import Database
 from state.threads import RUN_THREAD_KEY, RunThread
@@ -52,11 +52,12 @@ class Scope:
 class ReadingSaver(BaseCheckpointSaver[str]):
     """Reads; how a config says whose checkpoints it means is up to the subclass.
 
-    Stored bytes may build only plain data: else whoever can write a row could run code here.
+    Stored bytes may build only plain data: else whoever can write a row could run code here. All readers
+    raise StateUnreadableError for others.
     """
 
     def __init__(self, database: Database) -> None:
-        super().__init__(serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+        super().__init__(serde=PlainSerializer())
         self._database = database
         self._newest = GroupedStatement(database, sql.SELECT_NEWEST)
 
@@ -70,7 +71,11 @@ class ReadingSaver(BaseCheckpointSaver[str]):
         return f"{number + 1:032}.{random.random():016}"  # not a secret: keeps branches' versions apart
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint named by the config, else the thread's newest; None when there is none."""
+        """The checkpoint named by the config, else the thread's newest; None when there is none.
+
+        Raises:
+            StateUnreadableError: It is not what a saver writes.
+        """
         scope = self._scope(config)
         if scope.run is not None and scope.run.new and not scope.run.last_checkpoint_id:
             return None
@@ -140,17 +145,19 @@ class ReadingSaver(BaseCheckpointSaver[str]):
                 get_checkpoint_id(config) or None,
                 list(channels),
             )
-        return histories(self.serde, channels, rows)
+        with readable():
+            return histories(self.serde, channels, rows)
 
     def _tuple(self, scope: Scope, row: asyncpg.Record) -> CheckpointTuple:
         namespace, parent = row["checkpoint_ns"], row["parent_checkpoint_id"]
-        return CheckpointTuple(
-            config=scope.at(namespace, row["checkpoint_id"]),
-            checkpoint=joined_checkpoint(self.serde, row),
-            metadata=joined_metadata(row),
-            parent_config=scope.at(namespace, parent) if parent else None,
-            pending_writes=joined_writes(self.serde, row["writes"]),
-        )
+        with readable():
+            return CheckpointTuple(
+                config=scope.at(namespace, row["checkpoint_id"]),
+                checkpoint=joined_checkpoint(self.serde, row),
+                metadata=joined_metadata(row),
+                parent_config=scope.at(namespace, parent) if parent else None,
+                pending_writes=joined_writes(self.serde, row["writes"]),
+            )
 
 
 async def _has_gone_on(run: RunThread, position: int | None) -> bool:

@@ -170,6 +170,7 @@ async def test_an_answer_found_in_the_conversation_is_counted_once(
 
 FAIL_THE_FIRST_END = """
 CREATE SEQUENCE ends;
+GRANT USAGE ON SEQUENCE ends TO PUBLIC;
 CREATE FUNCTION fail_first() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF nextval('ends') = 1 THEN RAISE SQLSTATE '57014'; END IF;
