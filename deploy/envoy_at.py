@@ -1,6 +1,6 @@
-"""Envoy's configuration for other addresses than a container's: `python -m deploy.envoy_at LISTEN --replica HOST:PORT`.
+"""Envoy's configuration for other addresses than those of containers.
 
-The rest is deploy/envoy/envoy.yaml as it is shipped. Prints YAML for `envoy -c`.
+`python -m deploy.envoy_at LISTEN --replica HOST:PORT`; the rest is deploy/envoy/envoy.yaml as it is shipped. Prints YAML for `envoy -c`.
 """
 
 import argparse
