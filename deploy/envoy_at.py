@@ -1,6 +1,7 @@
 """Envoy's configuration for other addresses than those of containers.
 
-`python -m deploy.envoy_at LISTEN --replica HOST:PORT`; the rest is deploy/envoy/envoy.yaml as it is shipped. Prints YAML for `envoy -c`.
+`python -m deploy.envoy_at LISTEN --replica HOST:PORT` prints YAML for `envoy -c`: the rest is
+deploy/envoy/envoy.yaml as it is shipped.
 """
 
 import argparse

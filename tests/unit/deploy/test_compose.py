@@ -122,7 +122,7 @@ def test_every_name_in_the_environment_is_a_setting() -> None:
 
 @pytest.mark.parametrize("name", [OURS, "backend"])
 def test_the_grace_is_longer_than_the_drain(name: str) -> None:
-    drain = {OURS: ServerSettings(), "backend": BackendServerSettings()}[name].drain_seconds
+    drain = (ServerSettings() if name == OURS else BackendServerSettings()).drain_seconds
     assert seconds(services()[name]["stop_grace_period"]) >= drain + CLOSING_SECONDS
 
 
