@@ -86,7 +86,7 @@ contract: $(DEV) $(PROTOS) ## Lint the contract, hold it against every release, 
 
 deploy-check: $(DEV) $(PROMETHEUS)
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.tls.yml
 	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
 	@if [ -x $(BIN)/envoy ]; then for file in deploy/envoy/*.yaml; do \
 	  $(BIN)/envoy --mode validate --log-level warning --config-path $$file || exit 1; done; \

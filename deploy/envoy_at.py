@@ -17,10 +17,19 @@ OFF = "127.0.0.1:0"
 """A free port that nobody asks for."""
 
 
-def envoy_at(listen: str, replicas: Sequence[str], *, watching: str = OFF, admin: str = OFF) -> str:
+def envoy_at(
+    listen: str,
+    replicas: Sequence[str],
+    *,
+    watching: str = OFF,
+    admin: str = OFF,
+    tls: str = "",
+    name: str = "",
+) -> str:
     """The shipped configuration with these addresses, each `host:port`.
 
-    `watching` is where /ready and /stats/prometheus are; they need an `admin` whose port is not 0.
+    `watching` is where /ready and /stats/prometheus are; they need an `admin` whose port is not 0. `tls` is a
+    folder with tls.crt and tls.key, which callers see, and ca.crt, by which replicas are known under `name`.
     """
     made = yaml.safe_load(SHIPPED.read_text())
     resources = made["static_resources"]
@@ -30,6 +39,10 @@ def envoy_at(listen: str, replicas: Sequence[str], *, watching: str = OFF, admin
         listener["address"] = _socket({"grpc": listen, "watching": watching}[listener["name"]])
     _send_to(clusters["orchestrator"], replicas)
     _send_to(clusters["admin"], [admin])
+    if tls:
+        [grpc] = [one for one in resources["listeners"] if one["name"] == "grpc"]
+        grpc["filter_chains"][0]["transport_socket"] = _seen_by_callers(tls)
+        clusters["orchestrator"]["transport_socket"] = _known_by(tls, name)
     return yaml.safe_dump(made, sort_keys=False)
 
 
@@ -40,9 +53,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--replica", action="append", required=True, help="a replica's host:port; repeatable")
     parser.add_argument("--watching", default=OFF, help="where /ready and /stats/prometheus are, host:port")
     parser.add_argument("--admin", default=OFF, help="Envoy's own administration, host:port")
+    parser.add_argument("--tls", default="", help="folder with tls.crt, tls.key and ca.crt; empty = no TLS")
+    parser.add_argument("--name", default="llm-orchestrator", help="the name in the replicas' certificate")
     given = parser.parse_args(arguments)
-    print(envoy_at(given.listen, given.replica, watching=given.watching, admin=given.admin), end="")
+    where = {"watching": given.watching, "admin": given.admin}
+    print(envoy_at(given.listen, given.replica, tls=given.tls, name=given.name, **where), end="")
     return 0
+
+
+def _seen_by_callers(folder: str) -> dict[str, Any]:
+    files = {"certificate_chain": "tls.crt", "private_key": "tls.key"}
+    certificate = {part: {"filename": f"{folder}/{file}"} for part, file in files.items()}
+    return _tls("DownstreamTlsContext", {"tls_certificates": [certificate]})
+
+
+def _known_by(folder: str, name: str) -> dict[str, Any]:
+    known = {
+        "trusted_ca": {"filename": f"{folder}/ca.crt"},
+        "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": name}}],
+    }
+    return _tls("UpstreamTlsContext", {"validation_context": known}, sni=name)
+
+
+def _tls(kind: str, context: dict[str, Any], **more: str) -> dict[str, Any]:
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{kind}",
+            "common_tls_context": {"alpn_protocols": ["h2"], **context},
+            **more,
+        },
+    }
 
 
 def _send_to(cluster: dict[str, Any], addresses: Sequence[str]) -> None:

@@ -45,11 +45,24 @@ def test_envoy_takes_the_configuration_of_other_addresses_too(tmp_path: Path, re
     assert "llm-orchestrator" not in made
 
 
+def test_with_tls_callers_see_a_certificate_and_replicas_must_show_theirs() -> None:
+    read = yaml.safe_load(envoy_at("127.0.0.1:0", ["127.0.0.1:1"], tls="/tls", name="ours"))
+    grpc, watching = read["static_resources"]["listeners"]
+    seen = grpc["filter_chains"][0]["transport_socket"]["typed_config"]["common_tls_context"]
+    assert seen["tls_certificates"][0]["private_key"] == {"filename": "/tls/tls.key"}
+    assert "transport_socket" not in watching["filter_chains"][0]
+    known = cluster(read, "orchestrator")["transport_socket"]["typed_config"]
+    validation = known["common_tls_context"]["validation_context"]
+    assert validation["trusted_ca"] == {"filename": "/tls/ca.crt"}
+    assert validation["match_typed_subject_alt_names"] == [{"san_type": "DNS", "matcher": {"exact": "ours"}}]
+    assert known["sni"] == "ours"
+
+
 def test_it_leads_to_every_replica_and_only_while_it_serves() -> None:
     upstream = cluster(shipped(), "orchestrator")
     assert addresses(upstream) == ["llm-orchestrator:50051"]
     assert "llm-orchestrator" in services()
-    assert (upstream["type"], upstream["lb_policy"]) == ("STRICT_DNS", "ROUND_ROBIN")
+    assert (upstream["cluster_type"]["name"], upstream["lb_policy"]) == ("envoy.cluster.dns", "ROUND_ROBIN")
     assert upstream["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}
     [check] = upstream["health_checks"]
     assert check["grpc_health_check"]["service_name"] in (ROOT / "deploy/healthcheck.py").read_text()
