@@ -19,6 +19,7 @@ PROTOS := .venv-protos/.stamp
 SPIN := .venv/.spin
 CHROMIUM := .venv/.chromium
 PROMETHEUS := .venv/.prometheus
+MANIFESTS := $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/base/*.yaml))
 PEERS := $(patsubst %,.venv-peers/%/.stamp,litellm afternoon pgqueuer dbos)
 
 ifdef UV
@@ -85,9 +86,16 @@ contract: $(DEV) $(PROTOS) ## Lint the contract, hold it against every release, 
 
 deploy-check: $(DEV) $(PROMETHEUS)
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.tls.yml
+	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
+	@if [ -x $(BIN)/envoy ]; then for file in deploy/envoy/*.yaml; do \
+	  $(BIN)/envoy --mode validate --log-level warning --config-path $$file || exit 1; done; \
+	  else echo "Envoy's wheel is for Linux: its configuration is not checked"; fi
+	@if command -v kubectl >/dev/null; then for folder in deploy/kubernetes/*/; do kubectl kustomize $$folder | \
+	  $(BIN)/kubernetes-validate --strict --quiet /dev/stdin || exit 1; done; \
+	  else echo "kubectl is missing: the overlays are not put together"; fi
 	@if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check config prometheus.yml && \
-	  promtool test rules alerts_test.yml; else echo "promtool is missing: the alerts are not checked"; fi
+	  promtool check config compose.yml && promtool test rules alerts_test.yml; else echo "promtool is missing: the alerts are not checked"; fi
 
 dashboards: $(DEV) ## Make Grafana's dashboards, deploy/grafana/*.json, of the TOML files beside them
 	$(BIN)/python -m deploy.dashboards
@@ -95,8 +103,8 @@ dashboards: $(DEV) ## Make Grafana's dashboards, deploy/grafana/*.json, of the T
 api-docs: $(DEV) ## Make docs/api/, the reference of the API, of protos/*.proto
 	$(BIN)/python -m deploy.reference
 
-image-check: ## Build the image and try it, without a container engine (Debian, as root; about 90 s)
-	deploy/check_image.sh
+image-check: $(DEV) ## Build the images and try them, without a container engine (Debian, as root; about 2 minutes)
+	GRPCURL=$(CURDIR)/$(BIN)/grpcurl deploy/check_image.sh
 
 screenshots: $(DEV) $(CHROMIUM) ## Make docs/images/ anew, the console light and dark
 	PYTHONPATH=client $(BIN)/python -m tests.backend.console.screenshots

@@ -153,7 +153,7 @@ async def served(
         tokens = BearerTokens.of(token) if token else None
     except ValueError as error:
         raise ConfigurationError(f"BACKEND_TOOL_SERVICE__TOKEN: {error}") from error
-    options = ServerOptions(settings.address)
+    options = ServerOptions(settings.address, allow_plaintext=settings.allow_plaintext)
     server = ToolServiceServer(
         tools.handlers,
         options,

@@ -104,6 +104,10 @@ class ToolServiceSettings(Group):
     """The backend's ToolService, which the orchestrator calls. It runs where handlers are given."""
 
     address: str = Field(default="127.0.0.1:50052", description="host:port to listen on")
+    allow_plaintext: bool = Field(
+        default=False,
+        description="beyond loopback, with a token but without TLS; only where the network encrypts",
+    )
     token: SecretStr = Field(default=SecretStr(""), description="what callers must bring; empty = nothing")
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Build the image from a clean copy of this work tree, run it as its own user, and check what README.md says of it.
+# Build the images from a clean copy of this work tree, run them as their own user on a root filesystem that is
+# read-only, and check what README.md and docs/deployment.md say of them.
 #
 # For root on a bare Debian 12: missing tools are installed with apt-get. All else, also the images, lives in one
 # temporary folder, which is removed. Exit codes: 0 all checks passed, 1 one did not, and the last lines say what to do.
@@ -7,7 +8,9 @@ set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 
 readonly IMAGE=localhost/llm-orchestrator:check
+readonly BACKEND_IMAGE=localhost/llm-orchestrator-backend:check
 readonly USER_ID=10001
+readonly GRPCURL=${GRPCURL:-grpcurl}
 
 work=$(mktemp -d /var/tmp/check-image.XXXXXX)
 containers=()
@@ -79,9 +82,12 @@ watched() {
 
 # shellcheck source=deploy/check_image_build.sh
 . deploy/check_image_build.sh
+# shellcheck source=deploy/check_image_walls.sh
+. deploy/check_image_walls.sh
 # shellcheck source=deploy/check_image_run.sh
 . deploy/check_image_run.sh
 
+command -v "$GRPCURL" >/dev/null || fail "grpcurl is missing" "start it by make image-check, or set GRPCURL"
 [ "$(id -u)" = 0 ] || fail "not root" "start it as root: building in a chroot needs that"
 
 step "tools"
@@ -102,8 +108,12 @@ step "running with nothing configured: embedded Postgres and local model"
 run_with_nothing_configured
 done_with_step
 
-step "running with DATABASE_URL, as in docker-compose.yml"
+step "running with DATABASE_URL, as in docker-compose.yml, and the backend in front of it"
 run_with_a_database
+done_with_step
+
+step "running with the addresses that the image has"
+run_with_its_own_addresses
 done_with_step
 
 echo "All checks of the image passed, on a base image that was $base_origin. Time taken:"

@@ -90,6 +90,22 @@ borrow_pip_settings() {
   fi
 }
 
+# IMAGE ARGUMENTS...
+build_one() {
+  local image=$1
+  shift
+  watched 1500 build buildah build --isolation chroot --network host --format docker --layers --pull-never \
+    --volume "$work/home:/root:ro" --tag "$image" "$@" "$work/context" || {
+    tail -n 30 "$work/build.log"
+    fail "the Dockerfile does not build" \
+      "mend what the last lines above say; where packages cannot be fetched, set PIP_INDEX_URL and PIP_CERT"
+  }
+}
+
+megabytes() {
+  echo $(($(podman image inspect --format '{{.Size}}' "$1") / 1000000))
+}
+
 build() {
   mkdir "$work/context"
   # Modes as under the strictest umask: the image may not depend on them.
@@ -97,21 +113,19 @@ build() {
     tar --create --null --files-from=- --ignore-failed-read --mode=go= 2>/dev/null |
     tar --extract --preserve-permissions --directory "$work/context"
   borrow_pip_settings
-  watched 1500 build buildah build --isolation chroot --network host --format docker --layers --pull-never \
-    --volume "$work/home:/root:ro" --tag "$IMAGE" "$work/context" || {
-    tail -n 30 "$work/build.log"
-    fail "the Dockerfile does not build" \
-      "mend what the last lines above say; where packages cannot be fetched, set PIP_INDEX_URL and PIP_CERT"
-  }
-  ok "built: $(($(podman image inspect --format '{{.Size}}' "$IMAGE") / 1000000)) MB, of which base image" \
-    "$(($(podman image inspect --format '{{.Size}}' "$base") / 1000000)) MB"
+  build_one "$IMAGE"
+  build_one "$BACKEND_IMAGE" --target backend
+  ok "built: $(megabytes "$IMAGE") MB, the backend $(megabytes "$BACKEND_IMAGE") MB," \
+    "of which base image $(megabytes "$base") MB"
 }
 
 check_nothing_is_left() {
-  local root left
-  root=$(podman image mount "$IMAGE")
-  left=$(find "$root"/root/.config "$root"/etc/pip.conf "$root"/app/{tests,.git,.env} -maxdepth 0 2>/dev/null || true)
-  podman image unmount "$IMAGE" >/dev/null
-  [ -z "$left" ] || fail "in the image: $left" "keep it out: .dockerignore, or the build's mounts"
-  ok "nothing of this machine's pip settings, of the tests or of git is in the image"
+  local root left image
+  for image in "$IMAGE" "$BACKEND_IMAGE"; do
+    root=$(podman image mount "$image")
+    left=$(find "$root"/root/.config "$root"/etc/pip.conf "$root"/app/{tests,.git,.env} -maxdepth 0 2>/dev/null || true)
+    podman image unmount "$image" >/dev/null
+    [ -z "$left" ] || fail "in $image: $left" "keep it out: .dockerignore, or the build's mounts"
+  done
+  ok "nothing of this machine's pip settings, of the tests or of git is in the images"
 }

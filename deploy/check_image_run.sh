@@ -2,7 +2,10 @@
 # shellcheck shell=bash disable=SC2154 # the main script sets them
 
 readonly STOP_SECONDS=40 # the stop_grace_period of docker-compose.yml
-readonly RUN=(podman run --network host --http-proxy=false --ulimit nofile=1024:4096 --ulimit nproc=4096:4096)
+# As little may be written, and done, as docker-compose.yml allows.
+readonly RUN=(podman run --http-proxy=false --ulimit nofile=1024:4096 --ulimit nproc=4096:4096
+  --read-only --read-only-tmpfs=false --tmpfs "/tmp:rw,noexec,nosuid,nodev,size=64m"
+  --cap-drop all --security-opt no-new-privileges)
 # What docker-compose.yml sets while .env names no provider.
 readonly NO_PROVIDER=(--env OPENAI_API_KEY= --env OPENAI_BASE_URL= --env ANTHROPIC_API_KEY=
   --env ORCHESTRATOR_PROVIDER__MODEL=)
@@ -35,11 +38,19 @@ start() {
   containers+=("$id")
 }
 
-serve() {
-  port=$(timeout 60 "${RUN[@]}" --rm "$IMAGE" python -c \
-    'from state.embedded.launch import free_port; print(free_port())' 2>"$work/run.log") ||
+# Three ports of this machine that are free: $port, $metrics_port and $backend_port.
+find_ports() {
+  local found
+  found=$(timeout 60 "${RUN[@]}" --network host --rm "$IMAGE" python -c \
+    'from state.embedded.launch import free_port; print(free_port(), free_port(), free_port())' 2>"$work/run.log") ||
     fail "podman run: $(tail -n 1 "$work/run.log")" "see that runc works on this kernel; as root?"
-  start --env ORCHESTRATOR_SERVER__ADDRESS="127.0.0.1:$port" "$@" "$IMAGE"
+  read -r port metrics_port backend_port <<<"$found"
+}
+
+serve() {
+  find_ports
+  start --network host --env ORCHESTRATOR_SERVER__ADDRESS="127.0.0.1:$port" \
+    --env ORCHESTRATOR_METRICS__ADDRESS="127.0.0.1:$metrics_port" "$@" "$IMAGE"
 }
 
 is_running() {
@@ -54,7 +65,7 @@ wait_until_healthy() {
     is_running || fail "the container has ended" "read its lines above"
     sleep 0.5
   done
-  ok "its HEALTHCHECK passes after $((SECONDS - began)) s on 127.0.0.1:$port"
+  ok "its HEALTHCHECK passes after $((SECONDS - began)) s"
 }
 
 check_stream() {
@@ -63,25 +74,6 @@ check_stream() {
     fail "python test_grpc.py" "read the lines above"
   }
   ok "python test_grpc.py: $(paste -sd '|' "$work/test.log" | sed 's/|/; /g')"
-}
-
-check_user() {
-  local users
-  # A process may end while they are listed.
-  users=$(timeout 20 podman exec "$id" sh -c 'stat --format %u /proc/[0-9]*; true' 2>/dev/null |
-    sort -u | paste -sd ' ')
-  [ "$users" = "$USER_ID" ] || fail "processes of the users: $users" "see USER in the Dockerfile"
-  ok "every process belongs to user $USER_ID, none to root"
-}
-
-check_loopback() {
-  local sockets open
-  sockets=$(awk -v user="$USER_ID" '$8 == user { print $2 }' /proc/net/tcp /proc/net/tcp6)
-  # 127.0.0.1, ::1 and 127.0.0.1 in IPv6 as the kernel writes them.
-  open=$(grep -Ev '^(0100007F|0{24}01000000|0{16}FFFF00000100007F):' <<<"$sockets" || true)
-  [ -n "$sockets" ] || fail "user $USER_ID has no sockets" "look for them in /proc/net/tcp"
-  [ -z "$open" ] || fail "sockets that are not on loopback: $open" "see what listens or connects there"
-  ok "every socket of user $USER_ID is on loopback"
 }
 
 volume() {
@@ -129,26 +121,47 @@ check_stop() {
   ok "SIGTERM to process 1 ended it with code 0 after $((SECONDS - began)) s"
 }
 
+check_grpcurl() {
+  local said
+  said=$(timeout 30 "$GRPCURL" -plaintext "127.0.0.1:$port" orchestrator.OrchestratorService/HealthCheck 2>&1 || true)
+  grep -q '"status": "healthy"' <<<"$said" || fail "grpcurl: $said" "read the container's lines above"
+  said=$(timeout 120 "$GRPCURL" -plaintext -d '{"user_id": "grpcurl", "query": "Say hello."}' "127.0.0.1:$port" \
+    orchestrator.OrchestratorService/StreamChat 2>&1 || true)
+  grep -q '"type": "complete"' <<<"$said" || fail "grpcurl: $(tail -n 3 <<<"$said")" "read the container's lines above"
+  ok "grpcurl from outside: HealthCheck says healthy, StreamChat ends with complete"
+}
+
+check_metrics() {
+  local found
+  found=$(timeout 20 python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())' \
+    "http://127.0.0.1:$metrics_port/metrics" 2>&1 || true)
+  grep -q '^orchestrator_active_runs 0' <<<"$found" || fail "metrics: $(tail -n 1 <<<"$found")" "see docs/metrics.md"
+  ok "metrics can be scraped at ORCHESTRATOR_METRICS__ADDRESS"
+}
+
 run_with_nothing_configured() {
   serve
   wait_until_healthy 120
   check_user
+  check_read_only
   check_stream
+  check_grpcurl
+  check_metrics
   check_loopback
   check_data_is_in_the_volume
-  check_runs 1
+  check_runs 2
   check_stop
   restart
   check_stream
   kill_it
   restart
-  check_runs 2
+  check_runs 3
   check_stop
 }
 
 run_with_a_database() {
   local dsn='' began=$SECONDS database
-  start "$IMAGE" python -c "$SERVE_A_DATABASE"
+  start --network host "$IMAGE" python -c "$SERVE_A_DATABASE"
   database=$id
   until [[ $dsn == postgresql://* ]]; do
     ((SECONDS - began < 60)) || fail "no database after 60 s" "read the container's lines above"
@@ -161,7 +174,33 @@ run_with_a_database() {
   check_stream
   [ ! -e "$(volume)/postgres" ] || fail "it made a database of its own" "see how DATABASE_URL is read"
   ok "it made no database of its own"
+  run_the_backend "$dsn"
   check_stop
   id=$database
   check_runs 1
+}
+
+# DSN: the reference backend in front of the service at $port, with its tools in the same database.
+run_the_backend() {
+  local service=$id said
+  start --network host --env BACKEND_SERVER__ADDRESS="127.0.0.1:$backend_port" --env BACKEND_STORE__DSN="$1" \
+    --env BACKEND_ORCHESTRATOR__TARGET="127.0.0.1:$port" --env BACKEND_TOOL_SERVICE__ADDRESS=127.0.0.1:0 \
+    --env BACKEND_ORG__ROOT=/app/.data/org "$BACKEND_IMAGE"
+  wait_until_healthy 60
+  check_user
+  check_read_only
+  said=$(timeout 20 python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())' \
+    "http://127.0.0.1:$backend_port/readyz" 2>&1 || true)
+  [[ $said == *'"orchestrator":"healthy"'* ]] || fail "the backend says: $said" "read its lines above"
+  ok "the backend reaches the service: $said"
+  check_stop
+  id=$service
+}
+
+# Without a network: only the addresses of the Dockerfile, and nobody who could reach them.
+run_with_its_own_addresses() {
+  start --network none "$IMAGE"
+  wait_until_healthy 120
+  check_what_is_open
+  check_stop
 }
