@@ -1,51 +1,36 @@
-"""Bring a schema up to date, safely with any number of processes doing so at once."""
+"""Bring a schema up to date, safely with any number of processes doing so, or at work, at once."""
 
 import asyncio
-import hashlib
+import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from importlib import resources
+from itertools import groupby
 from time import monotonic
 
 import asyncpg
 
 from state.errors import DatabaseUnavailableError
 from state.postgres.database import translated
+from state.postgres.migration import Migration, MigrationError, missing, shipped
+
+__all__ = ["Migration", "MigrationError", "migrate", "migrate_when_reachable", "shipped"]
 
 _RETRY_SECONDS = 0.5
+_TURN_SECONDS = 0.1
+_LOCK_TRIES = 60
 
+# A session that waits for a table's lock stops all who come after it: so it gives up soon, and tries again.
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
+_TURN = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 _CREATE_LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version integer PRIMARY KEY,
     name text NOT NULL,
     sha256 text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
-)
+);
+ALTER TABLE schema_migrations ADD COLUMN IF NOT EXISTS runs_with integer
 """
-
-
-class MigrationError(Exception):
-    """The schema cannot be brought up to date; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One numbered SQL file. `sha256` is of its text: an applied file may never change."""
-
-    version: int
-    name: str
-    sql: str
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
-def shipped() -> list[Migration]:
-    """The migrations in this release, in order."""
-    folder = resources.files("state.postgres") / "migrations"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    return [Migration(int(f.name[:4]), f.name[:-4], f.read_text(encoding="utf-8")) for f in files]
+_APPLIED = "INSERT INTO schema_migrations (version, name, sha256, runs_with) VALUES ($1, $2, $3, $4)"
 
 
 async def migrate(
@@ -56,21 +41,23 @@ async def migrate(
     report: Callable[[str], None] = lambda _line: None,
     connect_seconds: float = 5.0,
 ) -> int:
-    """Apply what is missing, in one transaction; return how many were applied.
+    """Apply what is missing, as far as it can be in one transaction; return how many were applied.
 
-    An advisory lock makes replicas that start together take turns. `report` gets a line for each file.
+    An advisory lock makes replicas that start together take turns. `report` gets a line for each file. A
+    schema that is newer is left as it is, if it says that this release runs with it.
 
     Raises:
         DatabaseUnavailableError: Postgres is out of reach.
-        MigrationError: An applied file was changed, or the schema is newer than this release.
+        MigrationError: An applied file was changed, the schema is too new for this release, or others keep
+            a table locked.
     """
     with translated():
         connection = await asyncpg.connect(dsn, timeout=connect_seconds)
         try:
+            await _take_turn(connection, schema)
             async with connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", schema)
                 await _enter_schema(connection, schema)
-                return await _apply(connection, list(migrations or shipped()), report)
+            return await _apply(connection, list(migrations or shipped()), report)
         finally:
             await connection.close(timeout=connect_seconds)
 
@@ -93,12 +80,18 @@ async def migrate_when_reachable(
             await asyncio.sleep(_RETRY_SECONDS)
 
 
+async def _take_turn(connection: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:
+    # Not by a statement that waits: an index that another one builds CONCURRENTLY would wait for its end.
+    while not await connection.fetchval(_TURN, schema):  # noqa: ASYNC110 - another process holds it
+        await asyncio.sleep(_TURN_SECONDS)
+
+
 async def _enter_schema(connection: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:
     quoted = '"' + schema.replace('"', '""') + '"'
     exists = await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema)
     if not exists:
         await connection.execute(f"CREATE SCHEMA {quoted}")
-    await connection.execute(f"SET LOCAL search_path TO {quoted}")
+    await connection.execute(f"SET search_path TO {quoted}")
     await connection.execute(_CREATE_LEDGER)
 
 
@@ -107,25 +100,44 @@ async def _apply(
     migrations: list[Migration],
     report: Callable[[str], None],
 ) -> int:
-    rows = await connection.fetch("SELECT version, name, sha256 FROM schema_migrations")
-    applied = {row["version"]: row for row in rows}
-    unknown = applied.keys() - {m.version for m in migrations}
-    if unknown:
-        raise MigrationError(
-            f"the schema is at migration {max(unknown)}, newer than this release: install the newer release"
-        )
-    missing = [m for m in migrations if m.version not in applied]
-    for migration in migrations:
-        row = applied.get(migration.version)
-        if row is not None and row["sha256"] != migration.sha256:
-            raise MigrationError(f"migration {migration.name} was changed after it was applied")
-    for migration in missing:
-        await connection.execute(migration.sql)
-        await connection.execute(
-            "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)",
-            migration.version,
-            migration.name,
-            migration.sha256,
-        )
-        report(f"applied migration {migration.name}")
-    return len(missing)
+    todo = await missing(connection, migrations, report)
+    for alone, files in groupby(todo, key=lambda migration: migration.alone):
+        together = list(files)
+        if alone:
+            for migration in together:
+                await _apply_alone(connection, migration)
+        else:
+            await _apply_together(connection, together)
+        for migration in together:
+            report(f"applied migration {migration.name}")
+    return len(todo)
+
+
+async def _apply_together(
+    connection: "asyncpg.Connection[asyncpg.Record]", migrations: list[Migration]
+) -> None:
+    for left in reversed(range(_LOCK_TRIES)):
+        try:
+            async with connection.transaction():
+                await connection.execute(_LOCK_TIMEOUT)
+                for migration in migrations:
+                    await connection.execute(migration.sql)
+                    await _note(connection, migration)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if not left:
+                raise MigrationError("others keep a table locked: try again when they have ended") from error
+            await asyncio.sleep(random.uniform(0.1, 1.0))
+        else:
+            return
+
+
+async def _apply_alone(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    for statement in migration.statements:
+        await connection.execute(statement)
+    await _note(connection, migration)
+
+
+async def _note(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    await connection.execute(
+        _APPLIED, migration.version, migration.name, migration.sha256, migration.runs_with
+    )
