@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.harness.postgres import fresh_database
 from tests.upgrade.load import SPOKEN
 from tests.upgrade.versions import previous_commit, tree_of
 
@@ -14,6 +15,13 @@ from tests.upgrade.versions import previous_commit, tree_of
 def previous_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code that an upgrade comes from."""
     return tree_of(previous_commit(), tmp_path_factory.mktemp("previous"))
+
+
+@pytest.fixture
+async def empty_dsn(server_dsn: str) -> AsyncIterator[str]:
+    """A database whose schema the first process makes that comes: the previous version's, where it does."""
+    async with fresh_database(server_dsn, migrated=False) as dsn:
+        yield dsn
 
 
 @pytest.fixture
