@@ -52,7 +52,8 @@ from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
 from state.models import ReplicaId
 from state.postgres.listener import CANCELS, EVENTS, QUEUED, Listener
-from state.postgres.migrate import MigrationError, migrate_when_reachable
+from state.postgres.migrate import MigrationError
+from state.postgres.roles import RolesError
 from state.postgres.stores import PostgresStores, storage_at
 from state.spool.errors import SpoolError
 from state.spool.spool import SpoolLimits, SqliteSpool, spool_in
@@ -63,6 +64,7 @@ from telemetry.registry import Known
 from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
 from wiring.agents import agents_of, check, graphs_of
+from wiring.database import bring_up_to_date, logins_of
 from wiring.deaths import Deaths
 from wiring.events import EventSettingsError, lag_of, relay_alone, relayed, tail_outbox, tail_topic
 from wiring.limits import edge_of, limits_of
@@ -86,6 +88,7 @@ EXPECTED = (
     PartDiedError,
     ProviderFileError,
     RemoteFileError,
+    RolesError,
     SpoolError,
     TLSFileError,
 )
@@ -104,21 +107,19 @@ async def database_of(settings: Settings, deaths: Deaths) -> AsyncIterator[str]:
         yield postgres.dsn
 
 
-async def bring_up_to_date(settings: Settings, dsn: str) -> int:
-    """Apply missing migrations, once the database can be reached."""
-    seconds = settings.database.connect_seconds
-    return await migrate_when_reachable(dsn, settings.database.schema_name, seconds, report=say)
-
-
 @asynccontextmanager
 async def assembled(
     settings: Settings,
     dsn: str,
     models: ModelPool,
     *,
+    callers: str | None = None,
     hurried: asyncio.Event | None = None,
 ) -> AsyncIterator[tuple[int, Deaths]]:
-    """The whole service on a database that is up to date: its port, and what must not die."""
+    """The whole service on a database that is up to date: its port, and what must not die.
+
+    `callers`: a second login, by which callers see what is theirs.
+    """
     async with AsyncExitStack() as stack:
         agent_names, replica_id = Known(), ReplicaId(uuid4().hex)
         made = await stack.enter_async_context(
@@ -127,7 +128,9 @@ async def assembled(
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
         flushed = made.log.flushed if made else None
-        kept = stores_at(settings, dsn, replica_id, version=VERSION, hurried=hurried, flushed=flushed)
+        kept = stores_at(
+            settings, dsn, replica_id, version=VERSION, hurried=hurried, flushed=flushed, callers=callers
+        )
         stores = await stack.enter_async_context(kept)
         graphs = graphs_of(settings)
         agents = await stack.enter_async_context(
@@ -218,9 +221,9 @@ async def serve(settings: Settings) -> None:
         async with interruptible(stop.requested):
             models = await stack.enter_async_context(models_of(settings, deaths))
             dsn = await stack.enter_async_context(database_of(settings, deaths))
-            await bring_up_to_date(settings, dsn)
+            dsn, callers = await logins_of(settings, dsn)
             port, parts = await stack.enter_async_context(
-                assembled(settings, dsn, models, hurried=stop.hurried)
+                assembled(settings, dsn, models, callers=callers, hurried=stop.hurried)
             )
         # What start-up made stays for good: the collector need not walk it at every full collection.
         gc.collect()

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from config.address import is_loopback
+from config.address import is_loopback, postgres_url
 from config.agents import AgentSettings
 from config.budget import BudgetSettings
 from config.caps import CapSettings
@@ -99,7 +99,14 @@ class DatabaseSettings(Group):
         pattern=r"^[a-z_][a-z0-9_]{0,62}$",
         description="schema of our own that all tables live in; never public",
     )
-    pool_size: int = Field(default=4, ge=1, le=100, description="connections of one process")
+    callers_url: SecretStr | None = Field(
+        default=None,
+        description="second login to the same database, bound by row-level security, for what callers ask; "
+        "empty = DATABASE_URL for all",
+    )
+    pool_size: int = Field(
+        default=4, ge=1, le=100, description="connections of one process, as many for a second login"
+    )
     acquire_seconds: float = Field(
         default=5.0, gt=0, description="longest wait for a free connection, seconds"
     )
@@ -115,6 +122,11 @@ class DatabaseSettings(Group):
         ge=0,
         description="how long a start waits for a database that cannot be reached, seconds",
     )
+
+    @field_validator("callers_url")
+    @classmethod
+    def _speaks_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        return postgres_url(url)
 
     @field_validator("schema_name")
     @classmethod
@@ -264,9 +276,16 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _speaks_postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not url.get_secret_value().startswith(("postgres://", "postgresql://")):
-            raise ValueError("must begin with postgresql://")
-        return url
+        return postgres_url(url)
+
+    @model_validator(mode="after")
+    def _a_second_login_is_beside_a_first(self) -> Self:
+        callers = self.database.callers_url
+        if callers and not self.database_url:
+            raise ValueError(
+                f"{PREFIX}DATABASE{DELIMITER}CALLERS_URL goes with DATABASE_URL: set both or none"
+            )
+        return self
 
     @field_validator("openai_base_url", "anthropic_base_url")
     @classmethod

@@ -16,10 +16,21 @@ def stores_at(
     version: str,
     hurried: asyncio.Event | None = None,
     flushed: Flushed | None = None,
+    callers: str | None = None,
 ) -> PostgresStores:
-    """What this process keeps, in the schema and within the limits that the settings name."""
+    """What this process keeps, in the schema and within the limits that the settings name.
+
+    `dsn` is the login of all that works, `callers` the one of those who ask, where it is another.
+    """
     schema, limits = settings.database.schema_name, settings.database.model_dump()
-    del limits["schema_name"], limits["connect_seconds"]
+    del limits["schema_name"], limits["connect_seconds"], limits["callers_url"]
     return PostgresStores(
-        dsn, replica_id, version=version, schema=schema, hurried=hurried, flushed=flushed, **limits
+        dsn,
+        replica_id,
+        version=version,
+        schema=schema,
+        hurried=hurried,
+        flushed=flushed,
+        callers_dsn=callers,
+        **limits,
     )

@@ -40,12 +40,12 @@ SELECT count(*) FROM gone
 class PostgresConversations:
     """Implements `state.ports.ConversationStore`."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, callers: Database) -> None:
+        self._callers = callers
 
     async def delete(self, owner: Owner, conversation_id: ConversationId) -> int:
-        place = uuid4()
-        async with self._database.connection() as connection, connection.transaction():
+        place, thread = uuid4(), thread_id(owner, conversation_id)
+        async with self._callers.asking(owner, thread=thread) as connection:
             await connection.fetchval(_TAKE_PLACE, place, owner, conversation_id)
             active = await connection.fetchval(_ACTIVE, owner, conversation_id, place)
             if active is not None:
@@ -55,7 +55,6 @@ class PostgresConversations:
             joined = await connection.fetchval(_ACTIVE, owner, conversation_id, place)
             if joined is not None:
                 raise ConversationBusyError(joined.hex)
-            thread = thread_id(owner, conversation_id)
             checkpoints: int = await connection.fetchval(_DELETE_CHECKPOINTS, thread)
             if not runs and not checkpoints:
                 raise NotFoundError("no such conversation", Resource("conversation", conversation_id))

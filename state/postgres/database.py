@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import asyncpg
 
 from state.errors import DatabaseUnavailableError
+from state.models import Owner
+from state.postgres.asking import NAME_OWNER, as_owner
 
 if TYPE_CHECKING:
     Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -123,6 +125,31 @@ class Database:
         with translated():
             async with self._pool.acquire(timeout=self._acquire_seconds) as connection:
                 yield connection
+
+    async def asked(self, statement: str, owner: Owner, *arguments: object) -> list[asyncpg.Record]:
+        """The rows that a reading statement finds, seeing only those of `owner`, its $1. One round trip.
+
+        Raises:
+            DatabaseUnavailableError: As `connection`.
+        """
+        async with self.connection() as connection:
+            return await connection.fetch(as_owner(statement), owner, *arguments)
+
+    async def asked_one(self, statement: str, owner: Owner, *arguments: object) -> asyncpg.Record | None:
+        """The first of these rows; None when there is none."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(as_owner(statement), owner, *arguments)
+
+    @asynccontextmanager
+    async def asking(self, owner: Owner, *, thread: str = "") -> AsyncIterator["Connection"]:
+        """A transaction that sees only what is the owner's, and the rows without one of a thread.
+
+        Raises:
+            DatabaseUnavailableError: As `connection`.
+        """
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute(NAME_OWNER, owner, thread)
+            yield connection
 
     def keep(self) -> "KeptConnection":
         """A connection beside the pool, closed with it."""

@@ -35,7 +35,7 @@ SELECT writer FROM fence, told
 
 _READ = """
 SELECT sequence, payload, terminal FROM run_events
-WHERE run_id = $1 AND owner = $2 AND sequence > $3
+WHERE owner = $1 AND run_id = $2 AND sequence > $3
 ORDER BY sequence LIMIT $4
 """
 
@@ -50,13 +50,18 @@ class PostgresEventStore:
     """Implements `state.ports.EventStore`. Appends of many runs share statements: `state.group_commit`.
 
     What is to be appended waits for a database that is away; who reads is told at once. `flushed` is told how
-    many records each statement wrote, and in how many seconds.
+    many records each statement wrote, and in how many seconds. Who reads does so by way of `callers`.
     """
 
     def __init__(
-        self, database: Database, patience: Patience | None = None, *, flushed: Flushed | None = None
+        self,
+        database: Database,
+        patience: Patience | None = None,
+        *,
+        flushed: Flushed | None = None,
+        callers: Database | None = None,
     ) -> None:
-        self._database = database
+        self._callers = callers or database
         self._flushed = flushed
         self._writes = database.keep()
         self._patience = patience or Patience(0.0)
@@ -68,8 +73,7 @@ class PostgresEventStore:
         await self._appends.commit((attempt, records), urgent=urgent)
 
     async def read(self, owner: Owner, run_id: RunId, after: int, limit: int) -> Sequence[Record]:
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(_READ, parse_run_id(run_id), owner, after, limit)
+        rows = await self._callers.asked(_READ, owner, parse_run_id(run_id), after, limit)
         return [Record(row["sequence"], row["payload"], row["terminal"]) for row in rows]
 
     async def _write_patiently(self, batch: Sequence[Append]) -> Sequence[Exception | None]:

@@ -10,7 +10,8 @@ import asyncpg
 
 from state.errors import DatabaseUnavailableError
 from state.postgres.database import translated
-from state.postgres.migration import Migration, MigrationError, missing, shipped
+from state.postgres.migration import Migration, MigrationError, is_newer, missing, shipped
+from state.postgres.roles import admit
 
 __all__ = ["Migration", "MigrationError", "migrate", "migrate_when_reachable", "shipped"]
 
@@ -21,6 +22,11 @@ _LOCK_TRIES = 60
 # A session that waits for a table's lock stops all who come after it: so it gives up soon, and tries again.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
 _TURN = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+_MAY_ONLY_LOOK = """
+SELECT has_schema_privilege(oid, 'USAGE') AND NOT has_schema_privilege(oid, 'CREATE')
+FROM pg_namespace WHERE nspname = $1
+"""
+
 _CREATE_LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version integer PRIMARY KEY,
@@ -44,20 +50,29 @@ async def migrate(
     """Apply what is missing, as far as it can be in one transaction; return how many were applied.
 
     An advisory lock makes replicas that start together take turns. `report` gets a line for each file. A
-    schema that is newer is left as it is, if it says that this release runs with it.
+    login that may not change the schema only looks whether anything is missing; else the roles beside it are
+    given what they may do, where they exist. A schema that is newer is left as it is, if it says that this
+    release runs with it.
 
     Raises:
         DatabaseUnavailableError: Postgres is out of reach.
-        MigrationError: An applied file was changed, the schema is too new for this release, or others keep
-            a table locked.
+        MigrationError: An applied file was changed, the schema is too new for this release, others keep a
+            table locked, or something is missing that this login may not apply.
     """
+    wanted = list(migrations or shipped())
     with translated():
         connection = await asyncpg.connect(dsn, timeout=connect_seconds)
         try:
+            if await connection.fetchval(_MAY_ONLY_LOOK, schema):
+                await connection.execute(f"SET search_path TO {_quoted(schema)}")
+                return await _look(connection, wanted, report)
             await _take_turn(connection, schema)
             async with connection.transaction():
                 await _enter_schema(connection, schema)
-            return await _apply(connection, list(migrations or shipped()), report)
+            applied = await _apply(connection, wanted, report)
+            if not await is_newer(connection, wanted):  # a newer release knows better what roles may do
+                await admit(connection, schema)
+            return applied
         finally:
             await connection.close(timeout=connect_seconds)
 
@@ -80,6 +95,10 @@ async def migrate_when_reachable(
             await asyncio.sleep(_RETRY_SECONDS)
 
 
+def _quoted(schema: str) -> str:
+    return '"' + schema.replace('"', '""') + '"'
+
+
 async def _take_turn(connection: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:
     # Not by a statement that waits: an index that another one builds CONCURRENTLY would wait for its end.
     while not await connection.fetchval(_TURN, schema):  # noqa: ASYNC110 - another process holds it
@@ -87,12 +106,26 @@ async def _take_turn(connection: "asyncpg.Connection[asyncpg.Record]", schema: s
 
 
 async def _enter_schema(connection: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:
-    quoted = '"' + schema.replace('"', '""') + '"'
+    quoted = _quoted(schema)
     exists = await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema)
     if not exists:
         await connection.execute(f"CREATE SCHEMA {quoted}")
     await connection.execute(f"SET search_path TO {quoted}")
     await connection.execute(_CREATE_LEDGER)
+
+
+async def _look(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    migrations: list[Migration],
+    report: Callable[[str], None],
+) -> int:
+    todo = await missing(connection, migrations, report)
+    if todo:
+        raise MigrationError(
+            f"migration {todo[0].name} is missing and this login may not apply it: run `python main.py "
+            f"migrate` as the schema's owner"
+        )
+    return 0
 
 
 async def _apply(

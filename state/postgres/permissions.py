@@ -29,19 +29,24 @@ _ONLY_PENDING = frozenset({PermissionState.PENDING})
 
 
 class PostgresPermissions:
-    """Implements `state.permission_ports.PermissionStore`. `settles` serves nobody who waits."""
+    """Implements `state.permission_ports.PermissionStore`.
 
-    def __init__(self, database: Database, settles: Database) -> None:
+    `settles` serves nobody who waits. What people see and decide goes by way of `callers`, which sees only
+    what is theirs.
+    """
+
+    def __init__(self, database: Database, settles: Database, *, callers: Database | None = None) -> None:
         self._database = database
+        self._callers = callers or database
         self._settling = Settling(settles)
 
     async def get(self, owner: Owner, permission_id: str) -> Permission:
-        async with self._database.connection() as connection:
-            return await _get(connection, sql.GET, owner, permission_id)
+        found = _uuid(permission_id)
+        row = None if found is None else await self._callers.asked_one(sql.GET, owner, found)
+        return _there(row, permission_id)
 
     async def match(self, owner: Owner, conversation_id: ConversationId, operation_type: str) -> Permission:
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(sql.MATCH, owner, conversation_id, operation_type)
+        rows = await self._callers.asked(sql.MATCH, owner, conversation_id, operation_type)
         if not rows:
             resource = Resource("permission", f"{conversation_id}: {operation_type}")
             raise NotFoundError("no such permission is pending", resource)
@@ -58,21 +63,20 @@ class PostgresPermissions:
             return []
         states = wanted.states or frozenset(PermissionState)
         time, last = after or (None, None)
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(
-                sql.LIST_PENDING if states == _ONLY_PENDING else sql.LIST,
-                owner,
-                wanted.conversation_id,
-                run_id,
-                list(states),
-                time,
-                last and UUID(last),
-                limit,
-            )
+        rows = await self._callers.asked(
+            sql.LIST_PENDING if states == _ONLY_PENDING else sql.LIST,
+            owner,
+            wanted.conversation_id,
+            run_id,
+            list(states),
+            time,
+            last and UUID(last),
+            limit,
+        )
         return [permission_of(row) for row in rows]
 
     async def repeated(self, owner: Owner, key: RequestKey) -> Permission | None:
-        async with self._database.connection() as connection:
+        async with self._callers.asking(owner) as connection:
             try:
                 await request_keys.check(connection, owner, key)
             except SameRequestError:
@@ -88,7 +92,7 @@ class PostgresPermissions:
         key: RequestKey | None = None,
     ) -> tuple[Permission, bool]:
         try:
-            async with self._database.connection() as connection, connection.transaction():
+            async with self._callers.asking(owner) as connection:
                 permission = await _get(connection, sql.GET, owner, permission_id)
                 if key is not None:
                     try:
@@ -127,7 +131,12 @@ class PostgresPermissions:
 
 async def _get(connection: "Connection", statement: str, owner: Owner, permission_id: str) -> Permission:
     found = _uuid(permission_id)
-    row = None if found is None else await connection.fetchrow(statement, owner, found)
+    return _there(
+        None if found is None else await connection.fetchrow(statement, owner, found), permission_id
+    )
+
+
+def _there(row: asyncpg.Record | None, permission_id: str) -> Permission:
     if row is None:
         raise NotFoundError("no such permission", Resource("permission", permission_id))
     return permission_of(row)

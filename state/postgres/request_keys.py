@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import asyncpg
+
 from state.errors import NotFoundError, RequestKeyReusedError, Resource, SameRequestError
 from state.models import NewRun, Owner, RequestKey, RunId
 from state.postgres.database import Database
@@ -54,7 +56,10 @@ async def take_for(connection: "Connection", owner: Owner, key: RequestKey, run_
 
 async def check(connection: "Connection", owner: Owner, key: RequestKey) -> None:
     """Return when nothing has this key; raises as `take`."""
-    row = await connection.fetchrow(_HOLDER, owner, key.method, key.request_id)
+    _refuse(key, await connection.fetchrow(_HOLDER, owner, key.method, key.request_id))
+
+
+def _refuse(key: RequestKey, row: asyncpg.Record | None) -> None:
     if row is None:
         return
     if row["digest"] != key.digest:
@@ -67,16 +72,14 @@ async def check(connection: "Connection", owner: Owner, key: RequestKey) -> None
 class PostgresRequestKeys:
     """Implements `state.ports.RequestKeyStore`."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, callers: Database) -> None:
+        self._callers = callers
 
     async def check(self, owner: Owner, key: RequestKey) -> None:
-        async with self._database.connection() as connection:
-            await check(connection, owner, key)
+        _refuse(key, await self._callers.asked_one(_HOLDER, owner, key.method, key.request_id))
 
     async def holder(self, owner: Owner, request_id: str) -> RunId:
-        async with self._database.connection() as connection:
-            found = await connection.fetchval(_ANY_HOLDER, owner, request_id)
-        if found is None:
+        row = await self._callers.asked_one(_ANY_HOLDER, owner, request_id)
+        if row is None:
             raise NotFoundError("no run was begun by this request_id", Resource("request", request_id))
-        return RunId(found.hex)
+        return RunId(row["run_id"].hex)

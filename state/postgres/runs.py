@@ -44,10 +44,21 @@ if TYPE_CHECKING:
 
 
 class PostgresRunStore:
-    """Implements `state.ports.RunStore`. Only the end of a run waits for a database that is away."""
+    """Implements `state.ports.RunStore`. Only the end of a run waits for a database that is away.
 
-    def __init__(self, database: Database, replica_id: ReplicaId, patience: Patience | None = None) -> None:
+    What is done for who asks about a run goes by way of `callers`, which sees only what is theirs.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        replica_id: ReplicaId,
+        patience: Patience | None = None,
+        *,
+        callers: Database | None = None,
+    ) -> None:
         self._database = database
+        self._callers = callers or database
         self._replica_id = replica_id
         self._patience = patience or Patience(0.0)
 
@@ -149,7 +160,7 @@ class PostgresRunStore:
         after_step: bool = False,
         left: bool = False,
     ) -> None:
-        async with self._database.connection() as connection, connection.transaction():
+        async with self._callers.asking(owner) as connection:
             row = await connection.fetchrow(sql.LOCK, owner, parse_run_id(run_id))
             if row is None:
                 raise NotFoundError("no such run", Resource("run", run_id))
@@ -164,15 +175,13 @@ class PostgresRunStore:
                 await unattended.end(connection, run, *end(run))
 
     async def get(self, owner: Owner, run_id: RunId) -> Run:
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(sql.GET, owner, parse_run_id(run_id))
+        row = await self._callers.asked_one(sql.GET, owner, parse_run_id(run_id))
         if row is None:
             raise NotFoundError("no such run", Resource("run", run_id))
         return run_of(row)
 
     async def latest(self, owner: Owner, conversation_id: ConversationId) -> Run:
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(sql.LATEST, owner, conversation_id)
+        row = await self._callers.asked_one(sql.LATEST, owner, conversation_id)
         if row is None:
             raise NotFoundError("no such conversation", Resource("conversation", conversation_id))
         return run_of(row)

@@ -38,7 +38,8 @@ _REPORT_SECONDS = 3600.0
 class PostgresStores:
     """The stores of one process, open inside its context.
 
-    `pool_size` connections serve callers and runs. Beats, reaping and claims have one each, because they may
+    `pool_size` connections serve callers and runs; given `callers_dsn`, a login that row-level security
+    binds, as many more serve callers alone. Beats, reaping and claims have one each, because they may
     wait for nobody's work; retention has one, because nobody may wait for its. Runs outlast an outage of
     `outage_seconds`, unless `hurried` is set. `flushed` as in `PostgresEventStore`.
     """
@@ -56,28 +57,32 @@ class PostgresStores:
         outage_seconds: float,
         hurried: asyncio.Event | None = None,
         flushed: Flushed | None = None,
+        callers_dsn: str | None = None,
     ) -> None:
         bounded = partial(Database, acquire_seconds=acquire_seconds, statement_seconds=statement_seconds)
         database = partial(bounded, dsn, schema=schema)
-        self.database = database(pool_size=pool_size)
+        self.database = self.callers = database(pool_size=pool_size)
         beats, reaps, claims, retention = alone = [database(pool_size=1) for _ in range(4)]
-        self._databases = (self.database, *alone)
+        self._databases = [self.database, *alone]
+        if callers_dsn is not None:
+            self.callers = bounded(callers_dsn, schema=schema, pool_size=pool_size)
+            self._databases.append(self.callers)
         patience = Patience(outage_seconds, hurried)
-        self.runs = PostgresRunStore(self.database, replica_id, patience)
-        self.events = PostgresEventStore(self.database, patience, flushed=flushed)
+        self.runs = PostgresRunStore(self.database, replica_id, patience, callers=self.callers)
+        self.events = PostgresEventStore(self.database, patience, flushed=flushed, callers=self.callers)
         self.checkpoints = PatientSaver(self.database, patience)
-        self.branches = PostgresBranches(self.database)
-        self.conversations = PostgresConversations(self.database)
+        self.branches = PostgresBranches(self.database, callers=self.callers)
+        self.conversations = PostgresConversations(self.callers)
         self.line = PostgresLine(self.database, claims, replica_id)
-        self.tasks = PostgresTasks(self.database)
+        self.tasks = PostgresTasks(self.callers)
         self.drain = PostgresDrain(self.database)
-        self.keys = PostgresRequestKeys(self.database)
+        self.keys = PostgresRequestKeys(self.callers)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
         self.retention = PostgresRetention(retention)
         self.suspension = PostgresSuspension(self.database, patience)
-        self.permissions = PostgresPermissions(self.database, reaps)
+        self.permissions = PostgresPermissions(self.database, reaps, callers=self.callers)
         self.effects = PostgresEffects(self.database, patience)
-        self.usage = PostgresUsage(self.database)
+        self.usage = PostgresUsage(self.callers)
         self.readings = PostgresReadings(self.database)
         self.outbox = PostgresOutbox(self.database)
         self.providers_down = PostgresProvidersDown(reaps, replica_id)

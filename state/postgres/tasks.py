@@ -16,11 +16,10 @@ from state.models import (
 )
 from state.postgres.database import Database
 from state.postgres.fence import parse_run_id
-from state.postgres.line_sql import PLACE
 from state.postgres.runs import run_of
 from state.tasks import TaskFilter, TaskRow
 
-_SELECT = f"""
+_SELECT = """
 SELECT run_id, owner, kind, conversation_id, agent_name, state, greatest(tries, 1) AS attempt, create_time,
     coalesce(error_reason, '') AS error_reason, coalesce(result, '') AS result, finish_reason, usage,
     wants, update_time, start_time, end_time, priority, labels, deferrals, retry_of,
@@ -28,9 +27,9 @@ SELECT run_id, owner, kind, conversation_id, agent_name, state, greatest(tries, 
     CASE WHEN end_time IS NOT NULL THEN (
         SELECT payload FROM run_events e WHERE e.run_id = r.run_id AND e.terminal
     ) END AS end_record,
-    CASE WHEN state = 'queued' THEN {PLACE} ELSE 0 END AS place
+    CASE WHEN state = 'queued' THEN coalesce(place_in_line(run_id), 0) ELSE 0 END AS place
 FROM runs AS r
-"""  # noqa: S608 - a constant
+"""
 _GET = _SELECT + " WHERE owner = $1 AND run_id = $2"
 _LIST = (
     _SELECT
@@ -50,12 +49,11 @@ _REQUEST = "SELECT kind, request FROM runs WHERE owner = $1 AND run_id = $2"
 class PostgresTasks:
     """Implements `state.ports.TaskStore`."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, callers: Database) -> None:
+        self._callers = callers
 
     async def get(self, owner: Owner, run_id: RunId) -> TaskRow:
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(_GET, owner, parse_run_id(run_id))
+        row = await self._callers.asked_one(_GET, owner, parse_run_id(run_id))
         if row is None:
             raise NotFoundError("no such task", Resource("task", run_id))
         return _task(row)
@@ -64,23 +62,21 @@ class PostgresTasks:
         self, owner: Owner, wanted: TaskFilter, *, after: tuple[datetime, RunId] | None, limit: int
     ) -> Sequence[TaskRow]:
         time, run_id = after or (None, None)
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(
-                _LIST,
-                owner,
-                wanted.conversation_id,
-                list(wanted.states),
-                wanted.created_after,
-                orjson.dumps(wanted.labels).decode(),
-                time,
-                run_id and UUID(run_id),
-                limit,
-            )
+        rows = await self._callers.asked(
+            _LIST,
+            owner,
+            wanted.conversation_id,
+            list(wanted.states),
+            wanted.created_after,
+            orjson.dumps(wanted.labels).decode(),
+            time,
+            run_id and UUID(run_id),
+            limit,
+        )
         return [_task(row) for row in rows]
 
     async def request(self, owner: Owner, run_id: RunId) -> bytes:
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(_REQUEST, owner, parse_run_id(run_id))
+        row = await self._callers.asked_one(_REQUEST, owner, parse_run_id(run_id))
         if row is None:
             raise NotFoundError("no such task", Resource("task", run_id))
         request: bytes = row["request"]

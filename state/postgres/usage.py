@@ -48,22 +48,20 @@ _KEPT = tuple(field for field in ModelUsage.__match_args__ if field != "calls_be
 class PostgresUsage:
     """Implements `orchestrator.usage.UsageStore` and `orchestrator.budgets.DayStore`."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, callers: Database) -> None:
+        self._callers = callers
 
     async def by_agent(
         self, owner: Owner, begins: datetime | None, ends: datetime | None, currency: str
     ) -> list[AgentUsage]:
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(_SUMS, owner, begins, ends, currency)
+        rows = await self._callers.asked(_SUMS, owner, begins, ends, currency)
         agents: dict[str, list[asyncpg.Record]] = {}
         for row in rows:
             agents.setdefault(row["agent_name"], []).append(row)
         return [_agent(name, parts, currency) for name, parts in agents.items()]
 
     async def today(self, owner: Owner, currency: str) -> UsedToday:
-        async with self._database.connection() as connection:
-            (row,) = await connection.fetch(_TODAY, owner, currency)
+        (row,) = await self._callers.asked(_TODAY, owner, currency)
         return UsedToday(**row)
 
 

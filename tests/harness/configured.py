@@ -10,6 +10,7 @@ from config.settings import Settings
 from main import assembled
 from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.harness.postgres import logins_to
 from tests.harness.service import Service, settings_for_tests
 from wiring.models import models_of
 
@@ -46,9 +47,10 @@ async def configured(
     if catalog is not None:
         folder = settings.agents.model_copy(update={"folder": catalog})
         settings = settings.model_copy(update={"agents": folder})
+    logins = logins_to(dsn)
     async with (
         models_of(settings, {}) as models,
-        assembled(settings, dsn, models) as (port, _),
+        assembled(settings, logins.work, models, callers=logins.callers) as (port, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)

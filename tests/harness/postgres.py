@@ -16,6 +16,7 @@ import asyncpg
 
 from state.embedded.server import EmbeddedPostgres
 from state.postgres.migrate import migrate
+from state.postgres.roles import Logins, logins_beside, make_logins
 
 SCHEMA = "orchestrator"
 TEMPLATE = "migrated_template"
@@ -77,12 +78,18 @@ async def fresh_database(server_dsn: str, *, migrated: bool = True) -> AsyncIter
         await _execute(server_dsn, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+def logins_to(dsn: str) -> Logins:
+    """The two logins that a service uses, to a database that tests use as its owner."""
+    return logins_beside(dsn, SCHEMA)
+
+
 def with_database(dsn: str, name: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
 async def _make_template(dsn: str) -> None:
     await _execute(dsn, f'CREATE DATABASE "{TEMPLATE}"')
+    await make_logins(dsn, SCHEMA)  # before the template is migrated: what they may do is copied with it
     await migrate(with_database(dsn, TEMPLATE), SCHEMA)
 
 

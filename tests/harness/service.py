@@ -27,7 +27,9 @@ from providers.openai_compatible.model import OpenAICompatibleModel
 from providers.pool.assembly import Assembly
 from providers.pool.pool import ModelPool
 from providers.pool.retry_budget import RetryBudget
+from state.postgres.roles import Logins
 from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.harness.postgres import logins_to
 
 TIMEOUTS = Timeouts(
     connect_seconds=1.0, first_token_seconds=5.0, between_tokens_seconds=5.0, total_seconds=30.0
@@ -149,17 +151,19 @@ async def running_service(
     timeouts: Timeouts = TIMEOUTS,
     catalog: Path | None = None,
     routing: bool = False,
+    logins: Logins | None = None,
     **groups: Mapping[str, object],
 ) -> AsyncIterator[Service]:
     """A service on a database; `groups` change settings, as `stream={"window_seconds": 0.5}`.
 
-    `catalog` is the folder of its agents.
+    `catalog` is the folder of its agents, `logins` are others than those of our own Postgres.
     """
     if catalog is not None:
         groups["agents"] = {**groups.get("agents", {}), "folder": catalog}
+    logins = logins or logins_to(dsn)
     async with (
         scripted_models(provider.base_url, timeouts, routing=routing) as models,
-        assembled(settings_for_tests(**groups), dsn, models) as (port, _),
+        assembled(settings_for_tests(**groups), logins.work, models, callers=logins.callers) as (port, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield Service(rpc.OrchestratorServiceStub(channel), channel, port, dsn, provider)

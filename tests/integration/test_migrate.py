@@ -9,6 +9,7 @@ import pytest
 
 from state.errors import DatabaseUnavailableError
 from state.postgres.migrate import Migration, MigrationError, migrate, shipped
+from state.postgres.roles import make_logins
 from tests.harness.postgres import fresh_database
 from tests.integration.tasks.tables import connected
 
@@ -84,6 +85,16 @@ async def test_a_ledger_of_an_older_release_is_extended(empty: str) -> None:
     last = shipped()[-1].version
     assert await migrate(empty, SCHEMA, migrations=[*shipped(), newer(runs_with=last)]) == 1
     assert await migrate(empty, SCHEMA) == 0
+
+
+async def test_an_older_release_takes_nothing_that_a_newer_one_has_granted(empty: str) -> None:
+    await make_logins(empty, SCHEMA)
+    await migrate(empty, SCHEMA, migrations=[*shipped(), newer(runs_with=shipped()[-1].version)])
+    async with connected(empty) as connection:
+        await connection.execute("GRANT SELECT ON orchestrator.newer TO orchestrator_rpc")
+        await migrate(empty, SCHEMA)
+        may = "SELECT has_table_privilege('orchestrator_rpc', 'orchestrator.newer', 'SELECT')"
+        assert await connection.fetchval(may)
 
 
 async def test_a_table_that_others_hold_is_waited_for_without_standing_in_their_way(empty: str) -> None:

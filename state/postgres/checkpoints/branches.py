@@ -58,15 +58,15 @@ FROM there
 class PostgresBranches:
     """Implements `state.ports.BranchStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, callers: Database | None = None) -> None:
         self._database = database
+        self._callers = callers or database
 
     async def find(self, owner: Owner, checkpoint_id: str, preferred: ThreadId) -> ThreadId:
-        async with self._database.connection() as connection:
-            found = await connection.fetchval(_FIND, owner, checkpoint_id, preferred)
-        if found is None:
+        row = await self._callers.asked_one(_FIND, owner, checkpoint_id, preferred)
+        if row is None:
             raise _unknown(checkpoint_id)
-        return ThreadId(found)
+        return ThreadId(row["thread_id"])
 
     async def is_empty(self, thread_id: ThreadId) -> bool:
         async with self._database.connection() as connection:
