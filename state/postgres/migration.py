@@ -92,9 +92,7 @@ async def missing(
     return [migration for migration in migrations if migration.version not in applied]
 
 
-async def is_newer(
-    connection: "asyncpg.Connection[asyncpg.Record]", migrations: Sequence[Migration]
-) -> bool:
+async def is_newer(connection: "asyncpg.Connection[asyncpg.Record]", migrations: Sequence[Migration]) -> bool:
     """Whether the schema of the search path has a migration after the last of these."""
     last: int = await connection.fetchval("SELECT max(version) FROM schema_migrations")
     return last > migrations[-1].version

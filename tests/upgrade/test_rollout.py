@@ -8,16 +8,17 @@ from uuid import UUID
 import pytest
 
 from llm_orchestrator_client import OrchestratorClient
-from llm_orchestrator_client.values import Permission, TaskState
+from llm_orchestrator_client.values import TaskState
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.process import ROOT
 from tests.harness.scale import SCALE, report, scaled
-from tests.harness.tooled import ADDS_MILK, DONE
+from tests.harness.tooled import DONE
 from tests.integration.tasks.tables import connected
 from tests.upgrade.load import answer_to, options_for, steady_load
 from tests.upgrade.places import Place, places
+from tests.upgrade.questions import adding
 
 MIXED = scaled(2)
 """What is done of each kind while both versions are there."""
@@ -80,22 +81,6 @@ async def test_no_call_fails_while_a_new_version_takes_the_place_of_the_old(
     report(f"the previous version rolled out of: {callers.told}")
     assert callers.told.surfaced == []
     assert callers.told.resets >= 1
-
-
-async def asked(client: OrchestratorClient, task_id: str) -> Permission:
-    """What a task asks, once it does."""
-    async with asyncio.timeout(20):
-        while True:
-            async for permission in client.permissions.list(user_id="ann", run_id=task_id):
-                return permission
-            await asyncio.sleep(0.05)
-
-
-async def adding(client: OrchestratorClient, provider: ScriptedProvider) -> tuple[str, Permission]:
-    """A task that asks before it acts."""
-    provider.enqueue(ADDS_MILK)
-    task = await client.tasks.start("Note: buy milk.", user_id="ann", agent_type="org_inbox")
-    return task.task_id, await asked(client, task.task_id)
 
 
 async def test_what_the_previous_version_has_begun_goes_on_in_the_new_one(
