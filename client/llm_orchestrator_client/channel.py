@@ -35,7 +35,7 @@ Response = TypeVar("Response")
 
 
 def service_config(attempts: int) -> str:
-    """gRPC's service config: round-robin; what a server left off is tried again if that has no second effect."""
+    """gRPC's service config: round-robin; what was left off is tried again if it has no second effect."""
     retry = {
         "maxAttempts": attempts,
         "initialBackoff": "0.05s",
