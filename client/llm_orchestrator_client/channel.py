@@ -35,13 +35,14 @@ Response = TypeVar("Response")
 
 
 def service_config(attempts: int) -> str:
-    """gRPC's service config: round-robin, and UNAVAILABLE tried again where that has no second effect."""
+    """gRPC's service config: round-robin; what was left off is tried again if it has no second effect."""
     retry = {
         "maxAttempts": attempts,
         "initialBackoff": "0.05s",
         "maxBackoff": "1s",
         "backoffMultiplier": 3,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        # CANCELLED, where we have not: a server that stops has not let the call end.
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
     names = [{"service": SERVICE, "method": method} for method in REPEATABLE]
     config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}

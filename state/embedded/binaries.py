@@ -28,12 +28,16 @@ class Binaries:
     @property
     def initdb(self) -> Path:
         """The program that makes a data folder."""
-        return self.root / PACKAGE / "pginstall" / "bin" / "initdb"
+        return self.program("initdb")
 
     @property
     def postgres(self) -> Path:
         """The server."""
-        return self.root / PACKAGE / "pginstall" / "bin" / "postgres"
+        return self.program("postgres")
+
+    def program(self, name: str) -> Path:
+        """Any of them, by its name."""
+        return self.root / PACKAGE / "pginstall" / "bin" / name
 
     @property
     def major(self) -> str:

@@ -25,8 +25,9 @@ class Passed:
 
 @dataclass
 class Relay:
-    """`lose`: how many answers of a method are lost, their effect done. `token`: what calls have to bring.
+    """`lose`: how many answers of a method are lost, their effect done, and `lost_as` what.
 
+    `token`: what calls have to bring.
     `cut_after`: messages after which a stream breaks, one number per stream; with `stalls` it only says
     nothing more. `silent`: streams say nothing, not even metadata, until it is set.
     """
@@ -35,6 +36,7 @@ class Relay:
     port: int = 0
     passed: list[Passed] = field(default_factory=list)
     lose: Counter[str] = field(default_factory=Counter)
+    lost_as: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
     cut_after: list[int] = field(default_factory=list)
     token: str = ""
     stalls: bool = False
@@ -72,7 +74,7 @@ class Relay:
             await _fail_as(error, context)
         if self.lose[method] > 0:
             self.lose[method] -= 1
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost")
+            await context.abort(self.lost_as, "the answer was lost")
         return answer
 
     async def stream(self, path: str, request: bytes, context: Any) -> AsyncIterator[bytes]:

@@ -51,10 +51,12 @@ def keys(relay: Relay, method: str) -> set[str]:
     return {kind.FromString(call.request).request_id for call in relay.of(method)}
 
 
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
 async def test_a_task_whose_answer_is_lost_is_asked_for_again_and_begun_once(
-    service: Service, relay: Relay, relayed: OrchestratorClient
+    service: Service, relay: Relay, relayed: OrchestratorClient, code: grpc.StatusCode
 ) -> None:
-    relay.lose["StartTask"] = 2
+    """CANCELLED, which the caller has not asked for, is what a server says that stops in the middle."""
+    relay.lose["StartTask"], relay.lost_as = 2, code
     started = await relayed.tasks.start("do it")
     assert started.deduplicated
     assert len(relay.of("StartTask")) == 3

@@ -111,7 +111,16 @@ async def starting_process(
     folder: Path, *arguments: str, **environment: str
 ) -> AsyncIterator[OrchestratorProcess]:
     """Run `main.py` in a folder, with nothing of this process's own settings; end it on the way out."""
-    process = OrchestratorProcess(await _spawn(folder, environment, *arguments))
+    async with version_process(ROOT, folder, *arguments, **environment) as process:
+        yield process
+
+
+@asynccontextmanager
+async def version_process(
+    tree: Path, folder: Path, *arguments: str, **environment: str
+) -> AsyncIterator[OrchestratorProcess]:
+    """The same with the code of another tree."""
+    process = OrchestratorProcess(await _spawn(tree, folder, environment, *arguments))
     try:
         yield process
     finally:
@@ -120,7 +129,7 @@ async def starting_process(
 
 @asynccontextmanager
 async def orchestrator_process(folder: Path, **environment: str) -> AsyncIterator[OrchestratorProcess]:
-    """The same, once it serves."""
+    """The same as `starting_process`, once it serves."""
     async with starting_process(folder, **environment) as process:
         await process.serving()
         yield process
@@ -128,18 +137,20 @@ async def orchestrator_process(folder: Path, **environment: str) -> AsyncIterato
 
 async def run_main(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
     """Run `main.py` to its end: exit code, standard output, standard error."""
-    process = await _spawn(folder, environment, *arguments)
+    process = await _spawn(ROOT, folder, environment, *arguments)
     async with asyncio.timeout(_START_SECONDS):
         output, errors = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode(), errors.decode()
 
 
-async def _spawn(folder: Path, environment: Mapping[str, str], *arguments: str) -> asyncio.subprocess.Process:
+async def _spawn(
+    tree: Path, folder: Path, environment: Mapping[str, str], *arguments: str
+) -> asyncio.subprocess.Process:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        str(ROOT / "main.py"),
+        str(tree / "main.py"),
         *arguments,
         cwd=folder,
         env={**kept, **_DEFAULTS, **environment},

@@ -1,3 +1,4 @@
+-- Runs with: 0023
 -- The second wall around what belongs to an owner: a login that is not the schema's owner sees the rows of the owner
 -- that its transaction names, and none when it names none. The first wall is the condition in every query. ENABLE, not
 -- FORCE: the schema's owner goes on seeing all, because older versions of the service connect as the owner. What a
