@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from deploy.address import service_address
+from deploy.channel import opened
 
 SERVICE = "orchestrator.OrchestratorService"
 SECONDS = 4.0
@@ -13,7 +14,7 @@ SECONDS = 4.0
 
 def main() -> int:
     """Ask once."""
-    with grpc.insecure_channel(service_address()) as channel:
+    with opened(service_address()) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -14,8 +13,6 @@ from orchestrator.identity.keys import Keys
 from orchestrator.identity.principals import Principal, UserPrincipal
 from state.errors import UnauthenticatedError
 
-logger = logging.getLogger(__name__)
-
 _MOST_REMEMBERED = 10_000
 _NEEDED = "a bearer token is needed"
 _INVALID = "the bearer token is not valid"
@@ -24,11 +21,17 @@ _INVALID = "the bearer token is not valid"
 class JwtSubjects:
     """The subjects of tokens. A token that was verified is remembered by its hash until it expires."""
 
-    def __init__(self, rules: JwtRules, keys: Keys) -> None:
+    def __init__(self, rules: JwtRules, keys: Keys, *, most_remembered: int = _MOST_REMEMBERED) -> None:
+        self._most_remembered = most_remembered
         self._rules = rules
         self._keys = keys
         self._remembered: OrderedDict[bytes, VerifiedToken] = OrderedDict()
         self._by: KeyTable | None = None
+
+    @property
+    def remembered(self) -> int:
+        """How many tokens."""
+        return len(self._remembered)
 
     async def subject(self, token: str, digest: bytes) -> str:
         """Whom a token is for; `digest` is its SHA-256.
@@ -54,7 +57,7 @@ class JwtSubjects:
     def _remember(self, digest: bytes, token: VerifiedToken) -> str:
         if self._by is self._keys.current:  # else they changed while we looked for the key
             self._remembered[digest] = token
-            if len(self._remembered) > _MOST_REMEMBERED:
+            if len(self._remembered) > self._most_remembered:
                 self._remembered.popitem(last=False)
         return token.subject
 

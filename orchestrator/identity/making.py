@@ -27,4 +27,4 @@ def token_line(name: str, token: str, *, user: str = "", users: Sequence[str] = 
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text)  # as TOML's basic strings are written, too
+    return json.dumps(text, ensure_ascii=False)  # as basic strings of TOML are written, too

@@ -1,10 +1,13 @@
 """Calls that are refused."""
 
-from collections.abc import AsyncIterable, Awaitable
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import suppress
 
 import grpc
 import pytest
 
+from protos import orchestrator_pb2 as pb
 from tests.harness.statuses import error_info
 
 
@@ -25,4 +28,23 @@ async def _first(call: Awaitable[object] | AsyncIterable[object]) -> object:
 
 UNAUTHENTICATED = ("UNAUTHENTICATED", "UNAUTHENTICATED")
 DENIED = ("PERMISSION_DENIED", "PERMISSION_DENIED")
-INVALID = ("INVALID_ARGUMENT", "INVALID_REQUEST")
+
+
+async def until_refused(method: Callable[[pb.ListTasksRequest], Awaitable[object]]) -> None:
+    """Call until the caller is not known any more."""
+    while True:
+        try:
+            await method(pb.ListTasksRequest())
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+            return
+        await asyncio.sleep(0.02)
+
+
+async def until_let_in(method: Callable[[pb.ListTasksRequest], Awaitable[object]]) -> None:
+    """Call until the caller is known."""
+    while True:
+        with suppress(grpc.aio.AioRpcError):
+            await method(pb.ListTasksRequest())
+            return
+        await asyncio.sleep(0.02)
