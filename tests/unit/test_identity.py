@@ -201,3 +201,11 @@ async def test_a_subject_may_stand_for_a_service() -> None:
         "b", frozenset({"ann"})
     )
     assert await authenticator.principal(issuer.token("b"), ()) == UserPrincipal("b")
+
+
+async def test_an_algorithm_that_is_not_the_rules_does_not_count_though_there_is_a_key() -> None:
+    issuer = Issuer()
+    keys = FixedKeys(single_key(issuer.public_pem(), ("ES256",)))
+    rules = JwtRules(ISSUER, AUDIENCE, ("RS256",), 0.0)
+    with pytest.raises(UnauthenticatedError):
+        await Authenticator(Identities, JwtSubjects(rules, keys)).principal(issuer.token("ann"), ())
