@@ -57,6 +57,18 @@ async def test_the_end_of_a_token_ends_no_stream_and_begins_none(
     assert text_of([chunk async for chunk in held]) == "over all"
 
 
+async def test_a_key_in_a_file_may_become_another_one(
+    closed: AuthenticatedService, tmp_path: Path, issuer: Issuer
+) -> None:
+    after = Issuer()
+    old, new = closed.stub_of(issuer.token("ann")), closed.stub_of(after.token("ann"))
+    await old.ListTasks(pb.ListTasksRequest())
+    (tmp_path / "jwt.pem").write_bytes(after.public_pem())
+    async with asyncio.timeout(10):
+        await until_let_in(new.ListTasks)
+    assert await refused(old.ListTasks(pb.ListTasksRequest())) == UNAUTHENTICATED
+
+
 async def test_a_static_token_counts_from_when_it_stands_in_the_file_until_it_is_gone(
     closed: AuthenticatedService, tmp_path: Path
 ) -> None:
