@@ -9,6 +9,18 @@ from pydantic.fields import FieldInfo
 
 from config.settings import DELIMITER, PREFIX, Settings
 
+CALLERS = (
+    "ORCHESTRATOR_TARGET",
+    "ORCHESTRATOR_TOKEN",
+    "ORCHESTRATOR_USER",
+    "ORCHESTRATOR_TLS",
+    "ORCHESTRATOR_TLS_CA",
+    "ORCHESTRATOR_TLS_CERTIFICATE",
+    "ORCHESTRATOR_TLS_KEY",
+    "ORCHESTRATOR_TLS_SERVER_NAME",
+)
+"""No settings of the service: programs that call it, beside it perhaps, are told by them how."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -26,7 +38,7 @@ def variables() -> Iterator[Variable]:
 
 def misspelt(environment: Iterable[str]) -> list[str]:
     """A line for each name with our prefix that is no setting, with the nearest that is one."""
-    known = [variable.name for variable in variables()]
+    known = [*(variable.name for variable in variables()), *CALLERS]
     lines = []
     for name in sorted(n.upper() for n in environment):
         if name.startswith(PREFIX) and name not in known:

@@ -2,19 +2,19 @@
 
 import asyncio
 import sys
-from getpass import getuser
 
 import grpc
 
 from deploy.address import service_address
+from deploy.channel import metadata, opened_async, user
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 
 
 async def ask(stub: "rpc.OrchestratorServiceAsyncStub", query: str, conversation_id: str) -> str:
     """Print one answer as it comes; return the conversation's id."""
-    request = pb.ChatRequest(user_id=getuser(), query=query, conversation_id=conversation_id)
-    async for chunk in stub.StreamChat(request):
+    request = pb.ChatRequest(user_id=user(), query=query, conversation_id=conversation_id)
+    async for chunk in stub.StreamChat(request, metadata=metadata()):
         conversation_id = chunk.metadata.get("conversation_id", conversation_id)
         print(chunk.content.text, end="", flush=True)
     print()
@@ -24,7 +24,7 @@ async def ask(stub: "rpc.OrchestratorServiceAsyncStub", query: str, conversation
 async def talk(question: str | None) -> None:
     """One question, or as many as are typed; all in one conversation."""
     conversation_id = ""
-    async with grpc.aio.insecure_channel(service_address()) as channel:
+    async with opened_async(service_address()) as channel:
         stub: rpc.OrchestratorServiceAsyncStub = rpc.OrchestratorServiceStub(channel)
         if question is not None:
             await ask(stub, question, conversation_id)

@@ -13,6 +13,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from deploy.address import metrics_address, service_address
+from deploy.channel import opened
 
 SERVICE = "orchestrator.OrchestratorService"
 SECONDS = 4.0
@@ -37,7 +38,7 @@ def page_says() -> int:
 
 def service_says() -> int:
     """By grpc.health.v1."""
-    with grpc.insecure_channel(service_address()) as channel:
+    with opened(service_address()) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

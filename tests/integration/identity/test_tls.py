@@ -1,0 +1,133 @@
+"""TLS, whose certificates change under load, and certificates that callers show."""
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+
+from protos import orchestrator_pb2 as pb
+from tests.fakes.scripted_provider.provider import ScriptedProvider
+from tests.fakes.scripted_provider.script import Script
+from tests.harness.certificates import Authority, Certificate, authority
+from tests.harness.identity import Issuer, authenticated_service
+from tests.harness.service import chat_request, text_of
+from tests.integration.identity.encrypted import TLSFiles, secure, serial, serial_of, shows
+from tests.integration.identity.lines import problems_of
+from tests.integration.identity.refusals import DENIED, UNAUTHENTICATED, refused
+
+READERS = 4
+LIST = pb.ListTasksRequest()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> TLSFiles:
+    return TLSFiles(tmp_path)
+
+
+def broken(files: TLSFiles, ca: Authority) -> dict[str, Certificate]:
+    """Certificates that cannot be used, by what is wrong with them."""
+    good, other = ca.issued(), ca.issued()
+    return {
+        "none in PEM": Certificate(b"nothing", good.key),
+        "the key is none": Certificate(good.certificate, b"nothing"),
+        "not that of the certificate": Certificate(good.certificate, other.key),
+        "has expired": ca.issued(days=-0.5),
+    }
+
+
+async def test_certificates_change_under_load_and_no_stream_is_dropped(
+    dsn: str, provider: ScriptedProvider, issuer: Issuer, files: TLSFiles
+) -> None:
+    old, new = authority(), authority()
+    first, second = old.issued(), new.issued()
+    files.put(first)
+    provider.enqueue(Script(tokens=("over", " all"), hold_after=1))
+    async with authenticated_service(
+        dsn, provider, files.folder, issuer, security=files.settings()
+    ) as service:
+        async with secure(service, old, service.tokens["ann"]) as before:
+            held = before.StreamChat(chat_request())
+            await (await provider.call(1)).sent(1)
+            provider.default = Script(tokens=("a",) * 10, token_interval=0.01)
+            enough = asyncio.Event()
+
+            async def read() -> list[str]:
+                answers = []
+                while not enough.is_set():
+                    answers.append(text_of([chunk async for chunk in before.StreamChat(chat_request())]))
+                return answers
+
+            readers = [asyncio.create_task(read()) for _ in range(READERS)]
+            with problems_of("orchestrator.identity.reloading") as problems:
+                for problem, bad in broken(files, old).items():
+                    files.put(bad)
+                    await problems.heard(problem)
+                    assert await serial(service.port) == serial_of(first)
+            files.put(second)
+            await shows(service.port, second)
+            async with secure(service, new, service.tokens["ann"]) as after:
+                assert text_of([chunk async for chunk in after.StreamChat(chat_request())]) == "a" * 10
+            enough.set()
+            answers = [answer for reader in readers for answer in await reader]
+            provider.release()
+            assert text_of([chunk async for chunk in held]) == "over all"
+        async with secure(service, old, service.tokens["ann"]) as late:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await late.ListTasks(LIST)
+            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert len(answers) > READERS
+    assert set(answers) == {"a" * 10}
+
+
+async def test_a_caller_without_a_certificate_of_the_right_ca_gets_no_connection(
+    dsn: str, provider: ScriptedProvider, issuer: Issuer, files: TLSFiles
+) -> None:
+    ca, foreign = authority(), authority()
+    files.put(ca.issued())
+    security = files.settings(client_ca=ca.certificate)
+    async with authenticated_service(dsn, provider, files.folder, issuer, security=security) as service:
+        for shown in (None, foreign.issued("ann"), ca.issued("ann", days=-1)):
+            async with secure(service, ca, service.tokens["ann"], shown) as stub:
+                with pytest.raises(grpc.aio.AioRpcError) as raised:
+                    await stub.ListTasks(LIST)
+                assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+        async with secure(service, ca, service.tokens["ann"], ca.issued("ann")) as stub:
+            await stub.ListTasks(LIST)
+    assert provider.ledger == []
+
+
+CERTIFICATES = """
+[certificates]
+"spiffe://test/batch" = { service = "batch", users = ["ann"] }
+"CN=bob" = { user = "bob" }
+"""
+
+
+async def test_a_certificate_stands_for_whom_the_file_says(
+    dsn: str, provider: ScriptedProvider, issuer: Issuer, files: TLSFiles
+) -> None:
+    ca = authority()
+    files.put(ca.issued())
+    security = files.settings(client_ca=ca.certificate)
+    async with authenticated_service(dsn, provider, files.folder, issuer, security=security) as service:
+        file = files.folder / "identities.toml"
+        with problems_of("orchestrator.identity.reloading") as lines:
+            file.write_text(file.read_text() + CERTIFICATES)
+            await lines.heard("in force")
+        batch, bob = ca.issued("bob", uri="spiffe://test/batch"), ca.issued("bob")
+        unknown = (ca.issued("spiffe://test/batch"), ca.issued("CN=bob"), ca.issued("Bob"), ca.issued())
+        async with secure(service, ca, shown=batch) as stub:
+            await stub.ListTasks(pb.ListTasksRequest(user_id="ann"))
+            assert await refused(stub.ListTasks(pb.ListTasksRequest(user_id="bob"))) == DENIED
+        async with secure(service, ca, shown=bob) as stub:
+            await stub.ListTasks(LIST)
+            assert await refused(stub.ListTasks(pb.ListTasksRequest(user_id="ann"))) == DENIED
+        for shown in unknown:
+            async with secure(service, ca, shown=shown) as stub:
+                assert await refused(stub.ListTasks(LIST)) == UNAUTHENTICATED
+        async with secure(service, ca, service.tokens["ann"], bob) as stub:  # the token decides
+            await stub.ListTasks(pb.ListTasksRequest(user_id="ann"))
+            assert await refused(stub.ListTasks(pb.ListTasksRequest(user_id="bob"))) == DENIED
+        async with secure(service, ca, "wrong", bob) as stub:  # a bad one is not made up for
+            assert await refused(stub.ListTasks(LIST)) == UNAUTHENTICATED
