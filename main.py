@@ -36,8 +36,8 @@ from orchestrator.application import Application
 from orchestrator.codec.chunks import encode, left_off
 from orchestrator.codec.requests import kept_assignment
 from orchestrator.health import HealthService
+from orchestrator.identity.errors import IdentityFileError
 from orchestrator.lifecycle import PartDiedError, StoppedError, interruptible, stop_signals, until_stopped
-from orchestrator.observing import ObservingInterceptor
 from orchestrator.parts import Codec
 from orchestrator.relay.relay import BrokerError
 from orchestrator.server import AddressInUseError, listening
@@ -65,6 +65,7 @@ from tools.mcp.file import McpFileError
 from wiring.agents import agents_of, check, graphs_of
 from wiring.deaths import Deaths
 from wiring.events import EventSettingsError, lag_of, relay_alone, relayed, tail_outbox, tail_topic
+from wiring.identity import entrance_of, make_token
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
 from wiring.remotes import remotes_of
@@ -80,6 +81,7 @@ EXPECTED = (
     DatabaseUnavailableError,
     EmbeddedPostgresError,
     EventSettingsError,
+    IdentityFileError,
     McpFileError,
     MetricsAddressError,
     MigrationError,
@@ -179,16 +181,16 @@ async def serving(
         servicer = OrchestratorServicer(app, models, health, about(settings, built.agents))
         pages = metrics_served(settings, made, app, stores, health, models=models, spool=built.spool, lag=lag)
         await stack.enter_async_context(pages)
-        first = [ObservingInterceptor(made.calls)] if made else []
+        entrance = await stack.enter_async_context(entrance_of(settings, made))
         served = await stack.enter_async_context(
-            listening(servicer, health, app.supervisor, *edge_of(settings.server), first=first)
+            listening(servicer, health, app.supervisor, *edge_of(settings.server), entrance=entrance)
         )
         deaths = {
             "readiness": served.died,
             "the listener": listener.died,
             "the agents' files": built.agents.died,
         }
-        yield served.port, {**deaths, **relay, **app.deaths}
+        yield served.port, {**deaths, **relay, **app.deaths, **entrance.deaths}
 
 
 def about_process(replica_id: ReplicaId) -> dict[str, str]:
@@ -274,6 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "events": partial(follow_events, action=parsed.action, everything=parsed.all),
         "migrate": migrate_only,
         "storage": partial(show_storage, largest=parsed.largest),
+        "token": partial(make_token, parsed=parsed),
     }
     try:
         settings = load()

@@ -30,8 +30,18 @@ def parse(arguments: Sequence[str] | None, version: str) -> argparse.Namespace:
     acts.add_parser(
         "relay", help="pass events on to the brokers and do nothing else, until SIGTERM or SIGINT"
     )
+    _add_token(commands.add_parser("token", help="make a token and the line that lets it in, and end"))
     parser.set_defaults(largest=10, all=False, action="")
     return parser.parse_args(arguments)
+
+
+def _add_token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="what the token is called, and the service that has it")
+    whose = parser.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--user", default="", help="it is this user's")
+    whose.add_argument(
+        "--for", dest="users", nargs="+", default=[], metavar="USER", help="a service's, for these; * = all"
+    )
 
 
 def _count(text: str) -> int:

@@ -59,6 +59,8 @@ def picked(kind: Callable[..., T], *groups: BaseModel, **more: object) -> T:
 
 def _name(location: tuple[int | str, ...]) -> str:
     parts = [str(part).upper() for part in location]
+    if not parts:
+        return "settings that do not fit together"
     if len(parts) == 1 and parts[0].lower() not in Settings.model_fields:
         return parts[0]
     return PREFIX + DELIMITER.join(parts)

@@ -17,6 +17,7 @@ from config.provider import LocalModelSettings, ProviderSettings
 from config.queue import QueueSettings
 from config.remotes import RemoteSettings
 from config.retention import RetentionSettings
+from config.security import SecuritySettings
 from config.telemetry import LogSettings, MetricsSettings, TraceSettings
 from config.tools import ToolSettings
 
@@ -30,7 +31,7 @@ class ServerSettings(Group):
     address: str = Field(default="127.0.0.1:50051", description="host:port to listen on")
     allow_plaintext: bool = Field(
         default=False,
-        description="listen without TLS on an address that is not loopback; only behind what has TLS",
+        description="listen beyond loopback without TLS or without authentication; only behind what has them",
     )
     max_receive_bytes: int = Field(
         default=16 << 20, ge=1024, le=MAX_BYTES, description="largest request, bytes"
@@ -80,15 +81,6 @@ class ServerSettings(Group):
         le=MAX_SECONDS,
         description="how long runs may go on after the process was told to stop, seconds",
     )
-
-    @model_validator(mode="after")
-    def _plaintext_only_on_loopback(self) -> Self:
-        if not self.allow_plaintext and not is_loopback(self.address):
-            raise ValueError(
-                f"{self.address} is not loopback and TLS is not configured: listen on 127.0.0.1, or set "
-                f"{PREFIX}SERVER{DELIMITER}ALLOW_PLAINTEXT=true behind something that encrypts"
-            )
-        return self
 
 
 class DatabaseSettings(Group):
@@ -243,6 +235,7 @@ class Settings(BaseSettings):
         description="whether agents may use the tools that the backend serves",
     )
     server: ServerSettings = ServerSettings()
+    security: SecuritySettings = SecuritySettings()
     database: DatabaseSettings = DatabaseSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     provider: ProviderSettings = ProviderSettings()
@@ -274,3 +267,17 @@ class Settings(BaseSettings):
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return url.rstrip("/") if url else url
+
+    @model_validator(mode="after")
+    def _closed_beyond_loopback(self) -> Self:
+        """TLS and authentication, or the explicit override."""
+        server, security = self.server, self.security
+        if server.allow_plaintext or is_loopback(server.address):
+            return self
+        if not (security.encrypts and security.authenticates):
+            raise ValueError(
+                f"{server.address} is not loopback and TLS or authentication is not configured "
+                f"({PREFIX}SECURITY{DELIMITER}*): listen on 127.0.0.1, or set "
+                f"{PREFIX}SERVER{DELIMITER}ALLOW_PLAINTEXT=true behind something that has both"
+            )
+        return self

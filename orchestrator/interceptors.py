@@ -98,7 +98,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         self, call: Callable[..., Any], method: str, encode: Callable[[Any], bytes] | None
     ) -> Callable[..., Any]:
         async def guarded(request: object, context: Context) -> object:
-            async with _edge(method, context), self._limited(CallKind.CALL, method, request):
+            async with edge(method, context), self._limited(CallKind.CALL, method, request):
                 reply = await call(request, context)
                 # Not left to grpc, which would send the error's text.
                 return encode(reply) if encode and not context.done() else reply
@@ -108,7 +108,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     def _guard_replies(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def guarded(request: object, context: Context) -> None:
             async with (
-                _edge(method, context),
+                edge(method, context),
                 self._limited(CallKind.STREAM, method, request),
                 _bounded(context, self._limits.slow_reader_seconds) as bounded,
             ):
@@ -216,7 +216,8 @@ def _total(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]
 
 
 @asynccontextmanager
-async def _edge(method: str, context: Context) -> AsyncIterator[None]:
+async def edge(method: str, context: Context) -> AsyncIterator[None]:
+    """What fails inside ends the RPC as it should."""
     try:
         yield
     except grpc.aio.AbortError:

@@ -86,9 +86,13 @@ class ObservingInterceptor(grpc.aio.ServerInterceptor):
             with within(**_of_caller(context)):
                 watch = self._observer.began(method, stream=True)
                 counting = _CountingContext(context, watch)
-                await _told(watch, context, _written(call(request, counting), counting))
+                await _told(watch, context, written(call(request, counting), counting))
 
         return observed
+
+
+class _Writes(Protocol):
+    def write(self, reply: object, /) -> Awaitable[None]: ...
 
 
 class _CountingContext:
@@ -109,7 +113,8 @@ class _CountingContext:
         return self._write(reply)
 
 
-async def _written(replies: Any, context: _CountingContext) -> None:  # noqa: ANN401 - either kind of handler
+async def written(replies: Any, context: _Writes) -> None:  # noqa: ANN401 - either kind of handler
+    """Await a handler that writes for itself; write what another one yields."""
     if inspect.isawaitable(replies):
         await replies
         return

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -86,6 +86,21 @@ class Listening:
             self.readiness.result()
 
 
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What calls pass before the guard, and what of that must not die.
+
+    `first`: interceptors, who see calls as their callers do. `credentials`: None = plain text.
+    """
+
+    first: Sequence[grpc.aio.ServerInterceptor] = ()
+    credentials: grpc.ServerCredentials | None = None
+    deaths: Mapping[str, Callable[[], Awaitable[object]]] = field(default_factory=dict)
+
+
+OPEN = Entrance()
+
+
 @asynccontextmanager
 async def listening(
     servicer: OrchestratorServicer,
@@ -94,22 +109,20 @@ async def listening(
     guard: GuardInterceptor,
     options: ServerOptions,
     *,
-    first: Sequence[grpc.aio.ServerInterceptor] = (),
+    entrance: Entrance = OPEN,
 ) -> AsyncIterator[Listening]:
     """Serve inside the block. On the way out: NOT_SERVING, drain the runs, let handlers end, close.
-
-    `first`: interceptors before the guard, who see calls as their callers do.
 
     Raises:
         AddressInUseError: Nothing can listen there.
     """
-    server = grpc.aio.server(interceptors=[*first, guard], options=options.channel_arguments())
+    server = grpc.aio.server(interceptors=[*entrance.first, guard], options=options.channel_arguments())
     status = HealthServicer()
     rpc.add_OrchestratorServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
-    port = _bind(server, options.address)
+    port = _bind(server, options.address, entrance.credentials)
     await server.start()
     readiness = asyncio.create_task(_tell_readiness(health_service, status), name="readiness")
     try:
@@ -126,8 +139,10 @@ async def listening(
         await server.stop(None)
 
 
-def _bind(server: grpc.aio.Server, address: str) -> int:
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
     try:
+        if credentials is not None:
+            return server.add_secure_port(address, credentials)
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise AddressInUseError(f"cannot listen on {address}: is something else listening there?") from error

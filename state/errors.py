@@ -19,6 +19,9 @@ class Reason(StrEnum):
     """Why a call or a run failed, in terms a caller can act on. Stable: clients branch on it."""
 
     INVALID_REQUEST = "INVALID_REQUEST"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    IDENTITY_UNAVAILABLE = "IDENTITY_UNAVAILABLE"
     NOT_FOUND = "NOT_FOUND"
     SEQUENCE_OUT_OF_RANGE = "SEQUENCE_OUT_OF_RANGE"
     UNIMPLEMENTED = "UNIMPLEMENTED"
@@ -114,6 +117,25 @@ class InvalidRequestError(OrchestratorError):
     def __init__(self, *violations: FieldViolation, message: str = "") -> None:
         super().__init__(message or "; ".join(f"{v.field}: {v.description}" for v in violations), *violations)
         self.violations = violations
+
+
+class UnauthenticatedError(OrchestratorError):
+    """Nobody knows who calls: no credentials, or bad ones."""
+
+    reason = Reason.UNAUTHENTICATED
+
+
+class PermissionDeniedError(OrchestratorError):
+    """The caller is known, and may not do this."""
+
+    reason = Reason.PERMISSION_DENIED
+
+
+class IdentityUnavailableError(OrchestratorError):
+    """What credentials are checked with cannot be had yet."""
+
+    reason = Reason.IDENTITY_UNAVAILABLE
+    default_retry_after = 2.0
 
 
 class NotFoundError(OrchestratorError):

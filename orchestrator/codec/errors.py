@@ -25,6 +25,9 @@ DOMAIN = "orchestrator"
 
 CODES: dict[Reason, int] = {
     Reason.INVALID_REQUEST: code_pb2.INVALID_ARGUMENT,
+    Reason.UNAUTHENTICATED: code_pb2.UNAUTHENTICATED,
+    Reason.PERMISSION_DENIED: code_pb2.PERMISSION_DENIED,
+    Reason.IDENTITY_UNAVAILABLE: code_pb2.UNAVAILABLE,
     Reason.NOT_FOUND: code_pb2.NOT_FOUND,
     Reason.SEQUENCE_OUT_OF_RANGE: code_pb2.OUT_OF_RANGE,
     Reason.UNIMPLEMENTED: code_pb2.UNIMPLEMENTED,

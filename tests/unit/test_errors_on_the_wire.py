@@ -44,6 +44,9 @@ MESSAGE_ENCODED_BYTES = 1536
 
 ROWS: dict[Reason, tuple[type[OrchestratorError], int, float | None]] = {
     Reason.INVALID_REQUEST: (errors.InvalidRequestError, code_pb2.INVALID_ARGUMENT, None),
+    Reason.UNAUTHENTICATED: (errors.UnauthenticatedError, code_pb2.UNAUTHENTICATED, None),
+    Reason.PERMISSION_DENIED: (errors.PermissionDeniedError, code_pb2.PERMISSION_DENIED, None),
+    Reason.IDENTITY_UNAVAILABLE: (errors.IdentityUnavailableError, code_pb2.UNAVAILABLE, 2.0),
     Reason.NOT_FOUND: (errors.NotFoundError, code_pb2.NOT_FOUND, None),
     Reason.SEQUENCE_OUT_OF_RANGE: (errors.SequenceOutOfRangeError, code_pb2.OUT_OF_RANGE, None),
     Reason.UNIMPLEMENTED: (errors.UnimplementedError, code_pb2.UNIMPLEMENTED, None),

@@ -1,0 +1,1 @@
+"""What the service itself asks over HTTP."""
