@@ -67,7 +67,7 @@ class Asking:
     async def answer(self, case: Case, *, shadowed: bool) -> tuple[Answer, list[str]]:
         """The answer of one call, and all that the caller chose in it."""
         ids = {path: await self._value(case, path, shadowed=shadowed) for path in _filled(case)}
-        user_id, metadata = self._prove(ids.get("user_id", case.user))
+        user_id, metadata = self._prove(case.user)
         query = f"hello {self._number:08}"
         request = requests.request(case.method, user_id, ids, query=query, approval_decision=case.decision)
         answer = await self.call(case.method, request, metadata)

@@ -14,7 +14,7 @@ from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.service import Service
-from tests.harness.tooled import DONE, tooled, wish, wishing
+from tests.harness.tooled import DONE, SHORT, tooled, tools_at, wish, wishing
 from tests.isolation.kinds import Kind
 
 VICTIM, STRANGER = "ann", "mallory"
@@ -47,8 +47,9 @@ class Belongings:
 class World:
     """The service and what its two users have. `fresh` numbers what is made to be used up."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, backend: FakeToolService) -> None:
         self.service = service
+        self._backend = backend
         self.belongings: dict[str, Belongings] = {}
         self._fresh = count(1)
 
@@ -64,6 +65,16 @@ class World:
         request = pb.DeleteConversationRequest(user_id=user, conversation_id=f"{user}-gone")
         await self.service.stub.DeleteConversation(request)
         await _Furnishing(self.service, user, mine.has).everything()
+
+    @property
+    def alike(self) -> Mapping[str, Any]:
+        """The settings of another service beside this one."""
+        return {
+            "timeouts": _PATIENT,
+            "run": SHORT,
+            "use_grpc_tool_service": True,
+            "tools": tools_at(self._backend),
+        }
 
     async def something(self, user: str, kind: Kind, method: str) -> str:
         """The id of something that a user has; a new thing where the call uses it up."""
@@ -243,12 +254,12 @@ def _play(body: Mapping[str, Any]) -> Script | None:
 
 
 @asynccontextmanager
-async def open_world(dsn: str, **groups: Any) -> AsyncIterator[World]:
-    """Both users at a service with tools; `groups` change its settings."""
+async def open_world(dsn: str) -> AsyncIterator[World]:
+    """Both users at a service with tools."""
     async with ScriptedProvider() as provider, FakeToolService() as backend:
         provider.answer_by(_play)
-        async with tooled(dsn, provider, backend, timeouts=_PATIENT, **groups) as service:
-            world = World(service)
+        async with tooled(dsn, provider, backend, timeouts=_PATIENT) as service:
+            world = World(service, backend)
             for user in (VICTIM, STRANGER):
                 await world.furnish(user)
             yield world
