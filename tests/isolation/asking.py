@@ -47,6 +47,10 @@ class Asking:
         shared = {*_values(world.belongings[STRANGER].has)}
         self._secrets = {canary(VICTIM), *_values(victim.has), *_values(victim.deleted)} - shared - {VICTIM}
 
+    async def rows(self, user: str) -> object:
+        """What stands for all that a user has."""
+        return await self._witness.rows(user)
+
     async def wrong(self, case: Case) -> list[str]:
         """What the service does wrong in a case; nothing, if all is well."""
         self._number += 1
