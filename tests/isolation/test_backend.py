@@ -69,10 +69,9 @@ class Rest:
     ) -> tuple[int, str]:
         """Status and text, in which what was sent is only shown to be there."""
         method, path = route
-        query = [
-            f"{name}={_query(name, value)}" for name, value in values.items() if f"{{{name}}}" not in path
-        ]
-        path = path.format(**values) + ("?" + "&".join(query) if query else "")
+        asked = {name: value for name, value in values.items() if f"{{{name}}}" not in path}
+        query = "&".join(f"{name}={_query(name, value)}" for name, value in asked.items())
+        path = f"{path.format(**values)}?{query}"
         if route == ("POST", "/permissions/{permission_id}"):
             body = {"decision": "deny"}
         proof = {"Authorization": f"Bearer {_TOKENS[user]}"}
@@ -110,7 +109,7 @@ def _routes(rest: Rest) -> Iterator[tuple[Route, APIRoute]]:
     for router in (*open_routers(rest.backend.parts), *known_routers(rest.backend.parts)):
         for route in router.routes:
             assert isinstance(route, APIRoute)
-            for method in route.methods:
+            for method in route.methods or ():
                 yield (method, route.path), route
 
 
