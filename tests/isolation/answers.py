@@ -14,7 +14,7 @@ from protos import orchestrator_pb2 as pb
 
 _MADE = frozenset({
     "task_id", "run_id", "permission_id", "checkpoint_id", "parent_checkpoint_id", "retry_of",
-    "next_page_token", "tool_call_id", "generation_id", "conversation_id",
+    "next_page_token", "tool_call_id", "generation_id", "conversation_id", "subject",
 })  # fmt: skip
 """What the service makes up for each thing anew; of a length that the caller does not choose."""
 _CHANGING = frozenset({

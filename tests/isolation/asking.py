@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any
@@ -40,7 +40,6 @@ class Asking:
         self._prove = prove
         self._witness = witness
         self._shadows: dict[str, str] = {}
-        self._accepted: set[str] = set()
         self._number = 0
         victim = world.belongings[VICTIM]
         self._runs = set(victim.has[Kind.RUN])
@@ -76,7 +75,8 @@ class Asking:
         request = requests.request(case.method, user_id, ids, query=query, approval_decision=case.decision)
         answer = await self.call(case.method, request, metadata)
         if answer.ok:
-            self._accepted |= set(ids.values())
+            # What is named so is the caller's own from now on.
+            self._secrets -= _named(self._secrets, ids.values())
         return answer, [*ids.values(), query]
 
     async def call(self, method: str, request: Message, metadata: Metadata = ()) -> Answer:
@@ -109,14 +109,17 @@ class Asking:
         return self._shadows[value]
 
     def _leaks(self, answer: Answer, echoed: list[str]) -> list[str]:
-        known = [*echoed, *self._accepted]
-        secrets = [secret for secret in self._secrets if not any(secret in name for name in known)]
+        secrets = self._secrets - _named(self._secrets, echoed)
         found = [f"told {secret}" for secret in secrets if secret in answer.said]
         for body in self._witness.asked():
             found += [f"told the model {secret}" for secret in secrets if secret in body]
             if not answer.ok and echoed[-1] in body:
                 found.append("a refused call has called the model")
         return found
+
+
+def _named(secrets: set[str], names: Iterable[str]) -> set[str]:
+    return {secret for secret in secrets for name in names if secret in name}
 
 
 def _values(ids: Ids) -> list[str]:
