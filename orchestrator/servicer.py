@@ -174,7 +174,7 @@ class OrchestratorServicer(rpc.OrchestratorServiceServicer):
     ) -> pb.ListCheckpointsResponse:
         del context
         owner, conversation_id = readers.conversation(request)
-        scope, size = f"checkpoints:{conversation_id}", pages.page_size(request.page_size)
+        scope, size = requests.list_scope(request), pages.page_size(request.page_size)
         before = pages.page_position(scope, request.page_token)
         page = await self._conversations.checkpoints(owner, conversation_id, before=before, size=size)
         return checkpoints.response(page, pages.page_token(scope, page.next_before))

@@ -95,7 +95,7 @@ def request_key(
     return RequestKey(method, request.request_id, digest(request)) if request.request_id else None
 
 
-def list_scope(request: pb.ListTasksRequest | pb.PermissionRequest) -> str:
+def list_scope(request: pb.ListTasksRequest | pb.PermissionRequest | pb.ListCheckpointsRequest) -> str:
     """A page token is of one list: the same filters by the same user."""
     filters = type(request).FromString(request.SerializeToString())
     filters.ClearField("page_token")

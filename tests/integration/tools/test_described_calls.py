@@ -40,6 +40,21 @@ async def test_a_call_says_who_asks_and_what_it_rests_on(backend: FakeToolServic
     assert seen.seconds_left == pytest.approx(5.0, rel=0.2)
 
 
+async def test_a_described_tool_is_called_as_the_runs_user_whatever_the_model_says(
+    backend: FakeToolService, count: Count
+) -> None:
+    names = {name: {"type": "string"} for name in ("user_id", "conversation_id", "x-user-id")}
+    schema = {"type": "object", "properties": names}
+    backend.default("DescribeTools", described(spec(input_schema=schema)))
+    backend.default("InvokeTool", Script(events=(output(text="one"),)))
+    said = dict.fromkeys(names, "eve")
+    assert (await count(arguments=said)).ok
+    (seen,) = backend.ledger.of("InvokeTool")
+    assert seen.request["arguments"] == said
+    assert (seen.request["user_id"], seen.request["conversation_id"]) == ("ann", "c7")
+    assert seen.metadata["x-user-id"] == "ann"
+
+
 async def test_arguments_that_do_not_fit_never_reach_the_backend(
     backend: FakeToolService, count: Count
 ) -> None:
