@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 import grpc
+from google.protobuf.message import Message
 
 from orchestrator.admission import Admission, CallKind
+from orchestrator.codec.bounds import check_bounds
 from orchestrator.codec.errors import grpc_status_of
 from state.alarm import Alarm
 from state.errors import (
@@ -28,7 +30,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "Handler | None"
 
-_UNLIMITED = (
+UNLIMITED = (
     "/grpc.health.v1.Health/",
     "/grpc.reflection.",
     "/orchestrator.OrchestratorService/HealthCheck",
@@ -98,7 +100,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         self, call: Callable[..., Any], method: str, encode: Callable[[Any], bytes] | None
     ) -> Callable[..., Any]:
         async def guarded(request: object, context: Context) -> object:
-            async with _edge(method, context), self._limited(CallKind.CALL, method, request):
+            async with edge(method, context), self._limited(CallKind.CALL, method, request):
                 reply = await call(request, context)
                 # Not left to grpc, which would send the error's text.
                 return encode(reply) if encode and not context.done() else reply
@@ -108,7 +110,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     def _guard_replies(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def guarded(request: object, context: Context) -> None:
             async with (
-                _edge(method, context),
+                edge(method, context),
                 self._limited(CallKind.STREAM, method, request),
                 _bounded(context, self._limits.slow_reader_seconds) as bounded,
             ):
@@ -126,9 +128,11 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     async def _limited(self, kind: CallKind, method: str, request: object) -> AsyncIterator[None]:
         if isinstance(request, _Undecodable):
             raise InvalidRequestError(message=_NO_MESSAGE)
-        if method.startswith(_UNLIMITED):
+        if method.startswith(UNLIMITED):
             yield
             return
+        if isinstance(request, Message):  # not so of many, which come later
+            check_bounds(request)
         limits = self._limits
         seconds = limits.stream_seconds if kind is CallKind.STREAM else limits.call_seconds
         # A request without a user is one that its handler refuses, or nobody's.
@@ -216,7 +220,8 @@ def _total(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]
 
 
 @asynccontextmanager
-async def _edge(method: str, context: Context) -> AsyncIterator[None]:
+async def edge(method: str, context: Context) -> AsyncIterator[None]:
+    """Whatever the block raises ends the RPC with its status."""
     try:
         yield
     except grpc.aio.AbortError:
