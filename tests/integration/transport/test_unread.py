@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from time import monotonic
 
 import grpc
@@ -12,6 +11,7 @@ from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.service import Service, chat_request, running_service, text_of
 from tests.harness.statuses import error_info, retry_delay
+from tests.integration.flood.frames import HELLO, call, reset
 from tests.integration.test_health import SERVING, standard_check
 from tests.integration.transport.callers import Caller, calling
 
@@ -26,13 +26,13 @@ def silent_call(caller: Caller, method: str) -> "grpc.aio.StreamStreamCall[bytes
         await asyncio.Event().wait()
         yield b""
 
-    call: grpc.aio.StreamStreamCall[bytes, bytes] = caller.channel.stream_stream(PATH + method)(nothing())
-    return call
+    begun: grpc.aio.StreamStreamCall[bytes, bytes] = caller.channel.stream_stream(PATH + method)(nothing())
+    return begun
 
 
-async def error_of(call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> grpc.aio.AioRpcError:
+async def error_of(begun: "grpc.aio.StreamStreamCall[bytes, bytes]") -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call.read()
+        await begun.read()
     return raised.value
 
 
@@ -57,36 +57,26 @@ async def test_a_call_whose_request_does_not_come_ends_after_the_setting(
 async def test_so_many_calls_may_wait_for_their_requests_and_the_next_is_refused(
     dsn: str, provider: ScriptedProvider
 ) -> None:
-    settings = {"max_unread_calls": 2}
-    async with running_service(dsn, provider, server=settings) as service, calling(service.port) as caller:
-        waiting = [silent_call(caller, "StreamChat") for _ in range(2)]
+    async with running_service(dsn, provider, server={"max_unread_calls": 2}) as service:
+        _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(HELLO + call(1) + call(3))
         async with asyncio.timeout(PATIENCE):
-            error = await refused_in_the_end(service, caller)
-            assert error.code() is grpc.StatusCode.UNAVAILABLE
-            assert retry_delay(error)
+            while await answers(service):
+                pass
             assert await standard_check(service.channel) == SERVING
-            for call in waiting:
-                call.cancel()
+            writer.write(reset(1))
             while not await answers(service):
                 pass
-
-
-async def refused_in_the_end(service: Service, caller: Caller) -> grpc.aio.AioRpcError:
-    """How a call is refused once the server has taken those that wait."""
-    del service
-    while True:
-        call = silent_call(caller, "StreamChat")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.2):
-                return await error_of(call)
-        call.cancel()
+        writer.close()
 
 
 async def answers(service: Service) -> bool:
     try:
         return bool(text_of(await service.chat()))
     except grpc.aio.AioRpcError as error:
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
         assert error_info(error).reason == "OVERLOADED"
+        assert retry_delay(error)
         return False
 
 
@@ -95,8 +85,8 @@ async def test_a_call_that_is_closed_without_a_request_is_invalid(service: Servi
         return
         yield b""
 
-    call = service.channel.stream_stream(PATH + "StreamChat")(nothing())
-    assert (await error_of(call)).code() is grpc.StatusCode.INVALID_ARGUMENT
+    begun = service.channel.stream_stream(PATH + "StreamChat")(nothing())
+    assert (await error_of(begun)).code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("spoken", [b"", b"PRI * HT"], ids=["nothing", "half a preface"])
@@ -150,5 +140,5 @@ async def test_a_connection_has_as_many_calls_at_once_as_the_setting(
         waiting[0].cancel()
         async with asyncio.timeout(PATIENCE):
             assert text_of([chunk async for chunk in late])
-        for call in waiting:
-            call.cancel()
+        for begun in waiting:
+            begun.cancel()
