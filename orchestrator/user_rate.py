@@ -9,6 +9,8 @@ from state.errors import QuotaExceededError, QuotaViolation
 _SWEEP = 1024
 """So many buckets are kept before those that have filled up again are looked for."""
 
+_ROUNDING_SECONDS = 1e-9
+
 
 class UserRate:
     """Takes a token for each request; `per_second` of them come back, up to `burst`. A rate of 0 is no limit."""
@@ -19,6 +21,11 @@ class UserRate:
         self._clock = clock
         self._full_at: dict[str, float] = {}
         self._sweep_at = _SWEEP
+
+    @property
+    def known(self) -> int:
+        """How many users are remembered."""
+        return len(self._full_at)
 
     def take(self, user: str) -> None:
         """One token of this user's.
@@ -49,6 +56,3 @@ class UserRate:
             retry_after=ceil(seconds * 1000) / 1000,
             metadata={"limit": f"{self._per_second:g}", "burst": str(self._burst)},
         )
-
-
-_ROUNDING_SECONDS = 1e-9
