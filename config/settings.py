@@ -75,7 +75,10 @@ class ServerSettings(Group):
     max_calls: int = Field(default=1000, ge=1, description="unary calls at the same time")
     max_calls_per_user: int = Field(default=100, ge=1, description="unary calls of one user at the same time")
     user_requests_per_second: float = Field(
-        default=0.0, ge=0, le=1e6, description="requests of one user a second, calls and streams; 0 = any number"
+        default=0.0,
+        ge=0,
+        le=1e6,
+        description="requests of one user a second, calls and streams; 0 = any number",
     )
     user_burst: int = Field(
         default=50, ge=1, le=1_000_000, description="requests that one user may make at once within that rate"
@@ -90,7 +93,10 @@ class ServerSettings(Group):
         default=1000, ge=1, description="calls at the same time whose request has not come"
     )
     max_connections: int = Field(
-        default=10_000, ge=1, le=MAX_BYTES, description="connections at the same time; more are closed at once"
+        default=10_000,
+        ge=1,
+        le=MAX_BYTES,
+        description="connections at the same time; more are closed at once",
     )
     max_streams_per_connection: int = Field(
         default=2000,

@@ -1,7 +1,7 @@
 """Whether a lock file has packages with known vulnerabilities: `python -m deploy.audit FILE...`.
 
-pip-audit leaves out what its service does not answer for, says "No known vulnerabilities found" and exits with 0,
-also when that is every package. Here that is another ending: not asked is not clean.
+pip-audit leaves out what its service does not answer for, says "No known vulnerabilities found" and exits
+with 0, also when that is every package. Here that is another ending: not asked is not clean.
 
 Options of pip-audit (`-s osv`, `--osv-url`) may stand before the files.
 """
@@ -38,7 +38,8 @@ def verdict(report: Mapping[str, Any], packages: int) -> Verdict:
     """What pip-audit's report comes to, of a lock file with so many packages."""
     answered = [entry for entry in report["dependencies"] if "skip_reason" not in entry]
     found = [
-        f"{entry['name']} {entry['version']}: {one['id']}, mended in {', '.join(one['fix_versions']) or 'nothing'}"
+        f"{entry['name']} {entry['version']}: {one['id']}, "
+        f"mended in {', '.join(one['fix_versions']) or 'nothing'}"
         for entry in answered
         for one in entry["vulns"]
     ]
@@ -51,7 +52,7 @@ def verdict(report: Mapping[str, Any], packages: int) -> Verdict:
 
 
 def locked(text: str) -> int:
-    """How many packages a lock file has for this machine; those for others only pip-audit does not see either."""
+    """How many packages a lock file has for this machine; pip-audit does not see the others either."""
     lines = [line for line in text.splitlines() if "==" in line and not line.startswith((" ", "#"))]
     return sum(applies(line.partition(";")[2].rstrip(" \\")) for line in lines)
 

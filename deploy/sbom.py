@@ -1,7 +1,7 @@
 """The list of what the service runs on, as CycloneDX 1.6: `python -m deploy.sbom [LOCK FILE] > sbom.json`.
 
-Components, versions and hashes are the lock file's; licences are what the installed packages declare, where the same
-version is installed. The same input gives the same bytes.
+Components, versions and hashes are the lock file's; licences are what the installed packages declare, where
+the same version is installed. The same input gives the same bytes.
 """
 
 import json
@@ -57,7 +57,7 @@ def _component(listed: dict[str, Any]) -> dict[str, Any]:
 
 
 def licences_of(name: str, version: str) -> list[dict[str, Any]]:
-    """As CycloneDX writes them; empty where another version is installed, or none, or where it declares nothing."""
+    """As CycloneDX writes them; empty where that version is not installed, or declares nothing."""
     try:
         found = distribution(name)
     except PackageNotFoundError:
@@ -65,11 +65,11 @@ def licences_of(name: str, version: str) -> list[dict[str, Any]]:
     if found.version != version:
         return []
     metadata = found.metadata
-    if expression := metadata.get("License-Expression"):
+    if expression := metadata["License-Expression"]:
         return [{"expression": expression, "acknowledgement": "declared"}]
     classifiers = metadata.get_all("Classifier") or []
     names = sorted(one.removeprefix(_CLASSIFIER) for one in classifiers if one.startswith(_CLASSIFIER))
-    text = " ".join((metadata.get("License") or "").split())
+    text = " ".join((metadata["License"] or "").split())
     if not names and 0 < len(text) <= _NAME_CHARACTERS:
         names = [text]
     return [{"license": {"name": one, "acknowledgement": "declared"}} for one in names]

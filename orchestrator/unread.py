@@ -1,8 +1,8 @@
 """Calls whose request has not come yet: so many, and for so long.
 
-grpc waits for the one request of a unary call before it calls anybody, for ever, and counts that nowhere. So a
-caller of headers only would hold calls that no limit of ours sees. Read here, before all other interceptors, the
-request of such a call is waited for within limits.
+grpc waits for the one request of a unary call before it calls anybody, for ever, and counts that nowhere. So
+a caller of headers only would hold calls that no limit of ours sees. Read here, before all other
+interceptors, the request of such a call is waited for within limits.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ MaybeHandler: TypeAlias = "Handler | None"
 class UnreadInterceptor(grpc.aio.ServerInterceptor):
     """The outermost of a server's interceptors; those inside see handlers of the kind that they were.
 
-    `seconds`: how long a request may take to come. `most`: how many calls may wait for theirs at the same time;
-    health and reflection have no part in that, but the time holds for them too.
+    `seconds`: how long a request may take to come. `most`: how many calls may wait for theirs at the same
+    time; health and reflection have no part in that, but the time holds for them too.
     """
 
     def __init__(self, seconds: float, most: int) -> None:
@@ -41,10 +41,13 @@ class UnreadInterceptor(grpc.aio.ServerInterceptor):
             return handler
         method = handler_call_details.method
         coders = (handler.request_deserializer, handler.response_serializer)
-        call = self._reading(handler.unary_unary or handler.unary_stream, method)
         if handler.unary_unary:
-            return grpc.stream_unary_rpc_method_handler(call, *coders)
-        return grpc.stream_stream_rpc_method_handler(call, *coders)
+            reply = self._reading(handler.unary_unary, method)
+            return grpc.stream_unary_rpc_method_handler(reply, *coders)
+        if handler.unary_stream:
+            replies = self._reading(handler.unary_stream, method)
+            return grpc.stream_stream_rpc_method_handler(replies, *coders)
+        return handler
 
     def _reading(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def read(requests: AsyncIterator[object], context: Context) -> object:

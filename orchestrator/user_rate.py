@@ -13,7 +13,7 @@ _ROUNDING_SECONDS = 1e-9
 
 
 class UserRate:
-    """Takes a token for each request; `per_second` of them come back, up to `burst`. A rate of 0 is no limit."""
+    """Takes a token for each request; `per_second` come back, up to `burst`. A rate of 0 is no limit."""
 
     def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
@@ -31,7 +31,7 @@ class UserRate:
         """One token of this user's.
 
         Raises:
-            QuotaExceededError: There is none; `retry_after` is when there will be. What is refused takes none.
+            QuotaExceededError: There is none; `retry_after` is when there will be one.
         """
         if not self._per_second:
             return

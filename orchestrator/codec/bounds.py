@@ -1,7 +1,7 @@
 """The largest that every field of every request may be, whether or not anything reads it.
 
-What a field means is checked where it is read. This is before that and total: a field that nobody reads yet is
-kept with its run all the same, and one that is not listed here is a defect that a test finds.
+What a field means is checked where it is read. This is before that and total: a field that nobody reads yet
+is kept with its run all the same, and one that is not listed here is a defect that a test finds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ LONGEST: Mapping[str, int] = MappingProxyType(
         "title": _WORDS,
     }
 )
-"""The most characters of a text, or bytes of data, by the field's name. Of a repeated field: of each entry."""
+"""The most characters of a text, or bytes of data, by the field's name; of each entry of a repeated one."""
 
 MOST: Mapping[str, int] = MappingProxyType(
     {

@@ -39,7 +39,7 @@ def advisory_service(answers: Mapping[str, object]) -> Iterator[str]:
     """Speaks OSV's protocol: what it knows, by package; other packages are nothing it has. Yields its URL."""
 
     class Answering(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             body = json.dumps(answers.get(asked["package"]["name"], {})).encode()
             self.send_response(200)
@@ -47,7 +47,7 @@ def advisory_service(answers: Mapping[str, object]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        def log_message(self, format: str, *args: object) -> None:
             del format, args
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
@@ -84,7 +84,10 @@ def test_a_service_that_cannot_be_asked_is_not_clean(tmp_path: Path) -> None:
     assert (code, "not asked: could not ask" in said) == (Ending.NOT_ASKED, True)
 
 
-SKIPPED: dict[str, Any] = {"name": "a", "skip_reason": "Dependency not found on PyPI and could not be audited"}
+SKIPPED: dict[str, Any] = {
+    "name": "a",
+    "skip_reason": "Dependency not found on PyPI and could not be audited",
+}
 FINE: dict[str, Any] = {"name": "b", "version": "1", "vulns": []}
 
 

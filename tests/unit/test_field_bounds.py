@@ -1,4 +1,4 @@
-"""Every field of every request has a largest size: found by the descriptors, so that a new one is not forgotten."""
+"""Every field of every request has a largest size; the descriptors say which there are."""
 
 from collections.abc import Iterator
 
@@ -46,22 +46,28 @@ def holder(request_type: Descriptor, way: Path) -> tuple[Message, Message]:
     return request, inner
 
 
+def value_of(entries: FieldDescriptor) -> FieldDescriptor:
+    """What a map's values are."""
+    assert entries.message_type is not None
+    return entries.message_type.fields_by_name["value"]
+
+
 def fill_entries(inner: Message, field: FieldDescriptor, entries: int) -> None:
     """Give a repeated field so many entries, each of them small."""
     value = getattr(inner, field.name)
     for number in range(entries):
         if not is_map(field):
             value.add() if field.message_type else value.append("" if field.type in TEXTS else 0)
-        elif field.message_type.fields_by_name["value"].type in TEXTS:
+        elif value_of(field).type in TEXTS:
             value[str(number)] = ""
         else:
             value[str(number)] = 1
 
 
 def set_size(inner: Message, field: FieldDescriptor, over: int) -> bool:
-    """Make the field's text, or one entry of it, as large as its bound and so much more. Whether it has one."""
+    """Make the field's text, or an entry of it, as large as its bound and so much more; False: it has none."""
     if is_map(field):
-        if field.message_type.fields_by_name["value"].type not in TEXTS:
+        if value_of(field).type not in TEXTS:
             return False
         getattr(inner, field.name)["k"] = "x" * (VALUES[field.name] + over)
     elif field.type not in TEXTS:
@@ -114,7 +120,7 @@ def test_the_keys_of_every_map_have_a_largest_size(over: int) -> None:
         field = way[-1]
         if is_map(field):
             request, inner = holder(request_type, way)
-            value = field.message_type.fields_by_name["value"]
+            value = value_of(field)
             getattr(inner, field.name)["k" * (KEY_CHARACTERS + over)] = "" if value.type in TEXTS else 1
             assert bool(refused(request)) is bool(over), field.full_name
 

@@ -1,4 +1,4 @@
-"""No version of gRPC or protobuf that is known to be vulnerable can be installed with the service or its client."""
+"""No version of gRPC or protobuf that is known to be vulnerable comes with the service or its client."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ MENDED_IN = {
     ("grpcio", "CVE-2024-7246"): "1.65.4",
     ("protobuf", "CVE-2025-4565"): "6.31.1",
 }
-"""The newest first versions without each: HTTP/2 that stops the server, rapid reset, poisoned headers, deep messages."""
+"""The first version without each: servers that stop, rapid reset, poisoned headers, deep messages."""
 
 PACKAGES = sorted({package for package, _ in MENDED_IN})
 CLIENT = tomllib.loads((ROOT / "client/pyproject.toml").read_text())["project"]["dependencies"]
@@ -35,7 +35,9 @@ def lowest(lines: list[str], package: str) -> Version | None:
     for line in lines:
         text = line.partition("#")[0].strip()
         if text and Requirement(text).name == package:
-            floors = [Version(one.version) for one in Requirement(text).specifier if one.operator in (">=", "==")]
+            floors = [
+                Version(one.version) for one in Requirement(text).specifier if one.operator in (">=", "==")
+            ]
             assert floors, f"{text} has no floor"
             return max(floors)
     return None
@@ -50,7 +52,7 @@ def test_no_list_of_requirements_lets_a_vulnerable_version_in(package: str, advi
     assert {name: floor for name, floor in floors.items() if floor and floor < mended} == {}
 
 
-@pytest.mark.parametrize(("file", "package"), product(LOCKED, PACKAGES))
+@pytest.mark.parametrize(("file", "package"), list(product(LOCKED, PACKAGES)))
 def test_no_lock_file_has_a_vulnerable_version(file: str, package: str) -> None:
     locked = re.findall(rf"^{package}==([^\s;]+)", (ROOT / file).read_text(), re.MULTILINE)
     least = max(Version(mended) for (name, _), mended in MENDED_IN.items() if name == package)

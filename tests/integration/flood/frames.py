@@ -1,4 +1,4 @@
-"""HTTP/2 as bytes, for peers that no client library would be: what they send is not always what they should."""
+"""HTTP/2 as bytes, for peers that no client library would be."""
 
 import struct
 
@@ -33,7 +33,7 @@ def header_block(path: str = STREAM_CHAT, **more: str) -> bytes:
 
 
 def call(stream: int, request: pb.ChatRequest | None = None, *, window: int = 0) -> bytes:
-    """A call of StreamChat: its headers, and its request where there is one. `window`: bytes it may be sent more."""
+    """A call of StreamChat, with its request where there is one. `window`: bytes it may be sent more."""
     begun = frame(HEADERS, stream, header_block(), END_HEADERS)
     if window:
         begun += frame(WINDOW_UPDATE, stream, struct.pack(">I", window))

@@ -11,7 +11,6 @@ from time import monotonic
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.script import Script
@@ -19,6 +18,7 @@ from tests.harness.process import ROOT
 from tests.harness.scale import SCALE, SOAK, report, scaled
 from tests.integration.flood.flooder import KINDS
 from tests.integration.soak.loaded import Loaded, loaded_service, quantile, timed
+from tests.integration.test_health import SERVING, standard_check
 
 STREAMS = scaled(200)
 USERS = 8
@@ -69,12 +69,11 @@ async def phase(service: Loaded, seconds: float) -> Phase:
             chats.append(call.seconds)
 
     async with grpc.aio.insecure_channel(service.process.address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
         users = asyncio.gather(*(chat(number) for number in range(USERS)))
         while not users.done():
             began = monotonic()
-            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            async with asyncio.timeout(HEALTH_SECONDS):
+                assert await standard_check(channel) == SERVING
             asked.append(monotonic() - began)
             await asyncio.sleep(0.1)
         await users
@@ -111,7 +110,7 @@ def files_of(pid: int) -> int:
 async def comes_back(look: Callable[[], int], most: int) -> int:
     """The value once it is within `most`, or when it has had its time."""
     until = monotonic() + BACK_SECONDS
-    while (value := look()) > most and monotonic() < until:
+    while (value := look()) > most and monotonic() < until:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0.1)
     return value
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from time import monotonic
 
 import grpc
@@ -13,7 +14,7 @@ from tests.harness.service import Service, chat_request, running_service, text_o
 from tests.harness.statuses import error_info, retry_delay
 from tests.integration.flood.frames import HELLO, call, reset
 from tests.integration.test_health import SERVING, standard_check
-from tests.integration.transport.callers import Caller, calling
+from tests.integration.transport.callers import Caller, calling, failure_of, rest_of
 
 PATH = "/orchestrator.OrchestratorService/"
 PATIENCE = 5.0
@@ -26,13 +27,25 @@ def silent_call(caller: Caller, method: str) -> "grpc.aio.StreamStreamCall[bytes
         await asyncio.Event().wait()
         yield b""
 
-    begun: grpc.aio.StreamStreamCall[bytes, bytes] = caller.channel.stream_stream(PATH + method)(nothing())
-    return begun
+    return begun(caller.channel, method, nothing())
 
 
-async def error_of(begun: "grpc.aio.StreamStreamCall[bytes, bytes]") -> grpc.aio.AioRpcError:
+def begun(
+    channel: grpc.aio.Channel, method: str, requests: AsyncIterator[bytes]
+) -> "grpc.aio.StreamStreamCall[bytes, bytes]":
+    """A call as gRPC makes it, of bytes."""
+    return channel.stream_stream(PATH + method, request_serializer=_same, response_deserializer=_same)(
+        requests
+    )
+
+
+def _same(payload: bytes) -> bytes:
+    return payload
+
+
+async def error_of(call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await begun.read()
+        await call.read()
     return raised.value
 
 
@@ -71,22 +84,26 @@ async def test_so_many_calls_may_wait_for_their_requests_and_the_next_is_refused
 
 
 async def answers(service: Service) -> bool:
-    try:
-        return bool(text_of(await service.chat()))
-    except grpc.aio.AioRpcError as error:
-        assert error.code() is grpc.StatusCode.UNAVAILABLE
-        assert error_info(error).reason == "OVERLOADED"
-        assert retry_delay(error)
-        return False
+    call = service.stub.StreamChat(chat_request())
+    with suppress(grpc.aio.AioRpcError):
+        return bool(text_of(await rest_of(call)))
+    error = await failure_of(call)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert error_info(error).reason == "OVERLOADED"
+    assert retry_delay(error)
+    return False
 
 
 async def test_a_call_that_is_closed_without_a_request_is_invalid(service: Service) -> None:
-    async def nothing() -> AsyncIterator[bytes]:
-        return
-        yield b""
+    none: list[bytes] = []
 
-    begun = service.channel.stream_stream(PATH + "StreamChat")(nothing())
-    assert (await error_of(begun)).code() is grpc.StatusCode.INVALID_ARGUMENT
+    async def nothing() -> AsyncIterator[bytes]:
+        for request in none:
+            yield request
+
+    assert (
+        await error_of(begun(service.channel, "StreamChat", nothing()))
+    ).code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("spoken", [b"", b"PRI * HT"], ids=["nothing", "half a preface"])
@@ -140,5 +157,5 @@ async def test_a_connection_has_as_many_calls_at_once_as_the_setting(
         waiting[0].cancel()
         async with asyncio.timeout(PATIENCE):
             assert text_of([chunk async for chunk in late])
-        for begun in waiting:
-            begun.cancel()
+        for each in waiting:
+            each.cancel()
