@@ -65,7 +65,7 @@ def fill_entries(inner: Message, field: FieldDescriptor, entries: int) -> None:
 
 
 def set_size(inner: Message, field: FieldDescriptor, over: int) -> bool:
-    """Make the field's text, or an entry of it, as large as its bound and so much more; False: it has none."""
+    """Make the field's text, or an entry of it, as large as its bound and so much more; False: none."""
     if is_map(field):
         if value_of(field).type not in TEXTS:
             return False

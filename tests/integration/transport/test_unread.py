@@ -76,7 +76,7 @@ async def test_so_many_calls_may_wait_for_their_requests_and_the_next_is_refused
         async with asyncio.timeout(PATIENCE):
             while await answers(service):
                 pass
-            assert await standard_check(service.channel) == SERVING
+            assert await standard_check(service.channel, "") == SERVING
             writer.write(reset(1))
             while not await answers(service):
                 pass
