@@ -7,6 +7,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 Q ?=
 ONLY ?=
+AUDIT ?=
 WITHIN ?= 180
 MODEL_NAME ?=
 
@@ -30,7 +31,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check screenshots protos kafka soak mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check screenshots audit sbom protos kafka soak mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -109,11 +110,17 @@ image-check: $(DEV) ## Build the images and try them, without a container engine
 screenshots: $(DEV) $(CHROMIUM) ## Make docs/images/ anew, the console light and dark
 	PYTHONPATH=client $(BIN)/python -m tests.backend.console.screenshots
 
+audit: $(DEV) ## Ask an advisory service about every locked package; exit code 3 where it could not be asked, 4 where it knows of something
+	$(BIN)/python -m deploy.audit $(AUDIT) requirements.txt requirements-backend.txt requirements-dev.txt requirements-protos.txt requirements-model.txt
+
+sbom: $(DEV) ## Write sbom.json, CycloneDX, of what the service runs on
+	$(BIN)/python -m deploy.sbom > sbom.json.new && mv sbom.json.new sbom.json
+
 protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 	protos/generate.sh
 
 soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in CI
-	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/tasks/test_machine.py tests/integration/permissions/test_races.py tests/integration/events/test_kills.py tests/integration/soak tests/upgrade tests/isolation/test_matrix.py tests/isolation/test_tokens.py -rP
+	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/tasks/test_machine.py tests/integration/permissions/test_races.py tests/integration/events/test_kills.py tests/integration/soak tests/integration/flood tests/upgrade tests/isolation/test_matrix.py tests/isolation/test_tokens.py -rP
 
 kafka: $(DEV) ## The kills of the events' relay in front of Apache Kafka, ten times as large as in CI (needs Java 17 and mvn)
 	mvn -q -B -f deploy/kafka.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.venv/kafka

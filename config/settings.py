@@ -75,6 +75,36 @@ class ServerSettings(Group):
     max_streams_per_user: int = Field(default=50, ge=1, description="streams of one user at the same time")
     max_calls: int = Field(default=1000, ge=1, description="unary calls at the same time")
     max_calls_per_user: int = Field(default=100, ge=1, description="unary calls of one user at the same time")
+    user_requests_per_second: float = Field(
+        default=0.0,
+        ge=0,
+        le=1e6,
+        description="requests of one user a second, calls and streams; 0 = any number",
+    )
+    user_burst: int = Field(
+        default=50, ge=1, le=1_000_000, description="requests that one user may make at once within that rate"
+    )
+    request_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=MAX_SECONDS,
+        description="how long a caller may take to send the request of a call, seconds",
+    )
+    max_unread_calls: int = Field(
+        default=1000, ge=1, description="calls at the same time whose request has not come"
+    )
+    max_connections: int = Field(
+        default=10_000,
+        ge=1,
+        le=MAX_BYTES,
+        description="connections at the same time; more are closed at once",
+    )
+    max_streams_per_connection: int = Field(
+        default=2000,
+        ge=1,
+        le=MAX_BYTES,
+        description="calls and streams of one connection at the same time; a caller holds back the rest",
+    )
     drain_seconds: float = Field(
         default=20.0,
         ge=0,

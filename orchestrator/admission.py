@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestrator.user_rate import UserRate
 from state.errors import OverloadedError, QuotaExceededError, QuotaViolation
 
 
@@ -19,12 +20,14 @@ class CallKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """The most at the same time."""
+    """The most at the same time, and how fast one user may begin them; a rate of 0 is no limit."""
 
     max_streams: int
     max_streams_per_user: int
     max_calls: int
     max_calls_per_user: int
+    user_requests_per_second: float = 0.0
+    user_burst: int = 1
 
 
 class Admission:
@@ -38,6 +41,7 @@ class Admission:
             CallKind.STREAM: (limits.max_streams, limits.max_streams_per_user),
             CallKind.CALL: (limits.max_calls, limits.max_calls_per_user),
         }
+        self._rate = UserRate(limits.user_requests_per_second, limits.user_burst)
         self._in_all: Counter[CallKind] = Counter()
         self._of_user: Counter[tuple[CallKind, str]] = Counter()
         self._idle = asyncio.Event()
@@ -48,9 +52,10 @@ class Admission:
         """Let one call in for the length of the block.
 
         Raises:
-            QuotaExceededError: This user has as many as one user may have.
+            QuotaExceededError: This user has as many as one user may have, or asks too often.
             OverloadedError: The process has as many as it may have.
         """
+        self._rate.take(user)
         self._check(kind, user)
         self._count(kind, user, 1)
         try:

@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 import grpc
+from google.protobuf.message import Message
 
 from orchestrator.admission import Admission, CallKind
+from orchestrator.codec.bounds import check_bounds
 from orchestrator.codec.errors import grpc_status_of
 from state.alarm import Alarm
 from state.errors import (
@@ -28,7 +30,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "Handler | None"
 
-_UNLIMITED = (
+UNLIMITED = (
     "/grpc.health.v1.Health/",
     "/grpc.reflection.",
     "/orchestrator.OrchestratorService/HealthCheck",
@@ -126,9 +128,11 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     async def _limited(self, kind: CallKind, method: str, request: object) -> AsyncIterator[None]:
         if isinstance(request, _Undecodable):
             raise InvalidRequestError(message=_NO_MESSAGE)
-        if method.startswith(_UNLIMITED):
+        if method.startswith(UNLIMITED):
             yield
             return
+        if isinstance(request, Message):  # not so of many, which come later
+            check_bounds(request)
         limits = self._limits
         seconds = limits.stream_seconds if kind is CallKind.STREAM else limits.call_seconds
         # A request without a user is one that its handler refuses, or nobody's.
@@ -217,7 +221,7 @@ def _total(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]
 
 @asynccontextmanager
 async def edge(method: str, context: Context) -> AsyncIterator[None]:
-    """What fails inside ends the RPC as it should."""
+    """Whatever the block raises ends the RPC with its status."""
     try:
         yield
     except grpc.aio.AbortError:

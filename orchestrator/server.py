@@ -15,6 +15,7 @@ from orchestrator.health_servicer import HealthServicer
 from orchestrator.interceptors import GuardInterceptor
 from orchestrator.servicer import SERVICE, OrchestratorServicer
 from orchestrator.supervisor import RunSupervisor
+from orchestrator.unread import UnreadInterceptor
 from protos import orchestrator_pb2_grpc as rpc
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ class ServerOptions:
     min_ping_interval_seconds: float
     connection_age_seconds: float
     connection_grace_seconds: float
+    max_connections: int
+    max_streams_per_connection: int
+    request_seconds: float
+    max_unread_calls: int
 
     def channel_arguments(self) -> Sequence[tuple[str, int]]:
         """gRPC's names for them; its times are in milliseconds."""
@@ -63,6 +68,10 @@ class ServerOptions:
             # Of what waits for a handler gRPC would cancel some as CANCELLED; we refuse, and say why.
             ("grpc.server.max_pending_requests", _MOST_PENDING),
             ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
+            ("grpc.max_allowed_incoming_connections", self.max_connections),
+            ("grpc.max_concurrent_streams", self.max_streams_per_connection),
+            # Who connects and says nothing is closed after as long as a request may take.
+            ("grpc.server_handshake_timeout_ms", int(self.request_seconds * 1000)),
             ("grpc.http2.bdp_probe", 0),  # else a reader that stands still is given megabytes first
         ]
         if self.connection_age_seconds:
@@ -116,7 +125,10 @@ async def listening(
     Raises:
         AddressInUseError: Nothing can listen there.
     """
-    server = grpc.aio.server(interceptors=[*entrance.first, guard], options=options.channel_arguments())
+    unread = UnreadInterceptor(options.request_seconds, options.max_unread_calls)
+    server = grpc.aio.server(
+        interceptors=[unread, *entrance.first, guard], options=options.channel_arguments()
+    )
     status = HealthServicer()
     rpc.add_OrchestratorServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)

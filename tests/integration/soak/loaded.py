@@ -15,7 +15,7 @@ from protos import orchestrator_pb2_grpc as rpc
 from tests.fakes.scripted_provider.control_client import ControlClient
 from tests.fakes.scripted_provider.process import scripted_provider_process
 from tests.fakes.scripted_provider.script import Script
-from tests.harness.process import orchestrator_process
+from tests.harness.process import OrchestratorProcess, orchestrator_process
 from tests.harness.service import chat_request
 
 Stub: TypeAlias = "rpc.OrchestratorServiceAsyncStub"
@@ -27,6 +27,7 @@ class Loaded:
 
     stub: Stub
     provider: ControlClient
+    process: OrchestratorProcess
 
 
 @asynccontextmanager
@@ -40,7 +41,7 @@ async def loaded_service(dsn: str, folder: Path, script: Script, **settings: str
             orchestrator_process(folder, **variables) as process,
             grpc.aio.insecure_channel(process.address) as channel,
         ):
-            yield Loaded(rpc.OrchestratorServiceStub(channel), provider)
+            yield Loaded(rpc.OrchestratorServiceStub(channel), provider, process)
 
 
 @dataclass

@@ -176,3 +176,23 @@ async def soon(service: Service, user: str) -> Held:
     async with asyncio.timeout(2):
         await admitted(service, user)
     return await hold(service, service.stub, user_id=user)
+
+
+@pytest.mark.parametrize("burst", [1, 3])
+async def test_a_user_who_asks_too_often_is_refused_calls_and_streams_alike(
+    dsn: str, provider: ScriptedProvider, burst: int
+) -> None:
+    settings = {"user_requests_per_second": 0.01, "user_burst": burst}
+    async with running_service(dsn, provider, server=settings) as service:
+        for _ in range(burst):
+            assert text_of(await service.chat(user_id="ann"))
+        error = await refusal(service, "ann")
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert error_info(error).reason == "QUOTA"
+        assert quota_subjects(error) == ["user:ann"]
+        assert 90 < (retry_delay(error) or 0) <= 100
+        with pytest.raises(grpc.aio.AioRpcError):
+            await service.stub.ListTasks(pb.ListTasksRequest(user_id="ann"))
+        assert text_of(await service.chat(user_id="bob"))
+        for _ in range(5):
+            assert (await service.stub.HealthCheck(pb.HealthCheckRequest())).status == "healthy"
