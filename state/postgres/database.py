@@ -42,7 +42,7 @@ _REFUSED = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise DatabaseUnavailableError for whatever means that Postgres is out of reach or room, shut or too slow."""
+    """Raise DatabaseUnavailableError where Postgres is out of reach or of room, shut or too slow."""
     try:
         yield
     except _REFUSED as error:
