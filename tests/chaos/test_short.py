@@ -10,7 +10,7 @@ from tests.chaos.session import Plan, run
 from tests.chaos.verdict import Verdict
 from tests.harness.scale import report
 
-PLAN = Plan(seed=5, quiet=3.0, faulty=12.0, replicas=2)
+PLAN = Plan(seed=189, quiet=2.0, faulty=9.0, replicas=2)
 
 pytestmark = pytest.mark.timeout(300)
 
