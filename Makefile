@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV := $(shell command -v uv)
 BIN := .venv/bin
 WORKERS ?= 2
+SEED ?= 1
+SECONDS ?= 420
 Q ?=
 ONLY ?=
 AUDIT ?=
@@ -31,7 +33,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check screenshots audit sbom protos kafka soak mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check screenshots audit sbom protos kafka chaos soak mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -121,6 +123,12 @@ protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 
 soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in CI
 	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/tasks/test_machine.py tests/integration/permissions/test_races.py tests/integration/events/test_kills.py tests/integration/soak tests/integration/flood tests/upgrade tests/isolation/test_matrix.py tests/isolation/test_tokens.py -rP
+	@deploy/install_faketime.sh
+	GRPC_VERBOSITY=NONE PYTHONPATH=client $(BIN)/python -m tests.chaos --seed $(SEED) --seconds 1800
+
+chaos: $(DEV) ## Break what the service stands on, by a seed, and check that nothing is lost or done twice (about 8 minutes)
+	@deploy/install_faketime.sh
+	GRPC_VERBOSITY=NONE PYTHONPATH=client $(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS)
 
 kafka: $(DEV) ## The kills of the events' relay in front of Apache Kafka, ten times as large as in CI (needs Java 17 and mvn)
 	mvn -q -B -f deploy/kafka.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.venv/kafka

@@ -21,7 +21,9 @@ _UNREACHABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # too many connections; a full disk; no memory
+    asyncpg.PostgresIOError,
+    asyncpg.ReadOnlySQLTransactionError,  # another one is the primary now
     asyncpg.QueryCanceledError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what a server says that is being killed may be half a word
@@ -42,7 +44,7 @@ _REFUSED = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise DatabaseUnavailableError for whatever means that Postgres is out of reach, shut or too slow."""
+    """Raise DatabaseUnavailableError where Postgres is out of reach or of room, shut or too slow."""
     try:
         yield
     except _REFUSED as error:

@@ -74,23 +74,25 @@ class OrchestratorProcess:
         return found[0]
 
     async def kill(self) -> None:
-        """kill -9."""
-        self._process.kill()
-        await self._ended()
+        """kill -9; nothing if it has ended already."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self.ended()
 
     async def stop(self) -> int:
         """SIGTERM; the exit code."""
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(_STOP_SECONDS):
-            return await self._ended()
+            return await self.ended()
 
     async def exit_code(self) -> int:
         """Wait until it ends by itself."""
         async with asyncio.timeout(_STOP_SECONDS):
-            return await self._ended()
+            return await self.ended()
 
-    async def _ended(self) -> int:
+    async def ended(self) -> int:
+        """Its exit code, once it has ended and all that it said is read, however long that takes."""
         code = await self._process.wait()
         await asyncio.gather(*self._readers)
         return code

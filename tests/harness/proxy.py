@@ -68,7 +68,11 @@ class TcpProxy:
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         taken_by = self._server
-        there_reader, there_writer = await asyncio.open_connection(*self._target)
+        try:
+            there_reader, there_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
         if taken_by is not self._server or taken_by is None or not taken_by.is_serving():
             # It was cut while this connection was being made.
             writer.transport.abort()

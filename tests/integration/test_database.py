@@ -69,3 +69,15 @@ async def test_a_kept_connection_ends_with_its_database_and_needs_none_of_the_po
             await kept.fetch("SELECT 1")
     with pytest.raises(DatabaseUnavailableError):
         await kept.fetch("SELECT 1")
+
+
+@pytest.mark.parametrize("state", ["53100", "53200", "58030", "25006"])
+async def test_a_database_that_can_do_nothing_now_is_away(dsn: str, state: str) -> None:
+    """Its disk is full, it has no memory, its disk fails, or it has become a standby."""
+    async with Database(dsn, schema="orchestrator", pool_size=1) as database:
+        with pytest.raises(DatabaseUnavailableError):
+            async with database.connection() as connection:
+                await connection.execute(
+                    f"DO $$ BEGIN RAISE EXCEPTION 'out of order' USING ERRCODE = '{state}'; END $$"
+                )
+        await database.probe()

@@ -114,6 +114,12 @@ async def test_a_database_that_cannot_answer_is_unavailable(backend_dsn: str) ->
         with pytest.raises(StoreUnavailableError):
             async with slow.connection() as connection:
                 await connection.execute("SELECT pg_sleep(30)")
+    async with Database(backend_dsn) as full:
+        with pytest.raises(StoreUnavailableError):
+            async with full.connection() as connection:
+                await connection.execute(
+                    "DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$"
+                )
     with pytest.raises(StoreUnavailableError):
         async with slow.connection():
             pass

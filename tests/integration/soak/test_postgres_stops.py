@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,11 +13,10 @@ import pytest
 
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
-from state.embedded.launch import free_port
-from state.embedded.server import EmbeddedPostgres
-from tests.fakes.embedded_postgres import passable_folder, postmaster_pid
+from tests.fakes.embedded_postgres import passable_folder
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
+from tests.harness.fragile_postgres import FragilePostgres
 from tests.harness.process import orchestrator_process
 from tests.harness.scale import SCALE, SOAK, report, scaled
 from tests.harness.service import chat_request
@@ -34,42 +32,24 @@ WAIT = pb.RunOptions(on_busy=pb.BUSY_BEHAVIOR_WAIT)
 pytestmark = pytest.mark.timeout(120 * SCALE)
 
 
-class FragilePostgres:
-    """A server that always comes back at the same address. `returns`: when it did."""
+@asynccontextmanager
+async def stopped_again_and_again(postgres: FragilePostgres, random: Random) -> AsyncIterator[str]:
+    """Its address; stopped at once and started again, after random pauses, until the block ends."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self.returns: list[float] = []
+    async def stop_and_start() -> None:
+        while True:
+            await asyncio.sleep(random.uniform(*PAUSES))
+            await postgres.stop_at_once()
+            await asyncio.sleep(random.uniform(*AWAY))
+            await postgres.start()
 
-    def _server(self) -> EmbeddedPostgres:
-        return EmbeddedPostgres(self._folder, choose_port=lambda: self._port)
-
-    @asynccontextmanager
-    async def running(self, random: Random) -> AsyncIterator[str]:
-        """Its address; stopped at once and started again, after random pauses, until the block ends."""
-        server = self._server()
-        await server.__aenter__()
-        stopping = asyncio.create_task(self._stop_and_start(server, random))
+    async with postgres:
+        stopping = asyncio.create_task(stop_and_start())
         try:
-            yield server.dsn
+            yield postgres.dsn
         finally:
             stopping.cancel()
             await asyncio.gather(stopping, return_exceptions=True)
-
-    async def _stop_and_start(self, server: EmbeddedPostgres, random: Random) -> None:
-        try:
-            while True:
-                await asyncio.sleep(random.uniform(*PAUSES))
-                os.kill(postmaster_pid(self._folder), signal.SIGQUIT)  # Postgres: immediate shutdown
-                await server.died()
-                await server.__aexit__(None, None, None)
-                await asyncio.sleep(random.uniform(*AWAY))
-                server = self._server()
-                await server.__aenter__()
-                self.returns.append(monotonic())
-        finally:
-            await server.__aexit__(None, None, None)
 
 
 class Person:
@@ -118,7 +98,10 @@ async def test_no_acknowledged_turn_is_lost_to_a_postgres_that_stops_at_once(tmp
     with passable_folder() as folder:
         postgres = FragilePostgres(folder)
         script = Script(token_interval=0.03)
-        async with ScriptedProvider(default=script) as provider, postgres.running(Random(7)) as dsn:
+        async with (
+            ScriptedProvider(default=script) as provider,
+            stopped_again_and_again(postgres, Random(7)) as dsn,
+        ):
             environment = {"DATABASE_URL": dsn, "OPENAI_BASE_URL": provider.base_url}
             async with (
                 orchestrator_process(tmp_path, **environment) as process,

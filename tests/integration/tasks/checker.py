@@ -16,7 +16,7 @@ from tests.integration.tasks.tables import TERMINAL, Row, Tables, Write
 
 WORDS = 6
 _ENDINGS = {"succeeded": "complete", "failed": "error", "cancelled": "error", "expired": "error"}
-_EVENTS = {"run.completed", "run.failed", "run.cancelled", "run.expired"}
+EVENTS = {"run.completed", "run.failed", "run.cancelled", "run.expired"}
 
 
 @dataclass(slots=True)
@@ -60,9 +60,9 @@ def problems(clients: ClientLog, tables: Tables, calls: Sequence[ProviderCall]) 
     for call in calls:
         asked[call.query].append(call.number)
     found = list(_strangers(clients, tables, asked))
-    ends: defaultdict[str, int] = defaultdict(int)
+    told: defaultdict[str, int] = defaultdict(int)
     for run_id, kind in tables.told:
-        ends[run_id] += kind in _EVENTS
+        told[run_id] += kind in EVENTS
     for query, run_id in clients.accepted.items():
         row = tables.rows.get(run_id)
         if row is None:
@@ -70,15 +70,17 @@ def problems(clients: ClientLog, tables: Tables, calls: Sequence[ProviderCall]) 
             continue
         log = tables.logs.get(run_id, [])
         wrong = [
-            *_end(row, log, tables.writes.get(run_id, [])),
-            *_writers(tables.writes.get(run_id, [])),
+            *unfinished(row),
+            *gaps(row, log),
+            *ends(row, log, tables.writes.get(run_id, [])),
+            *writers(tables.writes.get(run_id, [])),
             *_calls(row, asked[query], clients.unanswered[query]),
-            *_text(row, [chunk for _, chunk in log], asked[query]),
+            *text_of_one_call(row, [chunk for _, chunk in log], asked[query]),
             *_conversation(row, clients.kept.get(run_id)),
-            *_watched(clients.watched.get(run_id), [chunk for _, chunk in log]),
+            *watched(clients.watched.get(run_id), [chunk for _, chunk in log]),
         ]
-        if ends[run_id] != 1:
-            wrong.append(f"the outbox tells {ends[run_id]} ends")
+        if told[run_id] != 1:
+            wrong.append(f"the outbox tells {told[run_id]} ends")
         found += [f"{run_id} ({query}): {what}" for what in wrong]
     return found
 
@@ -93,14 +95,23 @@ def _strangers(clients: ClientLog, tables: Tables, asked: Mapping[str, object]) 
         yield "two requests got one id"
 
 
-def _end(row: Row, log: Sequence[tuple[bool, pb.ChatChunk]], writes: Sequence[Write]) -> Iterator[str]:
-    """One terminal state and one terminal record, both last, of one meaning."""
+def unfinished(row: Row) -> Iterator[str]:
+    """Whether it has come to an end."""
     if row.state not in TERMINAL:
         yield f"still {row.state}"
-        return
+
+
+def gaps(row: Row, log: Sequence[tuple[bool, pb.ChatChunk]]) -> Iterator[str]:
+    """A log has every sequence, once, in order."""
     sequences = [chunk.sequence for _, chunk in log]
     if sequences != list(range(1, row.last_sequence + 1)):
         yield f"its log has {sequences}, it should reach to {row.last_sequence}"
+
+
+def ends(row: Row, log: Sequence[tuple[bool, pb.ChatChunk]], writes: Sequence[Write]) -> Iterator[str]:
+    """One terminal state and one terminal record, both last, of one meaning; of what has ended."""
+    if row.state not in TERMINAL:
+        return
     if [last for last, _ in log if last] != [True] or not log[-1][0]:
         yield f"terminal records: {[chunk.sequence for last, chunk in log if last]}"
     elif log[-1][1].WhichOneof("payload") != _ENDINGS[row.state]:
@@ -112,11 +123,11 @@ def _end(row: Row, log: Sequence[tuple[bool, pb.ChatChunk]], writes: Sequence[Wr
         yield "its end was written more than once"
 
 
-def _writers(writes: Sequence[Write]) -> Iterator[str]:
+def writers(writes: Sequence[Write]) -> Iterator[str]:
     """While an attempt owns a run its process alone writes; others may end it or put it back, no more."""
     holder: str | None = None
-    for write, after in zip(writes, [*writes[1:], None], strict=True):
-        if write.sequence is not None and write.writer != holder and not _joined_or_settled(write, after):
+    for place, write in enumerate(writes):
+        if write.sequence is not None and write.writer != holder and not _may_write(writes, place, holder):
             yield f"{write.writer} wrote record {write.sequence} in {holder}'s attempt {write.attempt}"
         elif write.new_state == "succeeded" and write.writer != holder:
             yield f"{write.writer} finished {holder}'s attempt {write.attempt}"
@@ -124,14 +135,22 @@ def _writers(writes: Sequence[Write]) -> Iterator[str]:
             if holder is not None:
                 yield f"{write.writer} took it from {holder}, who had it still"
             holder = write.writer
-        elif write.new_state == "queued":
+        elif write.new_state in ("queued", "waiting_for_permission"):
             holder = None
 
 
-def _joined_or_settled(record: Write, after: Write | None) -> bool:
-    if not record.terminal:
-        return record.sequence == 1 and record.attempt == 0
-    return after is not None and (after.writer, after.new_state in TERMINAL) == (record.writer, True)
+def _may_write(writes: Sequence[Write], place: int, holder: str | None) -> bool:
+    """Whoever changes a run's state may write of that, if no other's attempt owns the run or it ends so."""
+    record = writes[place]
+    before = next((write for write in reversed(writes[:place]) if write.new_state), None)
+    after = next((write for write in writes[place:] if write.new_state), None)
+    if record.sequence == 1 and record.attempt == 0:
+        return True
+    if record.terminal:
+        settled = (change for change in (before, after) if change is not None)
+        return any((c.writer, c.new_state in TERMINAL) == (record.writer, True) for c in settled)
+    changes = {change.writer for change in (before, after) if change is not None}
+    return holder is None and record.writer in changes
 
 
 def _calls(row: Row, asked: Sequence[int], unanswered: int) -> Iterator[str]:
@@ -142,7 +161,7 @@ def _calls(row: Row, asked: Sequence[int], unanswered: int) -> Iterator[str]:
         yield "succeeded without a call"
 
 
-def _text(row: Row, log: Sequence[pb.ChatChunk], asked: Sequence[int]) -> Iterator[str]:
+def text_of_one_call(row: Row, log: Sequence[pb.ChatChunk], asked: Sequence[int]) -> Iterator[str]:
     """The text of an attempt is of one call, and no call's comes again once another's has begun.
 
     Attempts in a row have the same one when the answer was in a checkpoint before the first of them died.
@@ -188,7 +207,7 @@ def shown_text(log: Iterable[pb.ChatChunk]) -> str:
     return "".join(chunk.content.text for chunk in shown)
 
 
-def _watched(seen: Sequence[pb.ChatChunk] | None, log: Sequence[pb.ChatChunk]) -> Iterator[str]:
+def watched(seen: Sequence[pb.ChatChunk] | None, log: Sequence[pb.ChatChunk]) -> Iterator[str]:
     """Who watched saw the log, all of it, once and in order."""
     if seen is None:
         return

@@ -49,7 +49,7 @@ class Place:
         name = f"w{uuid4().hex[:12]}"
         async with connected(self._dsn) as connection:
             await connection.execute(f"CREATE ROLE {name} SUPERUSER LOGIN PASSWORD '{_PASSWORD}'")
-        environment = {**self._environment, "DATABASE_URL": as_user(self._dsn, name)}
+        environment = {**self._environment, "DATABASE_URL": self.address_for(name)}
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(orchestrator_process(self._folder, **environment))
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(process.address))
@@ -57,6 +57,10 @@ class Place:
         self.process, self.channel, self.name = process, channel, name
         self.stub = rpc.OrchestratorServiceStub(channel)
         self.past.append(process)
+
+    def address_for(self, name: str) -> str:
+        """Where the process of that role finds the database."""
+        return as_user(self._dsn, name)
 
     async def kill(self) -> None:
         """kill -9; another process takes its place soon. Callers may still be about to use its channel."""
@@ -114,6 +118,7 @@ class Trap:
         """Kill whoever comes to a point first; whether somebody did. The statement commits, or rolls back."""
         async with connected(self._dsn) as connection:
             await connection.execute("SELECT pg_advisory_lock(7, 2)")
+            await connection.execute("DELETE FROM audit.traps")  # of a tester who lost its connection
             await connection.execute("INSERT INTO audit.traps (point) VALUES ($1)", point)
             reached = None
             with suppress(TimeoutError):
@@ -123,7 +128,9 @@ class Trap:
             await connection.execute("DELETE FROM audit.traps")
             if reached is None:
                 return False
-            place = next(place for place in self._places if place.name == reached["usename"])
+            place = next((place for place in self._places if place.name == reached["usename"]), None)
+            if place is None:
+                return False  # it was killed otherwise meanwhile
             await place.kill()
             if not committed:
                 await connection.execute("SELECT pg_terminate_backend($1, 5000)", reached["pid"])
