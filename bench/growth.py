@@ -5,6 +5,7 @@ stores are those of the service, one call at a time.
 """
 
 import argparse
+import itertools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -34,7 +35,8 @@ SCHEMA = "orchestrator"
 TURNS = (1, 10, 30, 100, 300, 1000)
 FLAT_FROM = 10_000
 """Rows from which on a statement is to take no longer, however many there are."""
-_WARM = 5
+_ROWS = 20
+"""Different ones that are asked for in turn, each once before it counts: none is read from a disk."""
 _FEWEST = {"events": 4, "queued": 2}
 """Powers of ten: the smallest table, and the shortest line."""
 
@@ -54,7 +56,7 @@ class Plan:
 
 
 class Statements:
-    """The calls that are measured; each takes another row, chosen by `chance`."""
+    """The calls that are measured, of rows chosen by `chance`."""
 
     def __init__(self, stores: PostgresStores, tables: Tables, chance: Random) -> None:
         self._stores = stores
@@ -65,34 +67,35 @@ class Statements:
         """Append, read and status beside so many records."""
         attempt = await self._stores.runs.begin(new_run(), records(1))
         chosen = [
-            await self._tables.ended(self._chance.randint(1, rows // EVENTS_OF_A_RUN)) for _ in range(50)
+            await self._tables.ended(self._chance.randint(1, rows // EVENTS_OF_A_RUN)) for _ in range(_ROWS)
         ]
-        numbers = iter(range(2, 1_000_000))
+        numbers, turns = itertools.count(2), itertools.cycle(chosen)
 
         async def append() -> None:
             await self._stores.events.append(attempt, [_record(next(numbers))], urgent=True)
 
         async def read() -> None:
-            found = await self._stores.events.read(*self._chance.choice(chosen), 0, EVENTS_OF_A_RUN)
+            found = await self._stores.events.read(*next(turns), 0, EVENTS_OF_A_RUN)
             assert len(found) == EVENTS_OF_A_RUN
 
         async def status() -> None:
-            await self._stores.tasks.get(*self._chance.choice(chosen))
+            await self._stores.tasks.get(*next(turns))
 
         return {"append to a log": append, "read a log": read, "status of a task": status}
 
     async def of_the_line(self, rows: int) -> Calls:
         """Claim and place in a line of so many."""
-        last = [await self._tables.queued(self._chance.randint(rows // 2, rows)) for _ in range(50)]
+        last = [await self._tables.queued(self._chance.randint(rows // 2, rows)) for _ in range(_ROWS)]
+        turns = itertools.cycle(last)
 
         async def claim() -> None:
             assert await self._stores.line.claim({CLASS})
 
         async def place() -> None:
-            await self._stores.line.places([self._chance.choice(last)[1]])
+            await self._stores.line.places([next(turns)[1]])
 
         async def status() -> None:
-            await self._stores.tasks.get(*self._chance.choice(last))
+            await self._stores.tasks.get(*next(turns))
 
         return {"place in line": place, "status of a queued task": status, "claim": claim}
 
@@ -102,13 +105,13 @@ def _record(sequence: int) -> Record:
 
 
 async def seconds_of(call: Callable[[], Awaitable[object]], calls: int) -> float:
-    """The median, after a few that warm up."""
+    """The median, after _ROWS calls that warm up."""
     taken = []
-    for _ in range(calls + _WARM):
+    for _ in range(calls + _ROWS):
         began = perf_counter()
         await call()
         taken.append(perf_counter() - began)
-    return median(taken[_WARM:])
+    return median(taken[_ROWS:])
 
 
 async def grown(
@@ -146,7 +149,7 @@ async def run(plan: Plan, json: Path | None) -> None:
     before = os.getloadavg()
     results: dict[str, dict[str, object]] = {}
     with passable_folder() as folder:
-        async with EmbeddedPostgres(folder / "tables") as postgres:
+        async with EmbeddedPostgres(folder / "tables", options={"autovacuum": "off"}) as postgres:
             dsn = await new_database(postgres.dsn)
             await migrate(dsn, SCHEMA)
             results |= await _tables(plan, dsn, folder)
