@@ -58,7 +58,7 @@ class Tables:
         self._rates: dict[str, float] = {}
 
     async def grow(self, what: str, rows: int) -> tuple[float, str]:
-        """Let `events` or `queued` have so many rows: the seconds that took, and why it was not done, if so."""
+        """Let `events` or `queued` have so many rows: the seconds that took; or why it was not done."""
         missing = rows - self._made[what]
         if what in self._rates and missing / self._rates[what] > self._left:
             needed = missing / self._rates[what]
