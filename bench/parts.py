@@ -140,7 +140,7 @@ async def _end_of(process: asyncio.subprocess.Process, seconds: float) -> str:
             code = await process.wait()
         return f"exit code {code}" if code else ""
     except TimeoutError:
-        return f"stopped after {seconds:.0f} s"
+        return f"stopped after {seconds:.3g} s"
     finally:
         if process.returncode is None:
             await _stop(process)
