@@ -134,11 +134,11 @@ async def grown(
         for name, call in (await of(10**power)).items():
             # A claim takes a row away: a short line is to stay about as long as it is.
             seconds.setdefault(name, []).append(await seconds_of(call, min(calls, 10**power // 4)))
-    times = {name: growth for name, of in seconds.items() if (growth := _growth(sizes, of))}
+    times = {name: growth for name, of in seconds.items() if (growth := growth_of(sizes, of))}
     return {"rows": sizes, "seconds": seconds, "times": times, "filled_seconds": filled, "left_out": left_out}
 
 
-def _growth(sizes: Sequence[int], seconds: Sequence[float]) -> float | None:
+def growth_of(sizes: Sequence[int], seconds: Sequence[float]) -> float | None:
     """How many times as long the largest size takes as FLAT_FROM rows; None without both."""
     from_there = [taken for size, taken in zip(sizes, seconds, strict=True) if size >= FLAT_FROM]
     return from_there[-1] / from_there[0] if len(from_there) > 1 else None

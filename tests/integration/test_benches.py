@@ -6,8 +6,12 @@ import signal
 import sys
 from pathlib import Path
 
+import asyncpg
+
+from bench.growth_tables import Tables
 from bench.parts import PARTS, run_part
 from bench.report_page import BEGIN, END, PAGE, RESULTS
+from tests.harness.postgres import SCHEMA
 from tests.harness.process import ROOT
 
 
@@ -156,24 +160,26 @@ async def test_streams_shows_ours_at_every_level_and_the_most_that_were_carried(
 
 async def test_growth_shows_each_statement_at_each_size(tmp_path: Path) -> None:
     wanted = tmp_path / "results.json"
-    small = ("--events", "5", "--queued", "3", "--calls", "3", "--turns", "3", "--fill-seconds", "20")
+    small = ("--events", "4", "--queued", "3", "--calls", "3", "--turns", "3", "--fill-seconds", "60")
     await bench("growth", *small, "--json", str(wanted))
     results = json.loads(wanted.read_bytes())
     assert results["line"]["rows"] == [100, 1000]
     assert set(results["line"]["seconds"]) == {"claim", "place in line", "status of a queued task"}
-    assert results["events"]["rows"] == [10_000, 100_000]
-    assert set(results["events"]["times"]) == {"append to a log", "read a log", "status of a task"}
-    assert results["line"]["times"] == {}  # nothing of what is to be flat from 10^4 on
+    assert results["events"]["rows"] == [10_000]
+    assert set(results["events"]["seconds"]) == {"append to a log", "read a log", "status of a task"}
     assert set(results["history"]["seconds"]) == {"direct", "ours"}
 
 
-async def test_growth_leaves_out_what_would_take_too_long_to_fill(tmp_path: Path) -> None:
-    wanted = tmp_path / "results.json"
-    small = ("--events", "6", "--queued", "2", "--calls", "3", "--turns", "1", "--fill-seconds", "0.01")
-    await bench("growth", *small, "--json", str(wanted))
-    events = json.loads(wanted.read_bytes())["events"]
-    assert events["rows"] == [10_000]
-    assert "left" in events["left_out"]["10^5"]
+async def test_growth_leaves_out_what_would_take_too_long_to_fill(dsn: str, tmp_path: Path) -> None:
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": SCHEMA})
+    try:
+        tables = Tables(connection, tmp_path, seconds=0.01)
+        assert (await tables.grow("queued", 100))[1] == ""
+        taken, why_not = await tables.grow("queued", 100_000)
+        assert (taken, await connection.fetchval("SELECT count(*) FROM runs")) == (0, 100)
+        assert "0 s are left" in why_not
+    finally:
+        await connection.close()
 
 
 async def test_the_whole_run_writes_results_a_page_and_the_numbers(tmp_path: Path) -> None:
