@@ -14,7 +14,7 @@ from bench.usage import Footprint
 WARM_ANSWERS = 2
 """A window begins when that many answers could have been given one after the other."""
 _LINGER_SECONDS = 1.0
-_FAILURES = (grpc.aio.AioRpcError, aiohttp.ClientError, TimeoutError, RuntimeError)
+FAILURES = (grpc.aio.AioRpcError, aiohttp.ClientError, TimeoutError, RuntimeError)
 _NUMBERS = count(1)
 
 
@@ -39,7 +39,7 @@ class _Arrivals:
         self.calls.append(timing)
         try:
             await self._ask(timing.question, timing)
-        except _FAILURES:
+        except FAILURES:
             self.failed += 1
             self.calls.remove(timing)
 

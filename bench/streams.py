@@ -7,13 +7,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
 
 from bench.closed_loop import Load, Window
-from bench.open_loop import WARM_ANSWERS, open_loop
+from bench.open_loop import FAILURES, WARM_ANSWERS, open_loop
 from bench.peers.sides import DIRECT, SIDES, Side, installed
 from bench.relay import INTERVAL_SECONDS, TOKEN, chosen_sides, provider_pid
 from bench.report import count, load_line, say, write_json
@@ -27,6 +28,8 @@ from tests.fakes.scripted_provider.script import Script
 
 ALONE_TOKENS = 10
 """Of an answer to one stream alone: many short answers say more about the first token than few long ones."""
+_SHORT = Script(tokens=("Yes.",))
+_SETTLING_CALLS = 10
 SATURATED = 0.8
 """A side that delivers less of what it was asked for is put under no higher load."""
 AEGRA = "aegra"
@@ -97,12 +100,21 @@ class Bench:
         say(f"  {level} streams")
         tokens = tuple(TOKEN.format(number) for number in range(load.tokens))
         script = Script(tokens=tokens, first_token_delay=INTERVAL_SECONDS, token_interval=INTERVAL_SECONDS)
+        await self._settle(side)
         await self._provider.reset()
         await self._provider.set_default(script)
         window = await open_loop(load, side.ask, footprint)
         if not all("".join(tokens).startswith(call.answer) for call in window.calls):
             raise RuntimeError("an answer is not what the provider said")
         return window
+
+    async def _settle(self, side: Side) -> None:
+        """Short calls one after the other: a new server is warm then, and a full one has done its work."""
+        await self._provider.reset()
+        await self._provider.set_default(_SHORT)
+        for _ in range(_SETTLING_CALLS):
+            with suppress(*FAILURES):  # one that fails is none of those that count
+                await side.ask("are you there?")
 
 
 async def run(plan: Plan, json: Path | None) -> None:
