@@ -5,7 +5,6 @@ stores are those of the service, one call at a time.
 """
 
 import argparse
-import itertools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,26 +20,22 @@ import asyncpg
 import uvloop
 
 from bench.growth_history import history
-from bench.growth_tables import CLASS, EVENTS_OF_A_RUN, Tables
+from bench.growth_statements import ROWS, Calls, Statements
+from bench.growth_tables import Tables
 from bench.report import count, load_line, milliseconds, say, table, write_json
 from bench.task_sides import new_database
 from state.embedded.server import EmbeddedPostgres
-from state.models import Record, ReplicaId
+from state.models import ReplicaId
 from state.postgres.migrate import migrate
 from state.postgres.stores import PostgresStores
 from tests.fakes.embedded_postgres import passable_folder
-from tests.harness.runs import new_run, records
 
 SCHEMA = "orchestrator"
 TURNS = (1, 10, 30, 100, 300, 1000)
 FLAT_FROM = 10_000
 """Rows from which on a statement is to take no longer, however many there are."""
-_ROWS = 20
-"""Different ones that are asked for in turn, each once before it counts: none is read from a disk."""
 _FEWEST = {"events": 4, "queued": 2}
 """Powers of ten: the smallest table, and the shortest line."""
-
-Calls = dict[str, Callable[[], Awaitable[object]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,63 +50,14 @@ class Plan:
     fill_seconds: float
 
 
-class Statements:
-    """The calls that are measured, of rows chosen by `chance`."""
-
-    def __init__(self, stores: PostgresStores, tables: Tables, chance: Random) -> None:
-        self._stores = stores
-        self._tables = tables
-        self._chance = chance
-
-    async def of_logs(self, rows: int) -> Calls:
-        """Append, read and status beside so many records."""
-        attempt = await self._stores.runs.begin(new_run(), records(1))
-        chosen = [
-            await self._tables.ended(self._chance.randint(1, rows // EVENTS_OF_A_RUN)) for _ in range(_ROWS)
-        ]
-        numbers, turns = itertools.count(2), itertools.cycle(chosen)
-
-        async def append() -> None:
-            await self._stores.events.append(attempt, [_record(next(numbers))], urgent=True)
-
-        async def read() -> None:
-            found = await self._stores.events.read(*next(turns), 0, EVENTS_OF_A_RUN)
-            assert len(found) == EVENTS_OF_A_RUN
-
-        async def status() -> None:
-            await self._stores.tasks.get(*next(turns))
-
-        return {"append to a log": append, "read a log": read, "status of a task": status}
-
-    async def of_the_line(self, rows: int) -> Calls:
-        """Claim and place in a line of so many."""
-        last = [await self._tables.queued(self._chance.randint(rows // 2, rows)) for _ in range(_ROWS)]
-        turns = itertools.cycle(last)
-
-        async def claim() -> None:
-            assert await self._stores.line.claim({CLASS})
-
-        async def place() -> None:
-            await self._stores.line.places([next(turns)[1]])
-
-        async def status() -> None:
-            await self._stores.tasks.get(*next(turns))
-
-        return {"place in line": place, "status of a queued task": status, "claim": claim}
-
-
-def _record(sequence: int) -> Record:
-    return Record(sequence, b"x" * 80)
-
-
 async def seconds_of(call: Callable[[], Awaitable[object]], calls: int) -> float:
-    """The median, after _ROWS calls that warm up."""
+    """The median, after ROWS calls that warm up."""
     taken = []
-    for _ in range(calls + _ROWS):
+    for _ in range(calls + ROWS):
         began = perf_counter()
         await call()
         taken.append(perf_counter() - began)
-    return median(taken[_ROWS:])
+    return median(taken[ROWS:])
 
 
 async def grown(
