@@ -99,7 +99,8 @@ async def run(plan: Plan, json: Path | None) -> None:
             dsn = await new_database(postgres.dsn)
             await migrate(dsn, SCHEMA)
             results |= await _tables(plan, dsn, folder)
-        results["history"] = await history(folder, [turn for turn in TURNS if turn <= plan.turns])
+            turns = [turn for turn in TURNS if turn <= plan.turns]
+            results["history"] = await history(folder, await new_database(postgres.dsn), turns)
     _show(results)
     after = os.getloadavg()
     say(f"\n{load_line(before, after)}")

@@ -18,13 +18,16 @@ _BLOCK = 10
 """Turns whose median is one figure: the last ones before so many turns."""
 
 
-async def history(folder: Path, turns: list[int]) -> dict[str, object]:
-    """Ask in one conversation, directly and through us in turn; medians in seconds at each of `turns`."""
+async def history(folder: Path, dsn: str, turns: list[int]) -> dict[str, object]:
+    """Ask in one conversation, directly and through us in turn; medians in seconds at each of `turns`.
+
+    `dsn`: of a database for the service alone.
+    """
     say(f"a conversation of {max(turns)} turns")
     async with scripted_provider_process() as provider:
         await provider.set_default(_ANSWER)
         async with (
-            service_process(folder, provider.base_url) as process,
+            service_process(folder, provider.base_url, DATABASE_URL=dsn) as process,
             grpc.aio.insecure_channel(process.address) as channel,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_SECONDS)) as session,
         ):
