@@ -12,6 +12,7 @@ ONLY ?=
 AUDIT ?=
 WITHIN ?= 180
 MODEL_NAME ?=
+SIZE ?= normal
 
 # A stamp stands for an environment that matches its requirements file.
 RUNTIME := .venv/.runtime
@@ -145,15 +146,8 @@ routing: $(DEV) $(MODEL) ## How well requests find their agents, also with a mod
 
 peers: $(PEERS) ## Install what make bench measures us beside, in environments of their own (1 GB)
 
-bench: $(DEV) $(MODEL) $(PEERS) ## Beside LiteLLM and a plain LangGraph server; first token; start; our saver; tasks beside pgqueuer and DBOS; tools; metrics and traces (about 11 minutes)
-	$(BIN)/python -m bench.relay
-	$(BIN)/python -m bench.first_token
-	$(BIN)/python -m bench.startup
-	$(BIN)/python -m bench.saver
-	$(BIN)/python -m bench.tasks
-	$(BIN)/python -m bench.tools
-	$(BIN)/python -m bench.instrumentation
-	PYTHONPATH=client $(BIN)/python -m bench.backend
+bench: $(DEV) $(BACKEND) $(MODEL) $(PEERS) ## Everything beside its peers in one run, goals, charts and the README's numbers (about 15 minutes); longer: make bench SIZE=full
+	$(BIN)/python -m bench --size $(SIZE)
 
 lock: ## Compile requirements*.in into requirements*.txt (needs uv)
 	@test -n "$(UV)" || { echo "make lock needs uv: pip install uv"; exit 1; }

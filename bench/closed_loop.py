@@ -38,12 +38,17 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Every call of a load, the moments between which it was measured, and the CPU time spent meanwhile."""
+    """Every call of a load, the moments between which it was measured, and the CPU time spent meanwhile.
+
+    `failed`: how many further calls ended in an error. `memory`: bytes of the server at the window's end.
+    """
 
     calls: list[Timing]
     began: float
     ended: float
     spent: Spent
+    failed: int = 0
+    memory: int = 0
 
     @property
     def seconds(self) -> float:

@@ -97,7 +97,9 @@ async def _demand_whole(name: str, window: Window, script: Script, provider: Con
 def main() -> int:
     """Exit code 0 when it ran, whether or not the goals are reached."""
     parser = argparse.ArgumentParser(prog="bench.relay", description=__doc__)
-    parser.add_argument("--sides", type=_sides, default=tuple(SIDES), help=f"of {', '.join(SIDES)} (all)")
+    parser.add_argument(
+        "--sides", type=chosen_sides, default=tuple(SIDES), help=f"of {', '.join(SIDES)} (all)"
+    )
     parser.add_argument("--streams", type=count, default=16, help="at the same time (16)")
     parser.add_argument("--tokens", type=count, default=100, help="of an answer, 50 a second (100)")
     parser.add_argument("--seconds", type=float, default=8.0, help="measured on each side in each round (8)")
@@ -111,7 +113,8 @@ def main() -> int:
     return 0
 
 
-def _sides(text: str) -> tuple[str, ...]:
+def chosen_sides(text: str) -> tuple[str, ...]:
+    """Names on a command line."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     if unknown := set(names) - set(SIDES):
         raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")

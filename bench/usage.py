@@ -76,6 +76,14 @@ class Footprint:
             provider=_own_seconds(self._provider),
         )
 
+    def memory(self) -> int:
+        """Resident bytes of the server and of what it started, its Postgres apart; 0 without one."""
+        total = 0
+        for pid in self._server_pids():
+            with suppress(psutil.NoSuchProcess):
+                total += psutil.Process(pid).memory_info().rss
+        return total
+
     def pin(self, processors: Processors) -> None:
         """Give the server its processor, which all else keeps off. What they start later inherits that."""
         _pin(self._server_pids(), processors.server)

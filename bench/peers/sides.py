@@ -10,10 +10,9 @@ from pathlib import Path
 import aiohttp
 import grpc
 
-from bench.askers import CALL_SECONDS, DirectAsker, ServiceAsker
+from bench.askers import CALL_SECONDS, AskInto, DirectAsker, ServiceAsker
 from bench.peers import environments
 from bench.processes import peer_process, service_process
-from bench.series import Ask
 from protos import orchestrator_pb2_grpc as rpc
 from state.embedded.launch import free_port
 from state.embedded.server import EmbeddedPostgres
@@ -37,7 +36,7 @@ litellm_settings: {{num_retries: 0, telemetry: false}}
 class Side:
     """How to ask it, its server's process, and the folder of the Postgres it uses; None where it has none."""
 
-    ask: Ask
+    ask: AskInto
     pid: int | None = None
     folder: Path | None = None
 

@@ -6,6 +6,12 @@ import signal
 import sys
 from pathlib import Path
 
+import asyncpg
+
+from bench.growth_tables import Tables
+from bench.parts import PARTS, run_part
+from bench.report_page import BEGIN, END, PAGE, RESULTS
+from tests.harness.postgres import SCHEMA
 from tests.harness.process import ROOT
 
 
@@ -119,3 +125,78 @@ async def test_instrumentation_shows_what_each_side_costs_beside_the_one_without
     assert results["ratios"]["off"] == [1.0]
     assert results["spans"] > 0
     assert ("pass" in output) is (results["ratio"] <= 1.05)
+
+
+async def test_streams_shows_ours_at_every_level_and_the_most_that_were_carried(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    small = (
+        "--levels",
+        "1,3",
+        "--tokens",
+        "10",
+        "--seconds",
+        "0.6",
+        "--rounds",
+        "1",
+        "--steps",
+        "1",
+        "--most",
+        "6",
+    )
+    output = await bench("streams", "--sides", "direct,ours", *small, "--json", str(wanted))
+    assert "round 1 of 1: ours" in output
+    assert "aegra is skipped: " in output
+    assert "load average" in output
+    results = json.loads(wanted.read_bytes())
+    assert results["ratios"] == {}  # no peer, nothing to be better than
+    assert set(results["skipped"]) == {"aegra", "LiteLLM proxy", "afternoon server"}
+    ours = results["sides"]["ours"]["1"]
+    assert ours["calls"] > 3  # answers of 0.2 s, one after the other
+    assert ours["failed"] == 0
+    assert min(ours["cpu"], ours["memory"], ours["first_token"]["p50"]) > 0
+    assert results["sides"]["direct"]["1"]["cpu"] == 0
+    assert results["carried"]["ours"]["streams"] in range(7)
+
+
+async def test_growth_shows_each_statement_at_each_size(tmp_path: Path) -> None:
+    wanted = tmp_path / "results.json"
+    small = ("--events", "4", "--queued", "3", "--calls", "3", "--turns", "3", "--fill-seconds", "60")
+    await bench("growth", *small, "--json", str(wanted))
+    results = json.loads(wanted.read_bytes())
+    assert results["line"]["rows"] == [100, 1000]
+    assert set(results["line"]["seconds"]) == {"claim", "place in line", "status of a queued task"}
+    assert results["events"]["rows"] == [10_000]
+    assert set(results["events"]["seconds"]) == {"append to a log", "read a log", "status of a task"}
+    assert set(results["history"]["seconds"]) == {"direct", "ours"}
+
+
+async def test_growth_leaves_out_what_would_take_too_long_to_fill(dsn: str, tmp_path: Path) -> None:
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": SCHEMA})
+    try:
+        tables = Tables(connection, tmp_path, seconds=0.01)
+        assert (await tables.grow("queued", 100))[1] == ""
+        taken, why_not = await tables.grow("queued", 100_000)
+        assert (taken, await connection.fetchval("SELECT count(*) FROM runs")) == (0, 100)
+        assert "0 s are left" in why_not
+    finally:
+        await connection.close()
+
+
+async def test_the_whole_run_writes_results_a_page_and_the_numbers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}\n{END}\n")
+    places = ("--folder", str(tmp_path), "--readme", str(readme))
+    output = await bench("__main__", "--size", "quick", "--only", "tools", *places)
+    assert "1 of 1: a call of a tool (180 s left)" in output
+    assert "load average" in output
+    run = json.loads((tmp_path / RESULTS).read_bytes())
+    assert set(run["parts"]) == {"tools"}
+    assert run["machine"]["processors"] > 0
+    assert "not measured" in readme.read_text()
+    assert "through the gateway" in (tmp_path / PAGE).read_text()
+
+
+async def test_a_part_that_is_not_done_in_its_time_is_stopped_and_said(tmp_path: Path) -> None:
+    found = await run_part(PARTS[0], ["--sides", "direct,ours"], 0.5, tmp_path)
+    assert found["error"] == "stopped after 0.5 s"
+    assert "results" not in found
