@@ -173,7 +173,7 @@ async def serving(
     settings: Settings, dsn: str, models: ModelPool, built: Built
 ) -> AsyncIterator[tuple[int, Deaths]]:
     """Run the application, answer, and pass events on; as `assembled`."""
-    stores, app, made, lag = built.stores, built.app, built.made, lag_of(settings)
+    stores, app, made, lag = built.stores, built.app, built.made, lag_of(settings, built.stores.readings)
     async with AsyncExitStack() as stack:
         relay = await stack.enter_async_context(relayed(settings, stores.outbox, lag))
         hear = {EVENTS: app.log.wake, CANCELS: app.supervisor.cancel, QUEUED: app.line.wake}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.user_rate import UserRate
-from state.errors import OverloadedError, QuotaExceededError, QuotaViolation
+from state.errors import DrainingError, OverloadedError, QuotaExceededError, QuotaViolation
 
 
 class CallKind(StrEnum):
@@ -46,6 +46,8 @@ class Admission:
         self._of_user: Counter[tuple[CallKind, str]] = Counter()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._asked = 0
+        self._closed = False
 
     @contextmanager
     def admit(self, kind: CallKind, user: str) -> Iterator[None]:
@@ -54,7 +56,11 @@ class Admission:
         Raises:
             QuotaExceededError: This user has as many as one user may have, or asks too often.
             OverloadedError: The process has as many as it may have.
+            DrainingError: It has been closed.
         """
+        self._asked += 1
+        if self._closed:
+            raise DrainingError("this server is stopping")
         self._rate.take(user)
         self._check(kind, user)
         self._count(kind, user, 1)
@@ -62,6 +68,17 @@ class Admission:
             yield
         finally:
             self._count(kind, user, -1)
+
+    def close(self) -> None:
+        """Refuse all that comes from now on."""
+        self._closed = True
+
+    async def quiet(self, seconds: float) -> None:
+        """Return when nobody has asked for so long."""
+        asked = -1
+        while asked != self._asked:
+            asked = self._asked
+            await asyncio.sleep(seconds)
 
     async def idle(self) -> None:
         """Return when nothing is going on."""

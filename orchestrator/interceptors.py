@@ -69,8 +69,13 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         self._limits = limits
 
     async def idle(self) -> None:
-        """Return when no handler is at work but those of health and reflection."""
+        """Refuse what comes; return when no handler is at work but those of health and reflection."""
+        self._admission.close()
         await self._admission.idle()
+
+    async def quiet(self, seconds: float) -> None:
+        """Return when no call has come for so long, but for health and reflection."""
+        await self._admission.quiet(seconds)
 
     async def intercept_service(
         self,

@@ -26,6 +26,10 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _READINESS_SECONDS = 1.0
 _LAST_CHUNKS_SECONDS = 2.0
+_REFUSING_SECONDS = 1.0
+_QUIET_SECONDS = 0.1
+_LAST_REFUSALS_SECONDS = 0.3
+"""Short, because who watches health stays until the end of it."""
 _MOST_PENDING = 1_000_000
 
 
@@ -148,7 +152,11 @@ async def listening(
             # The runs have ended: this is for their last chunks. Then nothing is left but who watches health.
             async with asyncio.timeout(_LAST_CHUNKS_SECONDS):
                 await guard.idle()
-        await server.stop(None)
+        with suppress(TimeoutError):
+            # What it has not handed to us when it stops gRPC ends as CANCELLED: better to refuse that first.
+            async with asyncio.timeout(_REFUSING_SECONDS):
+                await guard.quiet(_QUIET_SECONDS)
+        await server.stop(_LAST_REFUSALS_SECONDS)
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

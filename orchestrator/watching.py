@@ -52,10 +52,10 @@ class PermissionObserver(Protocol):
 
 
 class EventLag(Protocol):
-    """Who passes events on."""
+    """Who knows what has not been passed on yet."""
 
     async def lag_seconds(self) -> float | None:
-        """The age of the oldest event that was not passed on; 0 where there is none, None if nobody does.
+        """The age of the oldest event that waits; 0 where there is none, None where it waits for nobody.
 
         Raises:
             DatabaseUnavailableError: Postgres is away.

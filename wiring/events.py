@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
 from config.events import EventSettings
 from config.load import picked
@@ -42,11 +43,22 @@ async def relayed(
         yield {"the relay": relay.died}
 
 
-class NotedLag:
-    """What the relay of this process has told of what waits, for whoever looks not much later."""
+class Readings(Protocol):
+    """The database, where nobody here has measured."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    async def oldest_event_seconds(self) -> float: ...
+
+
+class NotedLag:
+    """What waits for a broker, whoever relays: as the relay of this process has told it not long ago, else
+    as the database says. So it is known too where that relay is a process of its own, or where there is none.
+    """
+
+    def __init__(self, readings: Readings, events: EventSettings) -> None:
+        self._readings = readings
+        self._awaited = bool(events.brokers)
+        # For as long as three measurements take, and what they wait for.
+        self._seconds = 3 * events.lag_seconds + 1
         self._noted: tuple[float, float] | None = None
 
     def relayed(self, events: int) -> None:
@@ -60,15 +72,17 @@ class NotedLag:
         self._noted = monotonic(), lag.oldest_seconds
 
     async def lag_seconds(self) -> float | None:
-        """As `EventLag`. None where another process has the turn: that one tells."""
-        if self._noted is None or monotonic() - self._noted[0] > self._seconds:
+        """As `EventLag`. None without a broker: then nothing waits for one."""
+        if not self._awaited:
             return None
+        if self._noted is None or monotonic() - self._noted[0] > self._seconds:
+            return await self._readings.oldest_event_seconds()
         return self._noted[1]
 
 
-def lag_of(settings: Settings) -> NotedLag:
-    """It holds for as long as three measurements take, and what they wait for."""
-    return NotedLag(3 * settings.events.lag_seconds + 1)
+def lag_of(settings: Settings, readings: Readings) -> NotedLag:
+    """What waits for the brokers that the settings name."""
+    return NotedLag(readings, settings.events)
 
 
 async def relay_alone(settings: Settings, dsn: str, stop: asyncio.Event, say: Callable[[str], None]) -> None:

@@ -77,19 +77,18 @@ class Options:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """ORCHESTRATOR_TARGET (commas between replicas), _TOKEN, _USER, _TLS ("true"), _TLS_CA (a file).
+        """ORCHESTRATOR_TARGET (commas between replicas), _TOKEN, _USER, _TLS ("true"), and files in PEM.
+
+        These are _TLS_CA, and for mTLS _TLS_CERTIFICATE with _TLS_KEY; each of them turns TLS on. With
+        _TLS_SERVER_NAME the certificate has another name than the address.
 
         Raises:
             ValueError: As above.
-            OSError: The file cannot be read.
+            OSError: A file cannot be read.
         """
-        ca = environment.get("ORCHESTRATOR_TLS_CA", "")
-        tls = None
-        if ca or environment.get("ORCHESTRATOR_TLS", "").lower() in ("1", "true", "yes"):
-            tls = TLS(ca=Path(ca).read_bytes() if ca else None)
         return cls(
             target=addresses(environment.get("ORCHESTRATOR_TARGET", "localhost:50051")),
-            tls=tls,
+            tls=_tls(environment),
             token=environment.get("ORCHESTRATOR_TOKEN") or None,
             user_id=environment.get("ORCHESTRATOR_USER", ""),
         )
@@ -113,6 +112,14 @@ class Options:
         targets = [self.target] if isinstance(self.target, str) else self.target
         hosts = [_host(address) for target in targets for address in _plain(target).split(",")]
         return all(host == "localhost" or _is_loopback(host) for host in hosts)
+
+
+def _tls(environment: Mapping[str, str]) -> TLS | None:
+    files = [environment.get(f"ORCHESTRATOR_TLS_{name}", "") for name in ("CA", "KEY", "CERTIFICATE")]
+    if not any(files) and environment.get("ORCHESTRATOR_TLS", "").lower() not in ("1", "true", "yes"):
+        return None
+    ca, key, certificate = (Path(file).read_bytes() if file else None for file in files)
+    return TLS(ca, key, certificate, environment.get("ORCHESTRATOR_TLS_SERVER_NAME", ""))
 
 
 def addresses(text: str) -> str | Sequence[str]:

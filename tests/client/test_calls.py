@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import grpc
 import pytest
@@ -228,6 +229,25 @@ def test_the_environment_is_read_when_it_is_asked_for() -> None:
     assert (options.token, options.user_id, options.tls) == ("t", "ann", None)
     assert Options.from_environment({"ORCHESTRATOR_TLS": "true"}).tls == TLS()
     assert Options.from_environment({}) == Options()
+
+
+def test_each_file_that_the_environment_names_turns_tls_on(tmp_path: Path) -> None:
+    ca, shown = tmp_path / "ca.crt", tmp_path / "own.crt"
+    own = self_signed()
+    ca.write_bytes(b"theirs")
+    shown.write_bytes(own.certificate)
+    (tmp_path / "own.key").write_bytes(own.key)
+    pair = {
+        "ORCHESTRATOR_TLS_CERTIFICATE": str(shown),
+        "ORCHESTRATOR_TLS_KEY": str(tmp_path / "own.key"),
+    }
+    assert Options.from_environment({"ORCHESTRATOR_TLS_CA": str(ca)}).tls == TLS(ca=b"theirs")
+    assert Options.from_environment(pair).tls == TLS(key=own.key, certificate=own.certificate)
+    both = {**pair, "ORCHESTRATOR_TLS_CA": str(ca), "ORCHESTRATOR_TLS_SERVER_NAME": "name"}
+    assert Options.from_environment(both).tls == TLS(b"theirs", own.key, own.certificate, "name")
+    for half in pair.items():
+        with pytest.raises(ValueError, match="both a key and a certificate"):
+            Options.from_environment(dict([half]))
 
 
 def test_every_reason_of_the_server_has_an_exception_of_its_own_kind() -> None:

@@ -12,6 +12,7 @@ EPILOG = """\
 environment:
   ORCHESTRATOR_TARGET   as --target      ORCHESTRATOR_TLS      "true": as --tls
   ORCHESTRATOR_USER     as --user        ORCHESTRATOR_TLS_CA   as --ca
+  ORCHESTRATOR_TLS_CERTIFICATE, ORCHESTRATOR_TLS_KEY   files of the certificate to show (mTLS)
   ORCHESTRATOR_TOKEN    the bearer token (there is no option for it: others can read a command line)
 exit codes:
   0 done   1 the call or the run failed   2 wrong usage   4 the run waits for a permission   130 interrupted

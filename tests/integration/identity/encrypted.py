@@ -12,7 +12,8 @@ from cryptography import x509
 
 from protos import orchestrator_pb2_grpc as rpc
 from tests.harness.certificates import Authority, Certificate
-from tests.harness.identity import AuthenticatedService, stub_with
+from tests.harness.identity import stub_with
+from tests.harness.service import Service
 
 
 @dataclass
@@ -36,7 +37,7 @@ class TLSFiles:
 
 @asynccontextmanager
 async def secure(
-    service: AuthenticatedService, trusted: Authority, token: str = "", shown: Certificate | None = None
+    service: Service, trusted: Authority, token: str = "", shown: Certificate | None = None
 ) -> AsyncIterator["rpc.OrchestratorServiceAsyncStub"]:
     """A stub on a connection of its own, which may show a certificate and a token."""
     pair = (shown.key, shown.certificate) if shown else ()

@@ -1,17 +1,20 @@
 """TLS, whose certificates change under load, and certificates that callers show."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
 
+from llm_orchestrator_client import Options, OrchestratorClient
+from llm_orchestrator_client.errors import UnavailableError
 from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.certificates import Authority, Certificate, authority
-from tests.harness.identity import Issuer, authenticated_service
-from tests.harness.service import chat_request, text_of
+from tests.harness.identity import Issuer, authenticated_service, identities_file, security_with
+from tests.harness.service import chat_request, running_service, text_of
 from tests.integration.identity.encrypted import TLSFiles, secure, serial, serial_of, shows
 from tests.integration.identity.lines import problems_of
 from tests.integration.identity.refusals import DENIED, UNAUTHENTICATED, refused
@@ -80,6 +83,36 @@ async def test_certificates_change_under_load_and_no_stream_is_dropped(
     assert set(answers) == {"a" * 10}
 
 
+async def test_changed_files_are_in_force_as_soon_as_the_setting_says(
+    dsn: str, provider: ScriptedProvider, issuer: Issuer, files: TLSFiles
+) -> None:
+    ca, other = authority(), Issuer(issuer.kid)
+    first, second = ca.issued(), ca.issued()
+    files.put(first)
+    security, tokens = security_with(files.folder, issuer, **files.settings())
+    later = {**security, "reload_seconds": 3600.0}
+    async with (
+        running_service(dsn, provider, security=later) as slow,
+        running_service(dsn, provider, security=security) as quick,
+    ):
+        with problems_of("orchestrator.identity.reloading") as lines:
+            (files.folder / "jwt.pem").write_bytes(other.public_pem())
+            await lines.heard("in force")
+            _, changed = identities_file(files.folder)
+            await lines.heard("in force")
+            files.put(second)
+            await shows(quick.port, second)
+        assert await serial(slow.port) == serial_of(first)
+        old, new = (tokens["ann"], issuer.token("ann")), (changed["ann"], other.token("ann"))
+        for service, good, bad in ((slow, old, new), (quick, new, old)):
+            for token in good:
+                async with secure(service, ca, token) as stub:
+                    await stub.ListTasks(LIST)
+            for token in bad:
+                async with secure(service, ca, token) as stub:
+                    assert await refused(stub.ListTasks(LIST)) == UNAUTHENTICATED
+
+
 async def test_a_caller_without_a_certificate_of_the_right_ca_gets_no_connection(
     dsn: str, provider: ScriptedProvider, issuer: Issuer, files: TLSFiles
 ) -> None:
@@ -95,6 +128,33 @@ async def test_a_caller_without_a_certificate_of_the_right_ca_gets_no_connection
         async with secure(service, ca, service.tokens["ann"], ca.issued("ann")) as stub:
             await stub.ListTasks(LIST)
     assert provider.ledger == []
+
+
+async def test_the_client_shows_the_certificate_that_its_environment_names(
+    dsn: str, provider: ScriptedProvider, issuer: Issuer, files: TLSFiles
+) -> None:
+    ca = authority()
+    files.put(ca.issued())
+    security = files.settings(client_ca=ca.certificate)  # which writes ca.crt
+    own, folder = ca.issued("ann"), files.folder
+    (folder / "own.crt").write_bytes(own.certificate)
+    (folder / "own.key").write_bytes(own.key)
+    async with authenticated_service(dsn, provider, folder, issuer, security=security) as service:
+        environment = {
+            "ORCHESTRATOR_TARGET": f"127.0.0.1:{service.port}",
+            "ORCHESTRATOR_TOKEN": service.tokens["ann"],
+            "ORCHESTRATOR_TLS_CA": str(folder / "ca.crt"),
+        }
+        pair = {
+            "ORCHESTRATOR_TLS_CERTIFICATE": str(folder / "own.crt"),
+            "ORCHESTRATOR_TLS_KEY": str(folder / "own.key"),
+        }
+        async with OrchestratorClient(Options.from_environment(environment | pair)) as client:
+            assert [task async for task in client.tasks.list()] == []
+        without = replace(Options.from_environment(environment), attempts=1)
+        async with OrchestratorClient(without) as client:
+            with pytest.raises(UnavailableError):
+                assert [task async for task in client.tasks.list()]
 
 
 CERTIFICATES = """
