@@ -15,6 +15,7 @@ from state.postgres import permissions_sql as sql
 from state.postgres.fence import parse_run_id
 from state.postgres.runs_sql import LOCK
 from state.postgres.unattended import unattended
+from state.sealing import Sealing
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -34,20 +35,23 @@ class Deciding:
     connection: "Connection"
     run: UnattendedRun
     resolved: Resolved
+    sealing: Sealing
     sequence: int
 
     @classmethod
-    def of(cls, connection: "Connection", run: UnattendedRun, resolved: Resolved) -> Self:
+    def of(cls, connection: "Connection", run: UnattendedRun, resolved: Resolved, sealing: Sealing) -> Self:
         """For a run that this transaction has locked."""
-        return cls(connection, run, resolved, run.last_sequence)
+        return cls(connection, run, resolved, sealing, run.last_sequence)
 
     @classmethod
-    async def locked(cls, connection: "Connection", owner: Owner, run_id: RunId, resolved: Resolved) -> Self:
+    async def locked(
+        cls, connection: "Connection", owner: Owner, run_id: RunId, resolved: Resolved, sealing: Sealing
+    ) -> Self:
         """Raises NotFoundError when the run is gone."""
         row = await connection.fetchrow(LOCK, owner, parse_run_id(run_id))
         if row is None:
             raise NotFoundError("no such run", Resource("run", run_id))
-        return cls.of(connection, unattended(row), resolved)
+        return cls.of(connection, unattended(row), resolved, sealing)
 
     async def decide(self, permission: Permission, answer: Answer, request_id: str) -> Permission:
         """Take an answer that was checked.
@@ -90,7 +94,8 @@ class Deciding:
         if self.run.state not in _UNWRITTEN:
             return
         self.sequence += 1
-        record = self.resolved(permission, self.run.agent_name, self.sequence)
+        said = self.resolved(permission, self.run.agent_name, self.sequence)
+        record = self.sealing.record(self.run.owner, self.run.run_id, said)
         arguments = (UUID(self.run.run_id), record.sequence, self.run.owner, record.payload)
         await self.connection.fetchval(sql.RECORD, *arguments)
 

@@ -21,6 +21,7 @@ from state.postgres import request_keys
 from state.postgres.database import Database
 from state.postgres.deciding import Deciding, DisplacedError, permission_of
 from state.postgres.settling import Settling
+from state.sealing import PLAIN, Sealing
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -35,10 +36,18 @@ class PostgresPermissions:
     what is theirs.
     """
 
-    def __init__(self, database: Database, settles: Database, *, callers: Database | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settles: Database,
+        *,
+        callers: Database | None = None,
+        sealing: Sealing = PLAIN,
+    ) -> None:
+        self._sealing = sealing
         self._database = database
         self._callers = callers or database
-        self._settling = Settling(settles)
+        self._settling = Settling(settles, sealing=sealing)
 
     async def get(self, owner: Owner, permission_id: str) -> Permission:
         found = _uuid(permission_id)
@@ -99,7 +108,8 @@ class PostgresPermissions:
                         await request_keys.take_for(connection, owner, key, permission.run_id)
                     except SameRequestError:
                         return await _by_request(connection, owner, key), True
-                deciding = await Deciding.locked(connection, owner, permission.run_id, resolved)
+                run_id = permission.run_id
+                deciding = await Deciding.locked(connection, owner, run_id, resolved, self._sealing)
                 permission = await _get(connection, sql.LOCK, owner, permission_id)
                 decisions.check_shown(permission, answer)
                 if decisions.repeats(permission, answer):

@@ -14,6 +14,7 @@ from state.postgres import permissions_sql as sql
 from state.postgres.database import Database
 from state.postgres.fence import fence_arguments, lost
 from state.postgres.patience import Patience
+from state.sealing import PLAIN, Sealing
 from state.usage import Usage
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 class PostgresSuspension:
     """Implements `state.permission_ports.Suspension`. Waits for a database that is away."""
 
-    def __init__(self, database: Database, patience: Patience | None = None) -> None:
+    def __init__(
+        self, database: Database, patience: Patience | None = None, *, sealing: Sealing = PLAIN
+    ) -> None:
+        self._sealing = sealing
         self._database = database
         self._patience = patience or Patience(0.0)
 
@@ -35,7 +39,9 @@ class PostgresSuspension:
         records: Sequence[Record],
         usage: Usage | None = None,
     ) -> None:
-        await self._patience(lambda: self._suspend(attempt, questions, timeout_seconds, records, usage))
+        # Sealed once: a second try knows its own record by its bytes.
+        kept = self._sealing.records(attempt.owner, attempt.run_id, records)
+        await self._patience(lambda: self._suspend(attempt, questions, timeout_seconds, kept, usage))
 
     async def _suspend(
         self,
