@@ -143,3 +143,7 @@ def of_result(owner: Owner, run_id: RunId) -> Place:
 
 def of_request(owner: Owner, run_id: RunId) -> Place:
     return ("runs.request", owner, run_id)
+
+
+def of_permission(owner: Owner, permission_id: str, column: str) -> Place:
+    return (f"permissions.{column}", owner, permission_id)

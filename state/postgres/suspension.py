@@ -1,7 +1,7 @@
 """Stopping a run for a person."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,7 +14,8 @@ from state.postgres import permissions_sql as sql
 from state.postgres.database import Database
 from state.postgres.fence import fence_arguments, lost
 from state.postgres.patience import Patience
-from state.sealing import PLAIN, Sealing
+from state.sealed_text import seal_text
+from state.sealing import PLAIN, Sealing, of_permission
 from state.usage import Usage
 
 if TYPE_CHECKING:
@@ -63,9 +64,23 @@ class PostgresSuspension:
             if conversation_id is None:
                 await _explain(connection, attempt, records)
                 return
-            asked = [_row(attempt, conversation_id, question, timeout_seconds) for question in questions]
+            asked = [
+                _row(attempt, conversation_id, self._sealed(attempt, question), timeout_seconds)
+                for question in questions
+            ]
             await connection.executemany(sql.ASK, asked)
             await connection.fetchval(sql.GO_ON, run_id)
+
+    def _sealed(self, attempt: Attempt, question: Question) -> Question:
+        def sealed(column: str, text: str) -> str:
+            place = of_permission(attempt.owner, UUID(question.permission_id).hex, column)
+            return seal_text(self._sealing, place, text.replace("\0", ""))  # Postgres keeps no NUL
+
+        return replace(
+            question,
+            query=sealed("query", question.query),
+            reasoning=sealed("reasoning", question.reasoning),
+        )
 
 
 def _row(attempt: Attempt, conversation_id: str, question: Question, seconds: float) -> tuple[object, ...]:
@@ -79,8 +94,8 @@ def _row(attempt: Attempt, conversation_id: str, question: Question, seconds: fl
         question.operation_type,
         question.arguments,
         question.digest,
-        _storable(question.query),
-        _storable(question.reasoning),
+        question.query,
+        question.reasoning,
         question.safety_level,
         question.reversible,
         list(question.allowed_scopes),
@@ -97,7 +112,3 @@ async def _explain(connection: "Connection", attempt: Attempt, records: Sequence
     if row is not None and (row["attempt"], row["state"]) == (attempt.number, RunState.CANCELLING):
         raise CancelledRunError("the run was cancelled")
     raise lost(attempt)
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "")  # Postgres keeps no NUL

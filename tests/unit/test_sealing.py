@@ -1,6 +1,5 @@
 """Sealed payloads: what opens them, and what does not."""
 
-
 import pytest
 
 from config.encryption import EncryptionSettings
@@ -71,5 +70,5 @@ def test_a_key_does_not_show() -> None:
     "keys", ["x", "a:short", ":" + "A" * 43 + "=", ",", "a:" + "A" * 43 + "=,a:" + "B" * 42 + "A="]
 )
 def test_keys_that_are_none_are_refused(keys: str) -> None:
-    with pytest.raises(ValueError, match="each key must be|two keys have one id"):
+    with pytest.raises(ValueError, match=r"each key must be|two keys have one id"):
         EncryptionSettings(keys=keys)  # type: ignore[arg-type]

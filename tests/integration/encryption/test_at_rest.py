@@ -1,6 +1,6 @@
 """Payloads at rest: what stands in the database, who can read it, and what becomes of moved rows."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from pathlib import Path
 
 import grpc
@@ -36,16 +36,17 @@ async def said(service: Service, **fields: object) -> list[pb.ChatChunk]:
     return await service.chat(ASKED, **{"conversation_id": "c1", **fields})
 
 
-async def refused(service: Service, run_id: str = "", **fields: object) -> str:
+async def refused(service: Service, run_id: str = "") -> str:
     """The reason of a turn that fails, or of a log that cannot be read."""
-    request = pb.ResumeStreamRequest(user_id="ann", run_id=run_id)
+    call: AsyncIterable[pb.ChatChunk]
+    if run_id:
+        call = service.stub.ResumeStream(pb.ResumeStreamRequest(user_id="ann", run_id=run_id))
+    else:
+        call = service.stub.StreamChat(chat_request("again", conversation_id="c1"))
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        if run_id:
-            await collect(service.stub.ResumeStream(request), [])
-        else:
-            await service.chat("again", **{"conversation_id": "c1", **fields})
+        await collect(call, [])
     assert raised.value.code() == grpc.StatusCode.INTERNAL
-    return error_info(raised.value).reason
+    return str(error_info(raised.value).reason)
 
 
 async def found(dsn: str) -> set[str]:
