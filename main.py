@@ -71,6 +71,7 @@ from wiring.identity import entrance_of, make_token
 from wiring.limits import edge_of, limits_of
 from wiring.models import models_of
 from wiring.remotes import remotes_of
+from wiring.sealing import sealing_of
 from wiring.stores import stores_at
 from wiring.telemetry import metrics_served, watched, watching_of
 from wiring.tools import tools_of
@@ -128,7 +129,7 @@ async def assembled(
             watched(settings, models, agent_names, about_process(replica_id))
         )
         room = picked(SpoolLimits, settings.journal)
-        spool = await stack.enter_async_context(spool_in(settings.journal.folder, room))
+        spool = await stack.enter_async_context(spool_in(settings.journal.folder, room, sealing_of(settings)))
         flushed = made.log.flushed if made else None
         kept = stores_at(
             settings, dsn, replica_id, version=VERSION, hurried=hurried, flushed=flushed, callers=callers

@@ -10,6 +10,7 @@ from config.agents import AgentSettings
 from config.budget import BudgetSettings
 from config.caps import CapSettings
 from config.database import DatabaseSettings, EmbeddedSettings
+from config.encryption import EncryptionSettings
 from config.events import EventSettings
 from config.group import MAX_BYTES, MAX_SECONDS, Group
 from config.journal import JournalSettings
@@ -235,6 +236,7 @@ class Settings(BaseSettings):
     budget: BudgetSettings = BudgetSettings()
     queue: QueueSettings = QueueSettings()
     journal: JournalSettings = JournalSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     retention: RetentionSettings = RetentionSettings()
     events: EventSettings = EventSettings()
     stream: StreamSettings = StreamSettings()

@@ -1,14 +1,34 @@
 """Taking up a run from the line, whoever began it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import NoReturn
 
 from orchestrator.assignment import Assignment
 from orchestrator.events import AttemptBegan, LeftOff, RunEvent, StatusChanged
 from orchestrator.supervisor import RunSupervisor
 from orchestrator.workshop import Workshop
 from providers.pool.admission import Admitted
+from state.errors import StateUnreadableError
 from state.event_log import EventLog
 from state.models import ClaimedRun, RunKind, RunState
+from state.usage import Usage
+
+
+class Unreadable:
+    """The work of a run of which nothing can be read: it fails at once. A `Work`."""
+
+    about: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(self, error: StateUnreadableError, usage: Usage) -> None:
+        self._error = error
+        self.usage = usage
+
+    async def __call__(self, emit: object, attempt: object, pace: object) -> NoReturn:
+        raise self._error
+
+    async def ended(self) -> None:
+        """Nothing goes on."""
 
 
 class Continuation:
@@ -34,7 +54,13 @@ class Continuation:
         attempt = claimed.attempt
         try:
             log = await self._log.stored(attempt.owner, attempt.run_id)
-            assignment = self._decode(claimed.kind, claimed.request)
+            assignment = self._assignment(claimed)
+        except StateUnreadableError as error:
+            # It would be handed back, and taken again, for ever.
+            self._supervisor.take_up(
+                claimed, [], Unreadable(error, claimed.usage), admitted.abandon, waits=False
+            )
+            return
         except BaseException:
             admitted.abandon()
             raise
@@ -53,3 +79,8 @@ class Continuation:
             permission_seconds=assignment.permission_seconds,
             window_seconds=assignment.window_seconds,
         )
+
+    def _assignment(self, claimed: ClaimedRun) -> Assignment:
+        if claimed.unreadable:
+            raise StateUnreadableError(claimed.unreadable)
+        return self._decode(claimed.kind, claimed.request)

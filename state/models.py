@@ -215,6 +215,7 @@ class ClaimedRun:
     `tries`: the attempts that count, this one among them. `losses`: how many processes died that executed it.
     `usage` and `running_seconds` are what its earlier attempts took. `goes_on_from`: the run whose unfinished
     turn it takes over. `waited_seconds`: since it could have been taken first. `traceparent` as in `NewRun`.
+    `unreadable`: why there is no `request`, where its bytes cannot be opened.
     """
 
     attempt: Attempt
@@ -234,6 +235,7 @@ class ClaimedRun:
     route: Route = Route()
     waited_seconds: float = 0.0
     traceparent: str = ""
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

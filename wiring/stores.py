@@ -6,6 +6,7 @@ from config.settings import Settings
 from state.models import ReplicaId
 from state.postgres.events import Flushed
 from state.postgres.stores import PostgresStores
+from wiring.sealing import sealing_of
 
 
 def stores_at(
@@ -32,5 +33,6 @@ def stores_at(
         hurried=hurried,
         flushed=flushed,
         callers_dsn=callers,
+        sealing=sealing_of(settings),
         **limits,
     )

@@ -15,6 +15,8 @@ from state.postgres import permissions_sql as sql
 from state.postgres.fence import parse_run_id
 from state.postgres.runs_sql import LOCK
 from state.postgres.unattended import unattended
+from state.sealed_text import open_text
+from state.sealing import Sealing, of_permission
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -34,20 +36,23 @@ class Deciding:
     connection: "Connection"
     run: UnattendedRun
     resolved: Resolved
+    sealing: Sealing
     sequence: int
 
     @classmethod
-    def of(cls, connection: "Connection", run: UnattendedRun, resolved: Resolved) -> Self:
+    def of(cls, connection: "Connection", run: UnattendedRun, resolved: Resolved, sealing: Sealing) -> Self:
         """For a run that this transaction has locked."""
-        return cls(connection, run, resolved, run.last_sequence)
+        return cls(connection, run, resolved, sealing, run.last_sequence)
 
     @classmethod
-    async def locked(cls, connection: "Connection", owner: Owner, run_id: RunId, resolved: Resolved) -> Self:
+    async def locked(
+        cls, connection: "Connection", owner: Owner, run_id: RunId, resolved: Resolved, sealing: Sealing
+    ) -> Self:
         """Raises NotFoundError when the run is gone."""
         row = await connection.fetchrow(LOCK, owner, parse_run_id(run_id))
         if row is None:
             raise NotFoundError("no such run", Resource("run", run_id))
-        return cls.of(connection, unattended(row), resolved)
+        return cls.of(connection, unattended(row), resolved, sealing)
 
     async def decide(self, permission: Permission, answer: Answer, request_id: str) -> Permission:
         """Take an answer that was checked.
@@ -73,7 +78,7 @@ class Deciding:
                 request_id,
             )
         assert row is not None
-        decided = permission_of(row)
+        decided = permission_of(row, self.sealing)
         await self._record(decided)
         await self._go_on()
         return decided
@@ -81,8 +86,8 @@ class Deciding:
     async def expire(self) -> int:
         """Let expire what is due; returns how many questions that were. Raises DisplacedError, as above."""
         rows = await self.connection.fetch(sql.EXPIRE, UUID(self.run.run_id))
-        for row in rows:
-            await self._record(permission_of(row))
+        for row in rows:  # without its texts, which no record has: a missing key keeps nothing pending
+            await self._record(permission_of(row, None))
         await self._go_on()
         return len(rows)
 
@@ -90,7 +95,8 @@ class Deciding:
         if self.run.state not in _UNWRITTEN:
             return
         self.sequence += 1
-        record = self.resolved(permission, self.run.agent_name, self.sequence)
+        said = self.resolved(permission, self.run.agent_name, self.sequence)
+        record = self.sealing.record(self.run.owner, self.run.run_id, said)
         arguments = (UUID(self.run.run_id), record.sequence, self.run.owner, record.payload)
         await self.connection.fetchval(sql.RECORD, *arguments)
 
@@ -105,23 +111,29 @@ class Deciding:
             raise DisplacedError
 
 
-def permission_of(row: asyncpg.Record) -> Permission:
-    """A row of permissions, with how it `stands`."""
+def permission_of(row: asyncpg.Record, sealing: Sealing | None) -> Permission:
+    """A row of permissions, with how it `stands`; its texts are left out where nothing opens them."""
+    owner, permission_id = Owner(row["owner"]), row["permission_id"].hex
+
+    def text(column: str) -> str:
+        place = of_permission(owner, permission_id, column)
+        return open_text(sealing, place, row[column]) if sealing else ""
+
     return Permission(
         question=Question(
-            permission_id=row["permission_id"].hex,
+            permission_id=permission_id,
             tool_call_id=row["tool_call_id"].hex,
             tool_name=row["tool_name"],
             operation_type=row["operation_type"],
             arguments=row["arguments"],
             digest=row["digest"],
-            query=row["query"],
-            reasoning=row["reasoning"],
+            query=text("query"),
+            reasoning=text("reasoning"),
             safety_level=row["safety_level"],
             reversible=row["reversible"],
             allowed_scopes=tuple(PermissionScope(scope) for scope in row["allowed_scopes"]),
         ),
-        owner=Owner(row["owner"]),
+        owner=owner,
         run_id=RunId(row["run_id"].hex),
         conversation_id=ConversationId(row["conversation_id"]),
         create_time=row["create_time"],

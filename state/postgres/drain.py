@@ -12,6 +12,7 @@ from state.models import Joining, Record, RunOutcome, UnattendedRun
 from state.postgres import request_keys, unattended
 from state.postgres.database import Database
 from state.postgres.line import write_queued
+from state.sealing import PLAIN, Sealing
 from state.tasks import SpooledTask
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class _AlreadyThereError(Exception):
 class PostgresDrain:
     """Implements `orchestrator.draining.DrainStore`. A run is known by its id, which acceptance gave it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, sealing: Sealing = PLAIN) -> None:
+        self._sealing = sealing
         self._database = database
 
     async def commit(self, task: SpooledTask, joining: Joining, waited: Callable[[], float]) -> None:
@@ -49,7 +51,7 @@ class PostgresDrain:
                     if same.run_id == task.run.run_id:  # it was still being committed just now
                         raise _AlreadyThereError from same
                     raise
-                await _write(connection, task, joining, waited)
+                await self._write(connection, task, joining, waited)
 
     async def reject(
         self,
@@ -60,8 +62,8 @@ class PostgresDrain:
     ) -> None:
         with suppress(_AlreadyThereError):
             async with self._once(task) as connection:
-                await _write(connection, task, joining, waited)
-                await unattended.end(connection, *end)
+                await self._write(connection, task, joining, waited)
+                await unattended.end(connection, *end, sealing=self._sealing)
 
     @asynccontextmanager
     async def _once(self, task: SpooledTask) -> AsyncIterator["Connection"]:
@@ -75,10 +77,9 @@ class PostgresDrain:
         except asyncpg.PostgresError as error:
             raise OrchestratorError("the database refuses the task") from error
 
-
-async def _write(
-    connection: "Connection", task: SpooledTask, joining: Joining, waited: Callable[[], float]
-) -> None:
-    await write_queued(connection, task.run, joining, [task.first], None)
-    # Asked after the transaction's `now()` was fixed: what came after the task is never put before it.
-    await connection.execute(_SINCE, UUID(task.run.run_id), waited())
+    async def _write(
+        self, connection: "Connection", task: SpooledTask, joining: Joining, waited: Callable[[], float]
+    ) -> None:
+        await write_queued(connection, task.run, joining, [task.first], None, sealing=self._sealing)
+        # Asked after the transaction's `now()` was fixed: what came after the task is never put before it.
+        await connection.execute(_SINCE, UUID(task.run.run_id), waited())

@@ -1,5 +1,6 @@
 """The journal of effects in Postgres."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from state.permissions import PermissionState
 from state.postgres.database import Database
 from state.postgres.fence import FENCE, fence_arguments, lost
 from state.postgres.patience import Patience
+from state.sealing import PLAIN, Place, Sealing
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -51,7 +53,10 @@ RETURNING true
 class PostgresEffects:
     """Implements `state.permission_ports.EffectStore`. Waits for a database that is away."""
 
-    def __init__(self, database: Database, patience: Patience | None = None) -> None:
+    def __init__(
+        self, database: Database, patience: Patience | None = None, *, sealing: Sealing = PLAIN
+    ) -> None:
+        self._sealing = sealing
         self._database = database
         self._patience = patience or Patience(0.0)
 
@@ -70,7 +75,7 @@ class PostgresEffects:
                 raise CancelledRunError("the run was cancelled")
             found = await connection.fetchrow(_FIND, call)
             if found is not None and (known := _as_it_stands(found, run_id, effect, beginning)):
-                return known
+                return self._opened(attempt, effect.tool_call_id, known)
             await _check_permitted(connection, attempt, effect)
             rests_on = [UUID(effect.permission_id)] if effect.permission_id else []
             values = (call, run_id, owner, number, effect.tool_name, effect.digest, rests_on, beginning)
@@ -78,13 +83,21 @@ class PostgresEffects:
         return Effect(EffectState.BEGUN if begun else EffectState.CUT)
 
     async def finish(self, attempt: Attempt, tool_call_id: str, outcome: bytes) -> None:
-        await self._patience(lambda: self._finish(attempt, tool_call_id, outcome))
+        sealed = self._sealing.seal(_place(attempt, tool_call_id), outcome)
+        await self._patience(lambda: self._finish(attempt, tool_call_id, sealed))
 
     async def _finish(self, attempt: Attempt, tool_call_id: str, outcome: bytes) -> None:
         arguments = (*fence_arguments(attempt), UUID(tool_call_id), outcome)
         async with self._database.connection() as connection:
             if not await connection.fetchval(_FINISH, *arguments):
                 raise lost(attempt)
+
+    def _opened(self, attempt: Attempt, tool_call_id: str, known: Effect) -> Effect:
+        return replace(known, outcome=self._sealing.open(_place(attempt, tool_call_id), known.outcome))
+
+
+def _place(attempt: Attempt, tool_call_id: str) -> Place:
+    return ("effects.outcome", attempt.owner, attempt.run_id, UUID(tool_call_id).hex)
 
 
 def _as_it_stands(row: asyncpg.Record, run_id: UUID, effect: NewEffect, beginning: UUID) -> Effect | None:

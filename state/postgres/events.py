@@ -9,6 +9,7 @@ from state.models import Attempt, Owner, Record, RunId
 from state.postgres.database import Database
 from state.postgres.fence import lost, parse_run_id
 from state.postgres.patience import Patience
+from state.sealing import PLAIN, Sealing, of_record
 
 # The rows are locked in one order, so that two processes which write for the same runs cannot wait for
 # each other. What is there stays: a batch may be written again when nobody knows whether it was committed.
@@ -60,7 +61,9 @@ class PostgresEventStore:
         *,
         flushed: Flushed | None = None,
         callers: Database | None = None,
+        sealing: Sealing = PLAIN,
     ) -> None:
+        self._sealing = sealing
         self._callers = callers or database
         self._flushed = flushed
         self._writes = database.keep()
@@ -73,8 +76,13 @@ class PostgresEventStore:
         await self._appends.commit((attempt, records), urgent=urgent)
 
     async def read(self, owner: Owner, run_id: RunId, after: int, limit: int) -> Sequence[Record]:
-        rows = await self._callers.asked(_READ, owner, parse_run_id(run_id), after, limit)
-        return [Record(row["sequence"], row["payload"], row["terminal"]) for row in rows]
+        found, opened = parse_run_id(run_id), self._sealing.open
+        rows = await self._callers.asked(_READ, owner, found, after, limit)
+        known = RunId(found.hex)
+        return [
+            Record(number, opened(of_record(owner, known, number), payload), terminal)
+            for number, payload, terminal in rows
+        ]
 
     async def _write_patiently(self, batch: Sequence[Append]) -> Sequence[Exception | None]:
         return await self._patience(lambda: self._write(batch))
@@ -90,12 +98,22 @@ class PostgresEventStore:
             _listed(attempt.number for attempt in attempts),
             _listed(writer for writer, _ in events),
             _listed(record.sequence for _, record in events),
-            [record.payload for _, record in events],
+            self._payloads(batch),
         )
         if self._flushed is not None:
             self._flushed(len(events), monotonic() - began)
         owned = {row["writer"] for row in rows}
         return [None if writer in owned else lost(attempt) for writer, attempt in enumerate(attempts, 1)]
+
+    def _payloads(self, batch: Sequence[Append]) -> list[bytes]:
+        if not self._sealing.on:
+            return [record.payload for _, records in batch for record in records]
+        seal = self._sealing.seal
+        return [
+            seal(of_record(attempt.owner, attempt.run_id, record.sequence), record.payload)
+            for attempt, records in batch
+            for record in records
+        ]
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -13,6 +13,7 @@ from state.models import (
 from state.postgres import unattended
 from state.postgres.database import Database
 from state.postgres.unattended import LOCKED
+from state.sealing import PLAIN, Sealing
 
 # Without the cast `$3 * 10` is an integer, and a lease of half a second nothing.
 _BEAT = """
@@ -73,7 +74,16 @@ class PostgresLeases:
     `beats` and `reaps` are databases of one connection each: a beat must not wait for anybody's work.
     """
 
-    def __init__(self, beats: Database, reaps: Database, replica_id: ReplicaId, *, version: str) -> None:
+    def __init__(
+        self,
+        beats: Database,
+        reaps: Database,
+        replica_id: ReplicaId,
+        *,
+        version: str,
+        sealing: Sealing = PLAIN,
+    ) -> None:
+        self._sealing = sealing
         self._beats = beats
         self._reaps = reaps
         self._replica_id = UUID(replica_id)
@@ -104,7 +114,7 @@ class PostgresLeases:
                 rows = await connection.fetch(*lost)
                 for run in map(unattended.unattended, rows):
                     if ended := end(run):
-                        await unattended.end(connection, run, *ended)
+                        await unattended.end(connection, run, *ended, sealing=self._sealing)
                     else:
                         await unattended.requeue(connection, run, self._replica_id)
         return len(rows)

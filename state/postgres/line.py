@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from state.errors import ConversationBusyError, QueueFullError
+from state.errors import ConversationBusyError, QueueFullError, StateUnreadableError
 from state.models import (
     Attempt,
     ClaimedRun,
@@ -29,6 +29,7 @@ from state.postgres import line_sql as sql
 from state.postgres import request_keys, unattended
 from state.postgres.database import Database
 from state.postgres.runs_sql import HOLDER
+from state.sealing import PLAIN, Sealing, of_request
 from state.tasks import LineLoad
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ class PostgresLine:
     moves on however many join.
     """
 
-    def __init__(self, joins: Database, claims: Database, replica_id: ReplicaId) -> None:
+    def __init__(
+        self, joins: Database, claims: Database, replica_id: ReplicaId, *, sealing: Sealing = PLAIN
+    ) -> None:
+        self._sealing = sealing
         self._joins = joins
         self._claims = claims
         self._replica_id = UUID(replica_id)
@@ -54,9 +58,8 @@ class PostgresLine:
             async with self._joins.connection() as connection, connection.transaction():
                 await request_keys.take(connection, run)
                 await _check_room(connection, joining)
-                await write_queued(
-                    connection, run, joining, first, None if run.survives else self._replica_id
-                )
+                stays_at = None if run.survives else self._replica_id
+                await write_queued(connection, run, joining, first, stays_at, sealing=self._sealing)
                 rows = await connection.fetch(sql.PLACES, [UUID(run.run_id)])
                 place: int = rows[0]["place"]
                 check(place)
@@ -100,14 +103,14 @@ class PostgresLine:
                     break
                 with suppress(asyncpg.UniqueViolationError):  # its conversation was taken in this very moment
                     if row := await connection.fetchrow(sql.CLAIM, self._replica_id, first):
-                        return _claimed(row)
+                        return _claimed(row, self._sealing)
                     left.remove(first)  # others were faster
         return None
 
     async def claim_quarantined(self, wants: str) -> ClaimedRun | None:
         async with self._claims.connection() as connection:
             row = await connection.fetchrow(sql.CLAIM_QUARANTINED, self._replica_id, wants)
-        return _claimed(row) if row else None
+        return _claimed(row, self._sealing) if row else None
 
     async def quarantined(self, patience_seconds: float, lease_seconds: float) -> Mapping[str, bool]:
         async with self._claims.connection() as connection:
@@ -126,18 +129,26 @@ class PostgresLine:
             async with connection.transaction():
                 rows = await connection.fetch(sql.OVERDUE)
                 for run in map(unattended.unattended, rows):
-                    await unattended.end(connection, run, *end(run))
+                    await unattended.end(connection, run, *end(run), sealing=self._sealing)
         return len(rows)
 
 
 async def write_queued(
-    connection: "Connection", run: NewRun, joining: Joining, first: Sequence[Record], stays_at: UUID | None
+    connection: "Connection",
+    run: NewRun,
+    joining: Joining,
+    first: Sequence[Record],
+    stays_at: UUID | None,
+    *,
+    sealing: Sealing,
 ) -> None:
     """Write a run into the line, with the first records of its log. `stays_at`: where its caller waits.
 
     Raises:
         ConversationBusyError: Another run of the conversation is active.
     """
+    first = sealing.records(run.owner, run.run_id, first)
+    request = sealing.seal(of_request(run.owner, run.run_id), run.request)
     while not await connection.fetchrow(
         sql.JOIN,
         UUID(run.run_id),
@@ -145,7 +156,7 @@ async def write_queued(
         run.kind,
         run.conversation_id,
         run.agent_name,
-        run.request,
+        request,
         run.survives,
         run.wants,
         joining.spacing_seconds,
@@ -183,13 +194,21 @@ async def _accept_again(connection: "Connection", low: int) -> None:
         await connection.execute(sql.TELL_ACCEPTING, low)
 
 
-def _claimed(row: asyncpg.Record) -> ClaimedRun:
+def _claimed(row: asyncpg.Record, sealing: Sealing) -> ClaimedRun:
+    attempt = Attempt(Owner(row["owner"]), RunId(row["run_id"].hex), row["attempt"])
+    try:
+        request = sealing.open(of_request(attempt.owner, attempt.run_id), row["request"])
+    except StateUnreadableError as error:
+        request, unreadable = b"", str(error)  # the run is ours all the same: whoever takes it up ends it
+    else:
+        unreadable = ""
     return ClaimedRun(
-        attempt=Attempt(Owner(row["owner"]), RunId(row["run_id"].hex), row["attempt"]),
+        attempt=attempt,
+        unreadable=unreadable,
         kind=RunKind(row["kind"]),
         agent_name=row["agent_name"],
         conversation_id=ConversationId(row["conversation_id"]),
-        request=row["request"],
+        request=request,
         last_sequence=row["last_sequence"],
         wants=row["wants"],
         survives=row["survives"],

@@ -21,6 +21,7 @@ from state.postgres import request_keys
 from state.postgres.database import Database
 from state.postgres.deciding import Deciding, DisplacedError, permission_of
 from state.postgres.settling import Settling
+from state.sealing import PLAIN, Sealing
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -35,15 +36,23 @@ class PostgresPermissions:
     what is theirs.
     """
 
-    def __init__(self, database: Database, settles: Database, *, callers: Database | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settles: Database,
+        *,
+        callers: Database | None = None,
+        sealing: Sealing = PLAIN,
+    ) -> None:
+        self._sealing = sealing
         self._database = database
         self._callers = callers or database
-        self._settling = Settling(settles)
+        self._settling = Settling(settles, sealing=sealing)
 
     async def get(self, owner: Owner, permission_id: str) -> Permission:
         found = _uuid(permission_id)
         row = None if found is None else await self._callers.asked_one(sql.GET, owner, found)
-        return _there(row, permission_id)
+        return _there(row, permission_id, self._sealing)
 
     async def match(self, owner: Owner, conversation_id: ConversationId, operation_type: str) -> Permission:
         rows = await self._callers.asked(sql.MATCH, owner, conversation_id, operation_type)
@@ -53,7 +62,7 @@ class PostgresPermissions:
         if len(rows) > 1:
             why = "several are pending there: name one by its permission_id"
             raise WrongStateError(why, PreconditionViolation("PERMISSION", operation_type, why))
-        return permission_of(rows[0])
+        return permission_of(rows[0], self._sealing)
 
     async def list(
         self, owner: Owner, wanted: PermissionFilter, *, after: tuple[datetime, str] | None, limit: int
@@ -73,14 +82,14 @@ class PostgresPermissions:
             last and UUID(last),
             limit,
         )
-        return [permission_of(row) for row in rows]
+        return [permission_of(row, self._sealing) for row in rows]
 
     async def repeated(self, owner: Owner, key: RequestKey) -> Permission | None:
         async with self._callers.asking(owner) as connection:
             try:
                 await request_keys.check(connection, owner, key)
             except SameRequestError:
-                return await _by_request(connection, owner, key)
+                return await _by_request(connection, owner, key, self._sealing)
         return None
 
     async def decide(
@@ -93,14 +102,15 @@ class PostgresPermissions:
     ) -> tuple[Permission, bool]:
         try:
             async with self._callers.asking(owner) as connection:
-                permission = await _get(connection, sql.GET, owner, permission_id)
+                permission = await self._get(connection, sql.GET, owner, permission_id)
                 if key is not None:
                     try:
                         await request_keys.take_for(connection, owner, key, permission.run_id)
                     except SameRequestError:
-                        return await _by_request(connection, owner, key), True
-                deciding = await Deciding.locked(connection, owner, permission.run_id, resolved)
-                permission = await _get(connection, sql.LOCK, owner, permission_id)
+                        return await _by_request(connection, owner, key, self._sealing), True
+                run_id = permission.run_id
+                deciding = await Deciding.locked(connection, owner, run_id, resolved, self._sealing)
+                permission = await self._get(connection, sql.LOCK, owner, permission_id)
                 decisions.check_shown(permission, answer)
                 if decisions.repeats(permission, answer):
                     return permission, True
@@ -118,7 +128,7 @@ class PostgresPermissions:
         ids = [UUID(permission_id) for permission_id in permission_ids]
         async with self._database.connection() as connection:
             rows = await connection.fetch(sql.DECIDED, owner, UUID(run_id), ids)
-        return {row["permission_id"].hex: permission_of(row) for row in rows}
+        return {row["permission_id"].hex: permission_of(row, self._sealing) for row in rows}
 
     async def standing(self, owner: Owner, conversation_id: ConversationId, run_id: RunId) -> Grants:
         async with self._database.connection() as connection:
@@ -128,25 +138,27 @@ class PostgresPermissions:
             for row in rows
         }
 
+    async def _get(
+        self, connection: "Connection", statement: str, owner: Owner, permission_id: str
+    ) -> Permission:
+        found = _uuid(permission_id)
+        row = None if found is None else await connection.fetchrow(statement, owner, found)
+        return _there(row, permission_id, self._sealing)
 
-async def _get(connection: "Connection", statement: str, owner: Owner, permission_id: str) -> Permission:
-    found = _uuid(permission_id)
-    return _there(
-        None if found is None else await connection.fetchrow(statement, owner, found), permission_id
-    )
 
-
-def _there(row: asyncpg.Record | None, permission_id: str) -> Permission:
+def _there(row: asyncpg.Record | None, permission_id: str, sealing: Sealing) -> Permission:
     if row is None:
         raise NotFoundError("no such permission", Resource("permission", permission_id))
-    return permission_of(row)
+    return permission_of(row, sealing)
 
 
-async def _by_request(connection: "Connection", owner: Owner, key: RequestKey) -> Permission:
+async def _by_request(
+    connection: "Connection", owner: Owner, key: RequestKey, sealing: Sealing
+) -> Permission:
     row: asyncpg.Record | None = await connection.fetchrow(sql.BY_REQUEST, owner, key.request_id)
     if row is None:
         raise NotFoundError("what this request decided is gone", Resource("request", key.request_id))
-    return permission_of(row)
+    return permission_of(row, sealing)
 
 
 def _uuid(text: str) -> UUID | None:

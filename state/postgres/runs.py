@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -36,6 +36,8 @@ from state.postgres import runs_sql as sql
 from state.postgres.database import Database
 from state.postgres.fence import fence_arguments, lost, parse_run_id
 from state.postgres.patience import Patience
+from state.sealed_text import seal_text
+from state.sealing import PLAIN, Sealing, of_request, of_result
 from state.threads import thread_id
 from state.usage import Usage
 
@@ -56,13 +58,16 @@ class PostgresRunStore:
         patience: Patience | None = None,
         *,
         callers: Database | None = None,
+        sealing: Sealing = PLAIN,
     ) -> None:
+        self._sealing = sealing
         self._database = database
         self._callers = callers or database
         self._replica_id = replica_id
         self._patience = patience or Patience(0.0)
 
     async def begin(self, run: NewRun, first: Sequence[Record]) -> Attempt:
+        first = self._sealing.records(run.owner, run.run_id, first)
         async with self._database.connection() as connection, _written_at_once(connection, run):
             await request_keys.take(connection, run)
             while (begun := await self._begun(connection, run, first)) is None:
@@ -83,7 +88,7 @@ class PostgresRunStore:
             run.kind,
             run.conversation_id,
             run.agent_name,
-            run.request,
+            self._sealing.seal(of_request(run.owner, run.run_id), run.request),
             [r.sequence for r in first],
             [r.payload for r in first],
             UUID(self._replica_id),
@@ -129,7 +134,12 @@ class PostgresRunStore:
                 raise _lost_or_cancelled(row, attempt)
 
     async def finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
-        await self._patience(lambda: self._finish(attempt, outcome, last))
+        # Sealed once: a second try knows its own record by its bytes.
+        kept = self._sealing.records(attempt.owner, attempt.run_id, last)
+        if outcome.result is not None:
+            place = of_result(attempt.owner, attempt.run_id)
+            outcome = replace(outcome, result=seal_text(self._sealing, place, outcome.result))
+        await self._patience(lambda: self._finish(attempt, outcome, kept))
 
     async def _finish(self, attempt: Attempt, outcome: RunOutcome, last: Sequence[Record]) -> None:
         async with self._database.connection() as connection:
@@ -161,7 +171,7 @@ class PostgresRunStore:
             elif run.state is RunState.CANCELLING and not after_step:
                 await connection.fetchval(sql.HURRY, row["run_id"])
             elif run.state in (RunState.QUEUED, RunState.WAITING_FOR_PERMISSION):
-                await unattended.end(connection, run, *end(run))
+                await unattended.end(connection, run, *end(run), sealing=self._sealing)
 
     async def get(self, owner: Owner, run_id: RunId) -> Run:
         row = await self._callers.asked_one(sql.GET, owner, parse_run_id(run_id))

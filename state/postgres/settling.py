@@ -10,6 +10,7 @@ from state.postgres import permissions_sql as sql
 from state.postgres import unattended
 from state.postgres.database import Database
 from state.postgres.deciding import Deciding, DisplacedError
+from state.sealing import PLAIN, Sealing
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection
@@ -20,7 +21,8 @@ _FIRST = UUID(int=0)
 class Settling:
     """Takes up to `batch` runs in a transaction, and none that somebody else has locked."""
 
-    def __init__(self, database: Database, *, batch: int = 100) -> None:
+    def __init__(self, database: Database, *, batch: int = 100, sealing: Sealing = PLAIN) -> None:
+        self._sealing = sealing
         self._database = database
         self._batch = batch
         self._looked_at = _FIRST
@@ -44,9 +46,9 @@ class Settling:
             for run in map(unattended.unattended, rows):
                 try:
                     async with connection.transaction():
-                        settled += await Deciding.of(connection, run, resolved).expire()
+                        settled += await Deciding.of(connection, run, resolved, self._sealing).expire()
                 except DisplacedError:
-                    settled += await _end(connection, run, end)
+                    settled += await self._end(connection, run, end)
         return len(rows), settled
 
     async def _end_displaced(self, end: Ends) -> int:
@@ -57,11 +59,10 @@ class Settling:
             if not displaced:
                 return 0
             rows = await connection.fetch(sql.THESE, displaced)
-            return sum([await _end(connection, run, end) for run in map(unattended.unattended, rows)])
+            return sum([await self._end(connection, run, end) for run in map(unattended.unattended, rows)])
 
-
-async def _end(connection: "Connection", run: UnattendedRun, end: Ends) -> int:
-    """End a run; the table takes its questions with it. Returns how many there were."""
-    pending: int = await connection.fetchval(sql.COUNT_PENDING, UUID(run.run_id))
-    await unattended.end(connection, run, *end(run))
-    return pending
+    async def _end(self, connection: "Connection", run: UnattendedRun, end: Ends) -> int:
+        """End a run; the table takes its questions with it. Returns how many there were."""
+        pending: int = await connection.fetchval(sql.COUNT_PENDING, UUID(run.run_id))
+        await unattended.end(connection, run, *end(run), sealing=self._sealing)
+        return pending

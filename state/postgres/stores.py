@@ -30,6 +30,7 @@ from state.postgres.storage import PostgresStorage
 from state.postgres.suspension import PostgresSuspension
 from state.postgres.tasks import PostgresTasks
 from state.postgres.usage import PostgresUsage
+from state.sealing import PLAIN, Sealing
 
 _REPORT_SECONDS = 3600.0
 """A report reads whole tables, and whoever asked for it can stop it."""
@@ -41,7 +42,8 @@ class PostgresStores:
     `pool_size` connections serve callers and runs; given `callers_dsn`, a login that row-level security
     binds, as many more serve callers alone. Beats, reaping and claims have one each, because they may
     wait for nobody's work; retention has one, because nobody may wait for its. Runs outlast an outage of
-    `outage_seconds`, unless `hurried` is set. `flushed` as in `PostgresEventStore`.
+    `outage_seconds`, unless `hurried` is set. `flushed` as in `PostgresEventStore`. What `sealing` seals, it
+    alone reads.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class PostgresStores:
         hurried: asyncio.Event | None = None,
         flushed: Flushed | None = None,
         callers_dsn: str | None = None,
+        sealing: Sealing = PLAIN,
     ) -> None:
         bounded = partial(Database, acquire_seconds=acquire_seconds, statement_seconds=statement_seconds)
         database = partial(bounded, dsn, schema=schema)
@@ -68,20 +71,24 @@ class PostgresStores:
             self.callers = bounded(callers_dsn, schema=schema, pool_size=pool_size)
             self._databases.append(self.callers)
         patience = Patience(outage_seconds, hurried)
-        self.runs = PostgresRunStore(self.database, replica_id, patience, callers=self.callers)
-        self.events = PostgresEventStore(self.database, patience, flushed=flushed, callers=self.callers)
-        self.checkpoints = PatientSaver(self.database, patience)
-        self.branches = PostgresBranches(self.database, callers=self.callers)
+        self.runs = PostgresRunStore(
+            self.database, replica_id, patience, callers=self.callers, sealing=sealing
+        )
+        self.events = PostgresEventStore(
+            self.database, patience, flushed=flushed, callers=self.callers, sealing=sealing
+        )
+        self.checkpoints = PatientSaver(self.database, patience, sealing=sealing)
+        self.branches = PostgresBranches(self.database, callers=self.callers, sealing=sealing)
         self.conversations = PostgresConversations(self.callers)
-        self.line = PostgresLine(self.database, claims, replica_id)
-        self.tasks = PostgresTasks(self.callers)
-        self.drain = PostgresDrain(self.database)
+        self.line = PostgresLine(self.database, claims, replica_id, sealing=sealing)
+        self.tasks = PostgresTasks(self.callers, sealing=sealing)
+        self.drain = PostgresDrain(self.database, sealing=sealing)
         self.keys = PostgresRequestKeys(self.callers)
-        self.leases = PostgresLeases(beats, reaps, replica_id, version=version)
+        self.leases = PostgresLeases(beats, reaps, replica_id, version=version, sealing=sealing)
         self.retention = PostgresRetention(retention)
-        self.suspension = PostgresSuspension(self.database, patience)
-        self.permissions = PostgresPermissions(self.database, reaps, callers=self.callers)
-        self.effects = PostgresEffects(self.database, patience)
+        self.suspension = PostgresSuspension(self.database, patience, sealing=sealing)
+        self.permissions = PostgresPermissions(self.database, reaps, callers=self.callers, sealing=sealing)
+        self.effects = PostgresEffects(self.database, patience, sealing=sealing)
         self.usage = PostgresUsage(self.callers)
         self.readings = PostgresReadings(self.database)
         self.outbox = PostgresOutbox(self.database)

@@ -1,7 +1,7 @@
 """Stopping a run for a person."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from state.postgres import permissions_sql as sql
 from state.postgres.database import Database
 from state.postgres.fence import fence_arguments, lost
 from state.postgres.patience import Patience
+from state.sealed_text import seal_text
+from state.sealing import PLAIN, Sealing, of_permission
 from state.usage import Usage
 
 if TYPE_CHECKING:
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 class PostgresSuspension:
     """Implements `state.permission_ports.Suspension`. Waits for a database that is away."""
 
-    def __init__(self, database: Database, patience: Patience | None = None) -> None:
+    def __init__(
+        self, database: Database, patience: Patience | None = None, *, sealing: Sealing = PLAIN
+    ) -> None:
+        self._sealing = sealing
         self._database = database
         self._patience = patience or Patience(0.0)
 
@@ -35,7 +40,9 @@ class PostgresSuspension:
         records: Sequence[Record],
         usage: Usage | None = None,
     ) -> None:
-        await self._patience(lambda: self._suspend(attempt, questions, timeout_seconds, records, usage))
+        # Sealed once: a second try knows its own record by its bytes.
+        kept = self._sealing.records(attempt.owner, attempt.run_id, records)
+        await self._patience(lambda: self._suspend(attempt, questions, timeout_seconds, kept, usage))
 
     async def _suspend(
         self,
@@ -57,9 +64,23 @@ class PostgresSuspension:
             if conversation_id is None:
                 await _explain(connection, attempt, records)
                 return
-            asked = [_row(attempt, conversation_id, question, timeout_seconds) for question in questions]
+            asked = [
+                _row(attempt, conversation_id, self._sealed(attempt, question), timeout_seconds)
+                for question in questions
+            ]
             await connection.executemany(sql.ASK, asked)
             await connection.fetchval(sql.GO_ON, run_id)
+
+    def _sealed(self, attempt: Attempt, question: Question) -> Question:
+        def sealed(column: str, text: str) -> str:
+            place = of_permission(attempt.owner, UUID(question.permission_id).hex, column)
+            return seal_text(self._sealing, place, text.replace("\0", ""))  # Postgres keeps no NUL
+
+        return replace(
+            question,
+            query=sealed("query", question.query),
+            reasoning=sealed("reasoning", question.reasoning),
+        )
 
 
 def _row(attempt: Attempt, conversation_id: str, question: Question, seconds: float) -> tuple[object, ...]:
@@ -73,8 +94,8 @@ def _row(attempt: Attempt, conversation_id: str, question: Question, seconds: fl
         question.operation_type,
         question.arguments,
         question.digest,
-        _storable(question.query),
-        _storable(question.reasoning),
+        question.query,
+        question.reasoning,
         question.safety_level,
         question.reversible,
         list(question.allowed_scopes),
@@ -91,7 +112,3 @@ async def _explain(connection: "Connection", attempt: Attempt, records: Sequence
     if row is not None and (row["attempt"], row["state"]) == (attempt.number, RunState.CANCELLING):
         raise CancelledRunError("the run was cancelled")
     raise lost(attempt)
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "")  # Postgres keeps no NUL

@@ -12,11 +12,14 @@ from state.models import (
     FinishReason,
     Owner,
     Priority,
+    Run,
     RunId,
 )
 from state.postgres.database import Database
 from state.postgres.fence import parse_run_id
 from state.postgres.runs import run_of
+from state.sealed_text import open_text
+from state.sealing import PLAIN, Sealing, of_record, of_request, of_result
 from state.tasks import TaskFilter, TaskRow
 
 _SELECT = """
@@ -49,14 +52,15 @@ _REQUEST = "SELECT kind, request FROM runs WHERE owner = $1 AND run_id = $2"
 class PostgresTasks:
     """Implements `state.ports.TaskStore`."""
 
-    def __init__(self, callers: Database) -> None:
+    def __init__(self, callers: Database, *, sealing: Sealing = PLAIN) -> None:
+        self._sealing = sealing
         self._callers = callers
 
     async def get(self, owner: Owner, run_id: RunId) -> TaskRow:
         row = await self._callers.asked_one(_GET, owner, parse_run_id(run_id))
         if row is None:
             raise NotFoundError("no such task", Resource("task", run_id))
-        return _task(row)
+        return self._task(row)
 
     async def list(
         self, owner: Owner, wanted: TaskFilter, *, after: tuple[datetime, RunId] | None, limit: int
@@ -73,20 +77,26 @@ class PostgresTasks:
             run_id and UUID(run_id),
             limit,
         )
-        return [_task(row) for row in rows]
+        return [self._task(row) for row in rows]
 
     async def request(self, owner: Owner, run_id: RunId) -> bytes:
         row = await self._callers.asked_one(_REQUEST, owner, parse_run_id(run_id))
         if row is None:
             raise NotFoundError("no such task", Resource("task", run_id))
-        request: bytes = row["request"]
-        return request
+        return self._sealing.open(of_request(owner, RunId(parse_run_id(run_id).hex)), row["request"])
+
+    def _task(self, row: asyncpg.Record) -> TaskRow:
+        run, end = run_of(row), row["end_record"]
+        if end is not None:
+            end = self._sealing.open(of_record(run.owner, run.run_id, run.last_sequence), end)
+        result = open_text(self._sealing, of_result(run.owner, run.run_id), row["result"])
+        return _task(row, run, result, end)
 
 
-def _task(row: asyncpg.Record) -> TaskRow:
+def _task(row: asyncpg.Record, run: Run, result: str, end: bytes | None) -> TaskRow:
     return TaskRow(
-        run=run_of(row),
-        result=row["result"],
+        run=run,
+        result=result,
         finish_reason=FinishReason(row["finish_reason"]) if row["finish_reason"] else None,
         usage=orjson.loads(row["usage"]) if row["usage"] else {},
         update_time=row["update_time"],
@@ -97,5 +107,5 @@ def _task(row: asyncpg.Record) -> TaskRow:
         deferrals=row["deferrals"],
         retry_of=RunId(row["retry_of"].hex) if row["retry_of"] else None,
         place=row["place"],
-        end=row["end_record"],
+        end=end,
     )

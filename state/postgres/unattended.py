@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 
 from state.models import ConversationId, Owner, Record, RunId, RunKind, RunOutcome, RunState, UnattendedRun
+from state.sealing import Sealing
 from state.usage import Usage
 
 if TYPE_CHECKING:
@@ -68,8 +69,10 @@ async def requeue(connection: "Connection", run: UnattendedRun, ours: UUID) -> N
     await connection.fetchval(_REQUEUE, UUID(run.run_id), ours)
 
 
-async def end(connection: "Connection", run: UnattendedRun, outcome: RunOutcome, record: Record) -> None:
+async def end(
+    connection: "Connection", run: UnattendedRun, outcome: RunOutcome, record: Record, *, sealing: Sealing
+) -> None:
     """Write its last record and its terminal state."""
-    run_id = UUID(run.run_id)
+    run_id, record = UUID(run.run_id), sealing.record(run.owner, run.run_id, record)
     await connection.execute(_LAST_RECORD, run_id, record.sequence, run.owner, record.payload)
     await connection.fetchval(_END, run_id, outcome.state, outcome.error_reason, record.sequence)

@@ -10,13 +10,14 @@ from typing import Any
 import orjson
 
 from state.models import ConversationId, NewRun, Owner, Priority, Record, RequestKey, Route, RunId, RunKind
+from state.sealing import PLAIN, Place, Sealing
 from state.tasks import SpooledTask
 
 COLUMNS = "run_id, owner, method, request_id, fields, key_digest, request, first"
 Row = tuple[str, str, str | None, str | None, str, bytes | None, bytes, bytes]
 
 
-def row_of(task: SpooledTask) -> Row:
+def row_of(task: SpooledTask, sealing: Sealing = PLAIN) -> Row:
     """The values of COLUMNS."""
     run, key = task.run, task.run.key
     fields = {
@@ -43,13 +44,17 @@ def row_of(task: SpooledTask) -> Row:
         key.request_id if key else None,
         orjson.dumps(fields).decode(),
         key.digest if key else None,
-        run.request,
-        task.first.payload,
+        sealing.seal(_of_request(run.owner, run.run_id), run.request),
+        sealing.seal(_of_first(run.owner, run.run_id), task.first.payload),
     )
 
 
-def task_of(row: sqlite3.Row) -> SpooledTask:
-    """A row of COLUMNS and `position`."""
+def task_of(row: sqlite3.Row, sealing: Sealing = PLAIN) -> SpooledTask:
+    """A row of COLUMNS and `position`.
+
+    Raises:
+        StateUnreadableError: It is sealed, and cannot be opened.
+    """
     fields: Mapping[str, Any] = orjson.loads(row["fields"])
     key = RequestKey(row["method"], row["request_id"], row["key_digest"]) if row["request_id"] else None
     run = NewRun(
@@ -58,7 +63,7 @@ def task_of(row: sqlite3.Row) -> SpooledTask:
         kind=RunKind(fields["kind"]),
         conversation_id=ConversationId(fields["conversation_id"]),
         agent_name=fields["agent_name"],
-        request=row["request"],
+        request=sealing.open(_of_request(row["owner"], row["run_id"]), row["request"]),
         survives=fields["survives"],
         wants=fields["wants"],
         wait_seconds=fields["wait_seconds"],
@@ -73,7 +78,8 @@ def task_of(row: sqlite3.Row) -> SpooledTask:
         route=Route(**fields.get("route", {})),
     )
     accept_time = datetime.fromisoformat(fields["accept_time"])
-    return SpooledTask(run, Record(1, row["first"]), accept_time, row["position"])
+    first = sealing.open(_of_first(run.owner, run.run_id), row["first"])
+    return SpooledTask(run, Record(1, first), accept_time, row["position"])
 
 
 def size_of(row: Row) -> int:
@@ -88,6 +94,14 @@ def digest(row: Sequence[str | bytes | None]) -> bytes:
         part = _bytes(value)
         found.update(b"%d:" % (-1 if value is None else len(part)) + part)
     return found.digest()
+
+
+def _of_request(owner: Owner, run_id: RunId) -> Place:
+    return ("journal.request", owner, run_id)
+
+
+def _of_first(owner: Owner, run_id: RunId) -> Place:
+    return ("journal.first", owner, run_id)
 
 
 def _bytes(value: str | bytes | None) -> bytes:

@@ -17,10 +17,13 @@ from state.errors import (
     Resource,
     SameRequestError,
     SpoolUnavailableError,
+    StateUnreadableError,
 )
 from state.group_commit import Group
 from state.models import Owner, RequestKey, RunId
+from state.sealing import PLAIN, Sealing
 from state.spool.entries import COLUMNS, digest, row_of, size_of, task_of
+from state.spool.errors import SpoolError
 from state.spool.file import opened
 from state.spool.folder import owned
 from state.tasks import SpooledTask
@@ -54,13 +57,26 @@ class SqliteSpool:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, limits: SpoolLimits
+        self,
+        connection: sqlite3.Connection,
+        thread: ThreadPoolExecutor,
+        limits: SpoolLimits,
+        sealing: Sealing = PLAIN,
     ) -> None:
+        self._sealing = sealing
         self._connection = connection
         self._thread = thread
         self._limits = limits
         self._group: Group[tuple[SpooledTask, int]] = Group(self._put_all)
         self._sizes = {row["run_id"]: size_of(tuple(row)) for row in connection.execute(_ALL)}
+
+    def check_readable(self) -> None:
+        """Raises SpoolError when a task's key is missing: it would be in the way of all after it."""
+        try:
+            for row in self._connection.execute(_OLDEST, (0, -1)):
+                task_of(row, self._sealing)
+        except StateUnreadableError as error:
+            raise SpoolError(f"the outage journal: {error}") from error
 
     @property
     def count(self) -> int:
@@ -95,7 +111,7 @@ class SqliteSpool:
             return None  # removed just now
         if row["owner"] != owner:
             raise NotFoundError("no such task", Resource("task", run_id))
-        return task_of(row)
+        return task_of(row, self._sealing)
 
     async def holder(self, owner: Owner, request_id: str) -> RunId | None:
         """The owner's task that came last with this request's id, by whatever method."""
@@ -113,7 +129,7 @@ class SqliteSpool:
     async def oldest(self, after: int, limit: int) -> Sequence[SpooledTask]:
         """Up to so many tasks in the order of their acceptance, from the one after a position on."""
         rows = await self._do(lambda: self._connection.execute(_OLDEST, (after, limit)).fetchall())
-        return [task_of(row) for row in rows]
+        return [task_of(row, self._sealing) for row in rows]
 
     async def remove(self, run_ids: Collection[RunId]) -> None:
         """Forget tasks that Postgres has."""
@@ -136,7 +152,7 @@ class SqliteSpool:
         used = sum(self._sizes.values())
         with self._transaction():
             for task, most in items:
-                row = row_of(task)
+                row = row_of(task, self._sealing)
                 try:
                     self._check(task, most, self.count + len(written), used + size_of(row))
                 except OrchestratorError as error:
@@ -195,7 +211,9 @@ def _translated() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def spool_in(folder: Path | None, limits: SpoolLimits) -> AsyncIterator[SqliteSpool | None]:
+async def spool_in(
+    folder: Path | None, limits: SpoolLimits, sealing: Sealing = PLAIN
+) -> AsyncIterator[SqliteSpool | None]:
     """The journal of a folder, for this process alone while the block runs; None without a folder.
 
     Raises:
@@ -208,6 +226,8 @@ async def spool_in(folder: Path | None, limits: SpoolLimits) -> AsyncIterator[Sq
     with owned(folder) as place, ThreadPoolExecutor(1, "outage-journal") as thread:
         connection = await run(thread, opened, place)
         try:
-            yield await run(thread, lambda: SqliteSpool(connection, thread, limits))
+            spool = await run(thread, lambda: SqliteSpool(connection, thread, limits, sealing))
+            await run(thread, spool.check_readable)
+            yield spool
         finally:
             await run(thread, connection.close)

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from state.errors import StateUnreadableError
 from state.models import ConversationId, NewRun, Owner, Priority, Record, RequestKey, Route, RunId, RunKind
+from state.sealing import PLAIN, Sealing, SealingKey
 from state.spool.entries import COLUMNS, digest, row_of, size_of, task_of
 from state.tasks import SpooledTask
 
@@ -33,16 +35,16 @@ RUN = NewRun(
 )
 
 
-def read_again(task: SpooledTask) -> SpooledTask:
+def read_again(task: SpooledTask, sealing: Sealing = PLAIN) -> SpooledTask:
     connection = sqlite3.connect(":memory:")
     connection.row_factory = sqlite3.Row
     values = ", ".join("?" * len(row_of(task)))
     columns = ", ".join(f"{name} BLOB" for name in COLUMNS.split(", "))
     connection.execute(f"CREATE TABLE tasks ({columns})")
-    connection.execute(f"INSERT INTO tasks VALUES ({values})", row_of(task))  # noqa: S608 - constants
+    connection.execute(f"INSERT INTO tasks VALUES ({values})", row_of(task, sealing))  # noqa: S608 - constants
     row = connection.execute(f"SELECT 7 AS position, {COLUMNS} FROM tasks").fetchone()  # noqa: S608
     connection.close()
-    return task_of(row)
+    return task_of(row, sealing)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,12 @@ def test_a_value_that_moves_to_its_neighbour_is_another_digest() -> None:
     assert digest((None, "")) != digest(("", None))
     assert digest(row) == digest(row)
     assert size_of(row) > len(RUN.request) + len(b"first")
+
+
+def test_a_sealed_task_shows_nothing_of_its_request_and_is_read_by_its_key() -> None:
+    sealing, task = Sealing([SealingKey("k", bytes(32))]), SpooledTask(RUN, Record(1, b"first"), NOW)
+    row = row_of(task, sealing)
+    assert not any(isinstance(value, bytes) and (RUN.request in value or b"first" in value) for value in row)
+    assert read_again(task, sealing) == read_again(task)
+    with pytest.raises(StateUnreadableError):
+        Sealing().open(("journal.request", RUN.owner, RUN.run_id), row[-2])

@@ -2,8 +2,10 @@
 
 from state.errors import ConversationNotEmptyError, NotFoundError, Resource
 from state.models import Attempt, Owner, ThreadId
+from state.postgres.checkpoints.resealing import resealed
 from state.postgres.database import Database
 from state.postgres.fence import FENCE, fence_arguments, lost
+from state.sealing import PLAIN, Sealing
 
 # A copy has the id of its original, so there may be several; the one in the wanted thread comes first.
 _FIND = """
@@ -50,7 +52,7 @@ WITH RECURSIVE {FENCE}, chain AS (
         ON w.thread_id = $4 AND w.checkpoint_ns = '' AND w.checkpoint_id = chain.checkpoint_id
 )
 SELECT EXISTS (SELECT FROM fence) AS owned, EXISTS (SELECT FROM chain) AS found,
-    checkpoints = 0 OR copies > 0 AS fits
+    checkpoints = 0 OR copies > 0 AS fits, checkpoints = 0 AS copied
 FROM there
 """  # noqa: S608 - a constant
 
@@ -58,7 +60,10 @@ FROM there
 class PostgresBranches:
     """Implements `state.ports.BranchStore`."""
 
-    def __init__(self, database: Database, *, callers: Database | None = None) -> None:
+    def __init__(
+        self, database: Database, *, callers: Database | None = None, sealing: Sealing = PLAIN
+    ) -> None:
+        self._sealing = sealing
         self._database = database
         self._callers = callers or database
 
@@ -73,9 +78,11 @@ class PostgresBranches:
             return bool(await connection.fetchval(_IS_EMPTY, thread_id))
 
     async def copy(self, attempt: Attempt, source: ThreadId, checkpoint_id: str, target: ThreadId) -> None:
-        async with self._database.connection() as connection:
+        async with self._database.connection() as connection, connection.transaction():
             row = await connection.fetchrow(_COPY, *fence_arguments(attempt), source, checkpoint_id, target)
-        assert row is not None
+            assert row is not None
+            if row["copied"]:
+                await resealed(connection, self._sealing, source, target)
         if not row["owned"]:
             raise lost(attempt)
         if not row["fits"]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import asyncpg
 import orjson
 from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite, writes_sort_key
-from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from state.postgres.checkpoints.seals import Seals
 from state.postgres.checkpoints.sql import MINE
 
 
@@ -46,12 +46,14 @@ WITH RECURSIVE walk AS (
     ) AS here
     WHERE walk.open <> '{{}}'
 )
-SELECT walk.depth, w.channel, w.type, w.blob, w.task_id, w.task_path, w.idx, NULL AS inline
+SELECT walk.depth, w.channel, w.type, w.blob, w.task_id, w.task_path, w.idx, NULL AS inline,
+    walk.checkpoint_id, NULL AS version
 FROM walk
 JOIN checkpoint_writes w ON w.thread_id = $2 AND w.checkpoint_ns = $3 AND w.checkpoint_id = walk.checkpoint_id
     AND w.channel = ANY (walk.wanted)
 UNION ALL
-SELECT walk.depth, name, b.type, b.blob, NULL, NULL, NULL, c.checkpoint -> 'channel_values' -> name
+SELECT walk.depth, name, b.type, b.blob, NULL, NULL, NULL, c.checkpoint -> 'channel_values' -> name,
+    walk.checkpoint_id, b.version
 FROM walk
 CROSS JOIN LATERAL unnest(walk.found) AS name
 JOIN checkpoints c ON c.thread_id = $2 AND c.checkpoint_ns = $3 AND c.checkpoint_id = walk.checkpoint_id
@@ -61,17 +63,17 @@ LEFT JOIN checkpoint_blobs b ON b.thread_id = $2 AND b.checkpoint_ns = $3 AND b.
 
 
 def histories(
-    serde: SerializerProtocol, channels: Sequence[str], rows: Iterable[asyncpg.Record]
+    seals: Seals, channels: Sequence[str], rows: Iterable[asyncpg.Record]
 ) -> Mapping[str, DeltaChannelHistory]:
     """Each channel's writes, oldest first, and its seed if a stored value was met."""
     result: dict[str, DeltaChannelHistory] = {channel: {"writes": []} for channel in channels}
     for row in sorted(rows, key=_oldest_first):
         history = result[row["channel"]]
         if row["task_id"] is not None:
-            write: PendingWrite = (row["task_id"], row["channel"], _value(serde, row))
+            write: PendingWrite = (row["task_id"], row["channel"], _written(seals, row))
             history["writes"].append(write)
         else:
-            history["seed"] = _value(serde, row)
+            history["seed"] = _stored(seals, row)
     return result
 
 
@@ -79,6 +81,14 @@ def _oldest_first(row: asyncpg.Record) -> tuple[int, str, str, int]:
     return (-row["depth"], *writes_sort_key(row["task_path"] or "", row["task_id"] or "", row["idx"] or 0))
 
 
-def _value(serde: SerializerProtocol, row: asyncpg.Record) -> object:
+def _written(seals: Seals, row: asyncpg.Record) -> object:
+    return seals.opened_write(
+        row["checkpoint_id"], row["task_id"], row["idx"], row["channel"], (row["type"], row["blob"])
+    )
+
+
+def _stored(seals: Seals, row: asyncpg.Record) -> object:
     # A blob wins: beside a snapshot's blob the plain value is only the mark `true`.
-    return serde.loads_typed((row["type"], row["blob"])) if row["type"] else orjson.loads(row["inline"])
+    if row["type"]:
+        return seals.opened_blob(row["channel"], row["version"], (row["type"], row["blob"]))
+    return seals.opened_inline(row["checkpoint_id"], row["channel"], orjson.loads(row["inline"]))

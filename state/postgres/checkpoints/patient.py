@@ -9,13 +9,14 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.database import Database
 from state.postgres.patience import Patience
+from state.sealing import PLAIN, Sealing
 
 
 class PatientSaver(PostgresSaver):
     """A `PostgresSaver` whose every operation, none of which minds being repeated, waits for Postgres."""
 
-    def __init__(self, database: Database, patience: Patience) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, patience: Patience, *, sealing: Sealing = PLAIN) -> None:
+        super().__init__(database, sealing=sealing)
         self._patience = patience
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:

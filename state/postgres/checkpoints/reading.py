@@ -22,7 +22,9 @@ from state.postgres.checkpoints.delta import SELECT_HISTORY, histories
 from state.postgres.checkpoints.grouping import GroupedStatement
 from state.postgres.checkpoints.plain import PlainSerializer, readable
 from state.postgres.checkpoints.rows import joined_checkpoint, joined_metadata, joined_writes
+from state.postgres.checkpoints.seals import Seals
 from state.postgres.database import Database
+from state.sealing import PLAIN, Sealing
 from state.threads import RUN_THREAD_KEY, RunThread
 
 _PAGE = 100
@@ -56,8 +58,9 @@ class ReadingSaver(BaseCheckpointSaver[str]):
     raise StateUnreadableError for others.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, sealing: Sealing = PLAIN) -> None:
         super().__init__(serde=PlainSerializer())
+        self._sealing = sealing
         self._database = database
         self._newest = GroupedStatement(database, sql.SELECT_NEWEST)
 
@@ -145,18 +148,23 @@ class ReadingSaver(BaseCheckpointSaver[str]):
                 get_checkpoint_id(config) or None,
                 list(channels),
             )
+        seals = self._seals(scope.thread_id, config["configurable"].get("checkpoint_ns", ""))
         with readable():
-            return histories(self.serde, channels, rows)
+            return histories(seals, channels, rows)
+
+    def _seals(self, thread_id: str, namespace: str) -> Seals:
+        return Seals(self.serde, self._sealing, thread_id, namespace)
 
     def _tuple(self, scope: Scope, row: asyncpg.Record) -> CheckpointTuple:
         namespace, parent = row["checkpoint_ns"], row["parent_checkpoint_id"]
+        seals = self._seals(row.get("thread_id") or scope.thread_id, namespace)
         with readable():
             return CheckpointTuple(
                 config=scope.at(namespace, row["checkpoint_id"]),
-                checkpoint=joined_checkpoint(self.serde, row),
+                checkpoint=joined_checkpoint(seals, row),
                 metadata=joined_metadata(row),
                 parent_config=scope.at(namespace, parent) if parent else None,
-                pending_writes=joined_writes(self.serde, row["writes"]),
+                pending_writes=joined_writes(seals, row),
             )
 
 

@@ -16,8 +16,9 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
     writes_sort_key,
 )
-from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
+
+from state.postgres.checkpoints.seals import Seals
 
 _PENDING_SENDS_MOVED = 4
 """Since this version a checkpoint's pending sends are a channel; before, they are its parent's writes."""
@@ -42,21 +43,22 @@ class Writes(NamedTuple):
 
 
 def split_checkpoint(
-    serde: SerializerProtocol, checkpoint: Checkpoint, new_versions: ChannelVersions
+    seals: Seals, checkpoint: Checkpoint, new_versions: ChannelVersions
 ) -> tuple[str, Blobs]:
     """The JSON of a checkpoint, and what is new in it and not plain."""
     inline: dict[str, Any] = {}
     blobs = Blobs([], [], [], [])
     for channel, value in checkpoint["channel_values"].items():
         if _is_plain(value):
-            inline[channel] = value
+            inline[channel] = seals.inline(checkpoint["id"], channel, value)
             continue
         if isinstance(value, _DeltaSnapshot):
             inline[channel] = True  # the official saver's mark: a snapshot lies among the blobs
         if channel in new_versions:
-            kind, blob = serde.dumps_typed(value)
+            version = str(new_versions[channel])
+            kind, blob = seals.blob(channel, version, value)
             blobs.channels.append(channel)
-            blobs.versions.append(str(new_versions[channel]))
+            blobs.versions.append(version)
             blobs.kinds.append(kind)
             blobs.blobs.append(blob)
     return orjson.dumps({**checkpoint, "channel_values": inline}).decode(), blobs
@@ -74,27 +76,34 @@ def metadata_json(config: RunnableConfig, metadata: CheckpointMetadata) -> str:
     return orjson.dumps(get_serializable_checkpoint_metadata(config, metadata)).decode()
 
 
-def split_writes(serde: SerializerProtocol, writes: Sequence[tuple[str, Any]]) -> Writes:
+def split_writes(seals: Seals, checkpoint_id: str, task_id: str, writes: Sequence[tuple[str, Any]]) -> Writes:
     columns = Writes([], [], [], [])
     for index, (channel, value) in enumerate(writes):
-        kind, blob = serde.dumps_typed(value)
-        columns.indexes.append(WRITES_IDX_MAP.get(channel, index))
+        number = WRITES_IDX_MAP.get(channel, index)
+        kind, blob = seals.write(checkpoint_id, task_id, number, channel, value)
+        columns.indexes.append(number)
         columns.channels.append(channel)
         columns.kinds.append(kind)
         columns.blobs.append(blob)
     return columns
 
 
-def joined_checkpoint(serde: SerializerProtocol, row: asyncpg.Record) -> Checkpoint:
+def joined_checkpoint(seals: Seals, row: asyncpg.Record) -> Checkpoint:
     """A checkpoint with all its values."""
     checkpoint = orjson.loads(row["checkpoint"])
     values = checkpoint.setdefault("channel_values", {})
+    for channel, value in values.items():
+        values[channel] = seals.opened_inline(row["checkpoint_id"], channel, value)
+    versions = checkpoint["channel_versions"]
     for channel, kind, blob in row["blobs"] or ():
         if kind != "empty":
-            values[channel] = serde.loads_typed((kind, blob))
+            values[channel] = seals.opened_blob(channel, str(versions[channel]), (kind, blob))
     if row["sends"] and checkpoint["v"] < _PENDING_SENDS_MOVED:
-        values[TASKS] = [serde.loads_typed((kind, blob)) for kind, blob in row["sends"]]
-        versions = checkpoint["channel_versions"]
+        parent = row["parent_checkpoint_id"]
+        values[TASKS] = [
+            seals.opened_write(parent, task, number, TASKS, (kind, blob))
+            for task, number, kind, blob in row["sends"]
+        ]
         versions[TASKS] = max(versions.values(), default="1")
     return cast(Checkpoint, checkpoint)
 
@@ -103,11 +112,11 @@ def joined_metadata(row: asyncpg.Record) -> CheckpointMetadata:
     return cast(CheckpointMetadata, orjson.loads(row["metadata"]))
 
 
-def joined_writes(serde: SerializerProtocol, rows: Sequence[asyncpg.Record] | None) -> list[PendingWrite]:
+def joined_writes(seals: Seals, row: asyncpg.Record) -> list[PendingWrite]:
     """What tasks have written to a checkpoint, in the order in which they are applied."""
     return [
-        (task, channel, serde.loads_typed((kind, blob)))
-        for task, channel, kind, blob, _, _ in sorted(
-            rows or (), key=lambda write: writes_sort_key(write[4], write[0], write[5])
+        (task, channel, seals.opened_write(row["checkpoint_id"], task, number, channel, (kind, blob)))
+        for task, channel, kind, blob, _, number in sorted(
+            row["writes"] or (), key=lambda write: writes_sort_key(write[4], write[0], write[5])
         )
     ]

@@ -20,6 +20,7 @@ from state.postgres.checkpoints.reading import ReadingSaver, Scope
 from state.postgres.checkpoints.rows import metadata_json, split_checkpoint, split_writes
 from state.postgres.database import Database
 from state.postgres.fence import fence_arguments, lost
+from state.sealing import PLAIN, Sealing
 from state.threads import RUN_THREAD_KEY, RunThread, StaleThreadError
 
 
@@ -36,8 +37,8 @@ class PostgresSaver(ReadingSaver):
     clocks, paused processes or other runs do.
     """
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, *, sealing: Sealing = PLAIN) -> None:
+        super().__init__(database, sealing=sealing)
         self._put = GroupedStatement(database, sql.PUT)
         self._put_writes = GroupedStatement(database, sql.PUT_WRITES_ONCE)
 
@@ -66,7 +67,7 @@ class PostgresSaver(ReadingSaver):
         if not run.complete:
             return scope.at(namespace, checkpoint["id"])
         parent = get_checkpoint_id(config)
-        stored, blobs = split_checkpoint(self.serde, checkpoint, new_versions)
+        stored, blobs = split_checkpoint(self._seals(run.thread_id, namespace), checkpoint, new_versions)
         attempt = await run.attempt()
         about = metadata_json(config, metadata)
         row = await self._place(
@@ -108,13 +109,15 @@ class PostgresSaver(ReadingSaver):
         assert run is not None
         if not run.complete:
             return
-        columns = split_writes(self.serde, writes)
+        namespace = config["configurable"].get("checkpoint_ns", "")
+        checkpoint_id = config["configurable"]["checkpoint_id"]
+        columns = split_writes(self._seals(run.thread_id, namespace), checkpoint_id, task_id, writes)
         attempt = await run.attempt()
         arguments = (
             *fence_arguments(attempt),
             run.thread_id,
-            config["configurable"].get("checkpoint_ns", ""),
-            config["configurable"]["checkpoint_id"],
+            namespace,
+            checkpoint_id,
             task_id,
             task_path,
             *columns,

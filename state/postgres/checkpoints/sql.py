@@ -23,7 +23,7 @@ c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint, c.metada
         AND w.checkpoint_id = c.checkpoint_id
 ) AS writes,
 CASE WHEN (c.checkpoint ->> 'v')::integer < 4 THEN (
-    SELECT array_agg(ROW(w.type, w.blob) ORDER BY w.task_path, w.task_id, w.idx)
+    SELECT array_agg(ROW(w.task_id, w.idx, w.type, w.blob) ORDER BY w.task_path, w.task_id, w.idx)
     FROM checkpoint_writes w
     WHERE w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.parent_checkpoint_id AND w.channel = '{TASKS}'

@@ -17,8 +17,10 @@ from state.errors import ConversationNotEmptyError, NotFoundError, Resource
 from state.models import Owner
 from state.postgres.checkpoints import sql, upkeep_sql
 from state.postgres.checkpoints.reading import ReadingSaver, Scope
+from state.postgres.checkpoints.resealing import resealed
 from state.postgres.checkpoints.rows import metadata_json, split_checkpoint, split_writes
 from state.postgres.database import Database
+from state.sealing import PLAIN, Sealing
 from state.threads import RUN_THREAD_KEY
 
 _STRATEGIES = ("keep_latest", "delete")
@@ -38,8 +40,8 @@ class UnfencedPostgresSaver(ReadingSaver):
     `keep_latest` is the exception: a thread may be pruned while its runs write.
     """
 
-    def __init__(self, database: Database, owner: Owner) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, owner: Owner, *, sealing: Sealing = PLAIN) -> None:
+        super().__init__(database, sealing=sealing)
         self._owner = owner
 
     def _scope(self, config: RunnableConfig) -> Scope:
@@ -57,7 +59,8 @@ class UnfencedPostgresSaver(ReadingSaver):
     ) -> RunnableConfig:
         """Write a checkpoint and the values that are new in it; it becomes the newest of its thread."""
         scope, namespace = self._scope(config), config["configurable"].get("checkpoint_ns", "")
-        stored, blobs = split_checkpoint(self.serde, checkpoint, new_versions)
+        seals = self._seals(scope.thread_id, namespace)
+        stored, blobs = split_checkpoint(seals, checkpoint, new_versions)
         await self._execute(
             sql.PUT_UNFENCED,
             scope.thread_id,
@@ -75,14 +78,16 @@ class UnfencedPostgresSaver(ReadingSaver):
     ) -> None:
         """Write what a step's task produced before the step's checkpoint."""
         special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        thread_id, namespace = self._scope(config).thread_id, config["configurable"].get("checkpoint_ns", "")
+        checkpoint_id = config["configurable"]["checkpoint_id"]
         await self._execute(
             sql.PUT_WRITES_AGAIN_UNFENCED if special else sql.PUT_WRITES_ONCE_UNFENCED,
-            self._scope(config).thread_id,
-            config["configurable"].get("checkpoint_ns", ""),
-            config["configurable"]["checkpoint_id"],
+            thread_id,
+            namespace,
+            checkpoint_id,
             task_id,
             task_path,
-            *split_writes(self.serde, writes),
+            *split_writes(self._seals(thread_id, namespace), checkpoint_id, task_id, writes),
         )
 
     async def adelete_thread(self, thread_id: str) -> None:
@@ -97,13 +102,15 @@ class UnfencedPostgresSaver(ReadingSaver):
             ConversationNotEmptyError: There is something in the target.
         """
         try:
-            async with self._database.connection() as connection:
+            async with self._database.connection() as connection, connection.transaction():
                 done = await connection.fetchrow(
                     upkeep_sql.COPY, self._owner, source_thread_id, target_thread_id
                 )
+                assert done is not None
+                if done["copied"]:
+                    await resealed(connection, self._sealing, source_thread_id, target_thread_id)
         except asyncpg.UniqueViolationError as error:
             raise ConversationNotEmptyError("the conversation has turns of its own") from error
-        assert done is not None
         if not done["free"]:
             raise ConversationNotEmptyError("the conversation has turns of its own")
         if not done["copied"]:

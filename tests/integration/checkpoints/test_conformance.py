@@ -22,6 +22,7 @@ from state.postgres.checkpoints.reading import Scope
 from state.postgres.checkpoints.saver import PostgresSaver
 from state.postgres.checkpoints.unfenced import UnfencedPostgresSaver
 from state.postgres.database import Database
+from state.sealing import PLAIN, Sealing, SealingKey
 from state.threads import RUN_THREAD_KEY, RunThread, StaleThreadError
 from tests.harness.runs import ANN
 from tests.integration.checkpoints.running import run_to_be
@@ -42,9 +43,9 @@ TESTS = {
 class FencedForTheKit(UnfencedPostgresSaver):
     """Reads and writes through the saver that runs use, with a run for each thread: the kit knows no runs."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, ANN)
-        self._fenced = PostgresSaver(database)
+    def __init__(self, database: Database, sealing: Sealing = PLAIN) -> None:
+        super().__init__(database, ANN, sealing=sealing)
+        self._fenced = PostgresSaver(database, sealing=sealing)
         self._runs: dict[str, RunThread] = {}
 
     def _as_run(self, config: RunnableConfig) -> RunnableConfig:
@@ -98,7 +99,11 @@ def unfenced(database: Database) -> BaseCheckpointSaver[str]:
     return UnfencedPostgresSaver(database, ANN)
 
 
-SAVERS = pytest.mark.parametrize("saver_of", [unfenced, FencedForTheKit])
+def sealed(database: Database) -> BaseCheckpointSaver[str]:
+    return FencedForTheKit(database, Sealing([SealingKey("kit", bytes(32))]))
+
+
+SAVERS = pytest.mark.parametrize("saver_of", [unfenced, FencedForTheKit, sealed])
 
 
 def registered(dsn: str, saver_of: Callable[[Database], BaseCheckpointSaver[str]]) -> RegisteredCheckpointer:
