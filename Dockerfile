@@ -93,10 +93,9 @@ RUN ln -s deploy/test_grpc.py test_grpc.py \
     && python -m compileall -q .
 
 USER 10001
-# A container's own address is not loopback: whoever publishes a port, or lets others into its network, decides who
-# can reach it. Neither the calls nor the metrics ask who it is.
+# A container's own address is not loopback, so it starts with TLS and authentication, or by the override of whoever
+# runs it, and knows who can reach it. The metrics ask nobody who it is.
 ENV ORCHESTRATOR_SERVER__ADDRESS=0.0.0.0:50051 \
-    ORCHESTRATOR_SERVER__ALLOW_PLAINTEXT=true \
     ORCHESTRATOR_METRICS__ADDRESS=0.0.0.0:9464
 EXPOSE 50051 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \

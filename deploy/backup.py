@@ -33,7 +33,7 @@ class BackupError(Exception):
 
 
 async def dump(dsn: str, schema: str, file: Path) -> None:
-    """Write the schema as it is at this moment; the file is there when it is complete.
+    """Write the schema as it is at this moment, for its user alone; the file is there when it is complete.
 
     Raises:
         BackupError: pg_dump says why.
@@ -41,6 +41,7 @@ async def dump(dsn: str, schema: str, file: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as work:
         made = Path(work) / "dump"
+        made.touch(mode=0o600)  # as private as the database; pg_dump writes into it
         options = ("--format=custom", "--no-owner", "--no-privileges", f'--schema="{schema}"')
         await _run("pg_dump", dsn, *options, f"--file={made}")
         made.rename(file)

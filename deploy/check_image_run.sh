@@ -199,7 +199,7 @@ run_the_backend() {
 
 # Without a network: only the addresses of the Dockerfile, and nobody who could reach them.
 run_with_its_own_addresses() {
-  start --network none "$IMAGE"
+  start --network none --env ORCHESTRATOR_SERVER__ALLOW_PLAINTEXT=true "$IMAGE"
   wait_until_healthy 120
   check_what_is_open
   check_stop

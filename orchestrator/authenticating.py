@@ -1,12 +1,13 @@
-"""Who calls, found out before anything is done for them: the interceptor between the observer and the guard.
+"""Who calls, found out before anything of the request is read: the interceptor right after the observer.
 
-It fills the `user_id` that a user's request leaves empty, so that everything inside sees one rule only: a
-request is its `user_id`'s. Running streams are not looked at again: a token's end ends none.
+Whoever is not known is refused by the headers alone, and so takes no place among those whose requests are
+waited for. It fills the `user_id` that a user's request leaves empty, so that everything inside sees one rule
+only: a request is its `user_id`'s. Running streams are not looked at again: a token's end ends none.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Self, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
@@ -28,7 +29,10 @@ _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 
 
 class AuthenticatingInterceptor(grpc.aio.ServerInterceptor):
-    """Lets nobody in whom `authenticator` does not know. Health is open; reflection is not."""
+    """Lets nobody in whom `authenticator` does not know. Health is open; reflection is not.
+
+    What is inside reads the requests by itself, as the handlers of `UnreadInterceptor` do.
+    """
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
@@ -43,35 +47,47 @@ class AuthenticatingInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or method.startswith(_OPEN):
             return handler
         coders = (handler.request_deserializer, handler.response_serializer)
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._reply(handler.unary_unary, method), *coders)
-        if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(self._replies(handler.unary_stream, method), *coders)
         if handler.stream_unary:
             return grpc.stream_unary_rpc_method_handler(self._reply(handler.stream_unary, method), *coders)
         if handler.stream_stream:
             replies = self._replies(handler.stream_stream, method)
             return grpc.stream_stream_rpc_method_handler(replies, *coders)
-        raise TypeError(f"{method} has a handler of no known kind")
+        raise TypeError(f"{method} has a handler whose request is read before its caller is known")
 
     def _reply(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
-        async def authenticated(request: object, context: Context) -> object:
+        async def authenticated(requests: AsyncIterator[object], context: Context) -> object:
             async with edge(method, context):
-                _own(request, await self._caller(context))
-            return await call(request, context)
+                principal = await self._caller(context)
+            return await call(_Owned(requests, principal), context)
 
         return authenticated
 
     def _replies(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
-        async def authenticated(request: object, context: Context) -> None:
+        async def authenticated(requests: AsyncIterator[object], context: Context) -> None:
             async with edge(method, context):
-                _own(request, await self._caller(context))
-            await written(call(request, context), context)
+                principal = await self._caller(context)
+            await written(call(_Owned(requests, principal), context), context)
 
         return authenticated
 
     async def _caller(self, context: Context) -> Principal:
         return await self._authenticator.principal(_token(context), _names(context))
+
+
+class _Owned:
+    """Requests that are made their caller's as they come; no generator, which would have to be closed."""
+
+    def __init__(self, requests: AsyncIterator[object], principal: Principal) -> None:
+        self._requests = requests
+        self._principal = principal
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> object:
+        request = await anext(self._requests)
+        _own(request, self._principal)
+        return request
 
 
 def _token(context: Context) -> str | None:
@@ -88,8 +104,10 @@ def _token(context: Context) -> str | None:
 def _names(context: Context) -> Sequence[str]:
     """Of a certificate that gRPC has verified: its URIs, then its common name."""
     shown = context.auth_context()
-    uris = [name.decode(errors="replace") for name in shown.get("peer_uri", ())]
-    return [*uris, *(f"CN={name.decode(errors='replace')}" for name in shown.get("x509_common_name", ()))]
+    uris = (name.decode(errors="replace") for name in shown.get("peer_uri", ()))
+    named = (f"CN={name.decode(errors='replace')}" for name in shown.get("x509_common_name", ()))
+    # Nobody checks that an URI is one: it may not pass for a name of the other kind.
+    return [*(uri for uri in uris if not uri.startswith("CN=")), *named]
 
 
 def _own(request: object, principal: Principal) -> None:

@@ -43,7 +43,7 @@ class CallObserver(Protocol):
 
 
 class ObservingInterceptor(grpc.aio.ServerInterceptor):
-    """The first of a server's interceptors. Fills the scope from the metadata, and tells `observer`."""
+    """The outermost of a server's interceptors. Fills the scope from the metadata, and tells `observer`."""
 
     def __init__(self, observer: CallObserver) -> None:
         self._observer = observer

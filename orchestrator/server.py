@@ -101,9 +101,10 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """What calls pass before the guard, and what of that must not die.
+    """What calls pass before their requests are read, and what of that must not die.
 
-    `first`: interceptors, who see calls as their callers do. `credentials`: None = plain text.
+    `first`: interceptors, who see calls as their callers do, and requests as iterators.
+    `credentials`: None = plain text.
     """
 
     first: Sequence[grpc.aio.ServerInterceptor] = ()
@@ -131,7 +132,7 @@ async def listening(
     """
     unread = UnreadInterceptor(options.request_seconds, options.max_unread_calls)
     server = grpc.aio.server(
-        interceptors=[unread, *entrance.first, guard], options=options.channel_arguments()
+        interceptors=[*entrance.first, unread, guard], options=options.channel_arguments()
     )
     status = HealthServicer()
     rpc.add_OrchestratorServiceServicer_to_server(servicer, server)

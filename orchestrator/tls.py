@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import grpc
@@ -19,7 +19,7 @@ class Certificates:
     """PEM. `client_ca`: whose certificates callers must show; None = they show none."""
 
     certificate: bytes
-    key: bytes
+    key: bytes = field(repr=False)
     client_ca: bytes | None = None
 
     def configuration(self) -> grpc.ServerCertificateConfiguration:
@@ -35,14 +35,18 @@ def checked(contents: Sequence[bytes]) -> Certificates:
     """
     certificates = Certificates(*contents)
     [own, *_] = _parsed("the certificate", certificates.certificate)
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    try:
+        public = own.public_key().public_bytes(*form)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise IdentityFileError("the certificate's key is of no kind that is known") from error
     if not own.not_valid_before_utc <= datetime.now(UTC) <= own.not_valid_after_utc:
         raise IdentityFileError("the certificate has expired, or does not hold yet")
     try:
         key = load_pem_private_key(certificates.key, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise IdentityFileError("the key is none in PEM, or has a password") from error
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if key.public_key().public_bytes(*form) != own.public_key().public_bytes(*form):
+    if key.public_key().public_bytes(*form) != public:
         raise IdentityFileError("the key is not that of the certificate")
     if certificates.client_ca is not None:
         _parsed("the clients' CA", certificates.client_ca)
@@ -52,7 +56,7 @@ def checked(contents: Sequence[bytes]) -> Certificates:
 def _parsed(what: str, content: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(content)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise IdentityFileError(f"{what} is none in PEM") from error
 
 

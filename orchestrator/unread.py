@@ -1,8 +1,8 @@
 """Calls whose request has not come yet: so many, and for so long.
 
 grpc waits for the one request of a unary call before it calls anybody, for ever, and counts that nowhere. So
-a caller of headers only would hold calls that no limit of ours sees. Read here, before all other
-interceptors, the request of such a call is waited for within limits.
+a caller of headers only would hold calls that no limit of ours sees. Read here, behind those interceptors
+that look at headers alone, the request of such a call is waited for within limits.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ MaybeHandler: TypeAlias = "Handler | None"
 
 
 class UnreadInterceptor(grpc.aio.ServerInterceptor):
-    """The outermost of a server's interceptors; those inside see handlers of the kind that they were.
+    """Those outside see handlers whose requests are iterators; those inside, of the kind that they were.
 
     `seconds`: how long a request may take to come. `most`: how many calls may wait for theirs at the same
     time; health and reflection have no part in that, but the time holds for them too.

@@ -92,10 +92,14 @@ def parse_identities(content: bytes) -> Identities:
         raise IdentityFileError("it is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise IdentityFileError(f"it is not TOML: {error}") from error
+    except RecursionError as error:
+        raise IdentityFileError("it nests too deeply") from error
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False, include_context=False)
         lines = (f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details)
         raise IdentityFileError("; ".join(lines)) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise IdentityFileError("it has a value that cannot be read") from error
     tokens = [KnownToken(bytes.fromhex(t.sha256), t.principal(), t.expires) for t in file.tokens.values()]
     by_digest = {token.digest: token for token in tokens}
     if len(by_digest) < len(tokens):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from orchestrator.identity.errors import IdentityFileError
 from orchestrator.identity.file import USER_CHARACTERS
@@ -58,7 +59,7 @@ def verified(token: str, key: Any, algorithm: str, rules: JwtRules) -> VerifiedT
     """A token that `key` has signed by `algorithm`, one of the rules'.
 
     Raises:
-        UnauthenticatedError: It is not, or breaks a rule. The cause says to the log which, by its type.
+        UnauthenticatedError: It is not, or breaks a rule; nobody is told which.
     """
     try:
         claims = jwt.decode(
@@ -75,9 +76,15 @@ def verified(token: str, key: Any, algorithm: str, rules: JwtRules) -> VerifiedT
         raise UnauthenticatedError("the bearer token has expired") from error
     except (jwt.PyJWTError, UnicodeError, OverflowError, RecursionError) as error:
         raise UnauthenticatedError(_INVALID) from error
-    if not subject.strip() or len(subject) > USER_CHARACTERS or any(ord(c) < ord(" ") for c in subject):
+    if not _is_name(subject):
         raise UnauthenticatedError(_INVALID)
     return VerifiedToken(subject, expires)
+
+
+def _is_name(subject: str) -> bool:
+    # JSON can escape halves of characters, which no message can hold.
+    plain = all(c >= " " and not "\ud800" <= c <= "\udfff" for c in subject)
+    return plain and bool(subject.strip()) and len(subject) <= USER_CHARACTERS
 
 
 def key_set(content: bytes, algorithms: Sequence[str]) -> KeyTable:
@@ -97,7 +104,9 @@ def key_set(content: bytes, algorithms: Sequence[str]) -> KeyTable:
         for algorithm in algorithms:
             if key.get("alg") in (None, algorithm):
                 # A key of another kind than the algorithm's.
-                with suppress(jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
+                with suppress(
+                    jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm
+                ):
                     table[str(key.get("kid", "")), algorithm] = jwt.PyJWK(key, algorithm)
     if not table:
         raise IdentityFileError("no key of it can be used")
@@ -116,7 +125,7 @@ def single_key(content: bytes, algorithms: Sequence[str]) -> KeyTable:
         return key_set(content, algorithms)
     table: dict[tuple[str, str], Any] = {}
     for algorithm in algorithms:
-        with suppress(jwt.PyJWTError, ValueError, TypeError):
+        with suppress(jwt.PyJWTError, ValueError, TypeError, UnsupportedAlgorithm):
             table["", algorithm] = jwt.get_algorithm_by_name(algorithm).prepare_key(content)
     if any(hasattr(key, "private_bytes") for key in table.values()):
         raise IdentityFileError("a private key has no place here: only its public half is needed")

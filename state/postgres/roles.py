@@ -79,6 +79,9 @@ class Logins(NamedTuple):
     work: str
     callers: str | None
 
+    def __repr__(self) -> str:
+        return "Logins(...)"  # both have a password in them
+
 
 def roles_of(schema: str) -> Roles:
     """`orchestrator_rpc` and `orchestrator_worker`, or by the name of another schema; a long one is cut."""

@@ -43,6 +43,8 @@ ALGORITHMS = ("ES256", "RS256")
             f'[tokens]\na = {{ sha256 = "{DIGEST}", user = "a" }}\nb = {{ sha256 = "{DIGEST}", user = "b" }}',
             "same sha256",
         ),
+        (f"a = {'[' * 5000}", "too deeply"),
+        (f"a = {'1' * 5000}", "cannot be read"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named_and_not_quoted(line: str, words: str) -> None:
@@ -119,7 +121,13 @@ def test_a_private_key_is_not_taken_for_a_public_one() -> None:
         single_key(pem, ALGORITHMS)
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing", b"{}", b"-----BEGIN PUBLIC KEY-----\n", b"\xff"])
+UNKNOWN_KIND = b"-----BEGIN PUBLIC KEY-----\nMA4wCAYEKgMEBQUAAwIAAQ==\n-----END PUBLIC KEY-----\n"
+"""A key of an algorithm that nobody has."""
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nothing", b"{}", b"-----BEGIN PUBLIC KEY-----\n", b"\xff", UNKNOWN_KIND]
+)
 def test_what_is_no_key_is_refused(content: bytes) -> None:
     with pytest.raises(IdentityFileError):
         single_key(content, ALGORITHMS)

@@ -1,6 +1,7 @@
 """A backup of a database at work, everything lost, the backup put back: all goes on, nothing twice."""
 
 import asyncio
+import stat
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -165,6 +166,7 @@ async def test_the_embedded_database_is_backed_up_and_restored_by_the_same_comma
             await client.chat("first", user_id="ann", conversation_id="c").text()
             code, said = await backup("dump", str(file), **first_too)
             assert code == 0, said
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
             code, said = await backup("restore", str(file), "--replace", **first_too)
             assert (code, "at work" in said) == (1, True)
         code, said = await backup("restore", str(file), **first_too)

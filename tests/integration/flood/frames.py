@@ -1,6 +1,8 @@
 """HTTP/2 as bytes, for peers that no client library would be."""
 
 import struct
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from protos import orchestrator_pb2 as pb
 
@@ -32,9 +34,15 @@ def header_block(path: str = STREAM_CHAT, **more: str) -> bytes:
     return b"".join(_literal(name) + _text(value) for name, value in names.items())
 
 
-def call(stream: int, request: pb.ChatRequest | None = None, *, window: int = 0) -> bytes:
+def call(
+    stream: int,
+    request: pb.ChatRequest | None = None,
+    *,
+    window: int = 0,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
     """A call of StreamChat, with its request where there is one. `window`: bytes it may be sent more."""
-    begun = frame(HEADERS, stream, header_block(), END_HEADERS)
+    begun = frame(HEADERS, stream, header_block(STREAM_CHAT, **headers), END_HEADERS)
     if window:
         begun += frame(WINDOW_UPDATE, stream, struct.pack(">I", window))
     if request is None:

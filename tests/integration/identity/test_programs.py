@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 
 from orchestrator.identity.making import token_line
+from state.embedded.launch import free_port
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.certificates import Authority, authority
 from tests.harness.identity import AUDIENCE, ISSUER, Issuer, identities_file, stub_with
@@ -31,6 +32,7 @@ class Closed:
     tokens: dict[str, str]
     issuer: Issuer
     key: bytes
+    metrics: str
 
 
 @asynccontextmanager
@@ -53,8 +55,9 @@ async def closed_process(folder: Path, dsn: str, provider: ScriptedProvider) -> 
         "ORCHESTRATOR_SECURITY__JWT_AUDIENCE": AUDIENCE,
         "ORCHESTRATOR_SECURITY__JWT_KEY_FILE": "jwt.pem",
     }
-    async with orchestrator_process(folder, **environment) as process:
-        yield Closed(process, ca, folder / "ca.crt", tokens, issuer, shown.key)
+    metrics = f"127.0.0.1:{free_port()}"
+    async with orchestrator_process(folder, ORCHESTRATOR_METRICS__ADDRESS=metrics, **environment) as process:
+        yield Closed(process, ca, folder / "ca.crt", tokens, issuer, shown.key, metrics)
 
 
 async def run(folder: Path, closed: Closed, *command: str, token: str = "", **more: str) -> tuple[int, str]:
@@ -70,6 +73,7 @@ async def run(folder: Path, closed: Closed, *command: str, token: str = "", **mo
             "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}",
             "ORCHESTRATOR_SERVER__ADDRESS": address,
             "ORCHESTRATOR_TARGET": address,
+            "ORCHESTRATOR_METRICS__ADDRESS": closed.metrics,
             **own,
             **more,
         },
@@ -92,7 +96,7 @@ async def test_the_programs_show_tokens_and_trust_certificates(
         own = {"ORCHESTRATOR_SECURITY__CERTIFICATE_FILE": "tls.crt"}
         ann, backend = closed.tokens["ann"], closed.tokens["backend"]
         # The image's health check knows the service's own settings only.
-        assert await run(tmp_path, closed, *health, **own) == (0, "SERVING\n")
+        assert await run(tmp_path, closed, *health, **own) == (0, "ready\n")
         assert (await run(tmp_path, closed, *health))[0] == 1
         for program in (cli, (str(ROOT / "deploy/test_grpc.py"),)):
             code, output = await run(tmp_path, closed, *program, token=ann, **ca)

@@ -176,7 +176,8 @@ async def test_a_certificate_stands_for_whom_the_file_says(
             file.write_text(file.read_text() + CERTIFICATES)
             await lines.heard("in force")
         batch, bob = ca.issued("bob", uri="spiffe://test/batch"), ca.issued("bob")
-        unknown = (ca.issued("spiffe://test/batch"), ca.issued("CN=bob"), ca.issued("Bob"), ca.issued())
+        unknown = [ca.issued("spiffe://test/batch"), ca.issued("CN=bob"), ca.issued("Bob"), ca.issued()]
+        unknown.append(ca.issued("eve", uri="CN=bob"))
         async with secure(service, ca, shown=batch) as stub:
             await stub.ListTasks(pb.ListTasksRequest(user_id="ann"))
             assert await refused(stub.ListTasks(pb.ListTasksRequest(user_id="bob"))) == DENIED

@@ -54,6 +54,7 @@ BAD: dict[str, Callable[[Issuer], str]] = {
     "for nobody": lambda i: i.token("ann", sub=None),
     "for an empty subject": lambda i: i.token(" "),
     "for a subject with control characters": lambda i: i.token("ann\n"),
+    "for a subject of half a character": lambda i: i.token("ann\ud800"),
     "for a subject that is too long": lambda i: i.token("a" * 257),
     "unsigned": lambda i: unsigned(i, "none"),
     "unsigned, in capitals": lambda i: unsigned(i, "None"),

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from backend.settings import misspelt as misspelt_of_backend
-from tests.unit.deploy.shipped import KUBERNETES, ROOT, SETTINGS, documents, services
+from config.settings import Settings
+from tests.unit.deploy.shipped import KUBERNETES, ROOT, SETTINGS, documents, image_environment, services
 
 CERTIFICATE = "ORCHESTRATOR_SECURITY__CERTIFICATE_FILE"
 OFF = ("ORCHESTRATOR_SERVER__ALLOW_PLAINTEXT", "false")
@@ -30,6 +32,17 @@ def test_plain_text_is_off_and_callers_have_names(environment: dict[str, str]) -
     assert set(environment) <= SETTINGS
     assert OFF in environment.items()
     assert {CERTIFICATE, "ORCHESTRATOR_SECURITY__IDENTITIES_FILE"} <= set(environment)
+
+
+def test_the_image_alone_is_closed_and_who_opens_it_says_so() -> None:
+    name, _ = OFF
+    environment = image_environment()["llm-orchestrator"]
+    server = {"address": environment["ORCHESTRATOR_SERVER__ADDRESS"]}
+    assert name not in environment
+    with pytest.raises(ValidationError, match=name):
+        Settings(_env_file=None, server=server)  # type: ignore[call-arg, arg-type]
+    assert services()["llm-orchestrator"]["environment"][name] == "true"
+    assert f"{name}=true" in (KUBERNETES / "base/settings.env").read_text().split()
 
 
 def test_files_are_read_only_and_mounted_where_the_settings_say() -> None:
