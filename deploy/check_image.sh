@@ -62,7 +62,7 @@ ok() {
 fail() {
   for id in "${containers[@]}"; do
     echo "--- the last lines of container ${id:0:12}"
-    timeout 20 podman logs --tail 20 "$id" 2>&1 || true
+    timeout 20 podman logs --tail 20 "$id" 2>&1 | cut -c 1-300 || true
   done
   printf 'FAILED: %s\nWhat to do: %s\n' "$1" "$2"
   exit 1
@@ -94,7 +94,7 @@ watched() {
 . deploy/check_image_walls.sh
 # shellcheck source=deploy/check_image_run.sh
 . deploy/check_image_run.sh
-for part in stand_ins compose replicas tls; do
+for part in stand_ins compose replicas pod tls; do
   # shellcheck source=/dev/null
   . "deploy/check_image_$part.sh"
 done
@@ -132,6 +132,10 @@ if [ "$what" = compose ]; then
   step "docker-compose.yml: killed, stopped and started again"
   check_rolling
   check_the_database_restarts_alone
+  done_with_step
+
+  step "deploy/kubernetes: the image as the Deployment starts it"
+  run_as_pod
   compose down || fail "podman-compose down: $(tail -n 1 "$work/compose.log")" "read the line above"
   done_with_step
 

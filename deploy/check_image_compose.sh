@@ -31,17 +31,22 @@ use_own_network() {
 
 # With the modes of an ordinary checkout: users of containers read what is mounted.
 make_project() {
+  local hash
   mkdir "$work/project"
   git ls-files -z --cached --others --exclude-standard |
     tar --create --null --files-from=- --ignore-failed-read --mode=u=rwX,go=rX 2>/dev/null |
     tar --extract --preserve-permissions --directory "$work/project"
   echo "$FREE_PORTS" >"$work/project/free_ports.yml"
-  printf '%s\n' POSTGRES_PASSWORD=only-a-try BACKEND_TARGET=envoy:50050 >"$work/project/.env"
+  hash=$(echo only-a-try | timeout 60 "${RUN[@]}" --rm --interactive --network none "$BACKEND_IMAGE" \
+    python -m backend hash-password 2>"$work/run.log" | tail -n 1)
+  printf '%s\n' POSTGRES_PASSWORD=only-a-try BACKEND_TARGET=envoy:50050 TOOL_SERVICE_TOKEN=only-a-try-for-tools \
+    USE_GRPC_TOOL_SERVICE=true "BACKEND_USERS='{\"ann\": {\"password\": \"$hash\"}}'" >"$work/project/.env"
 }
 
 prepare_compose() {
   untried+=("the profiles events and gpu, and Grafana: their images cannot be pulled everywhere"
-    "Docker's own Compose; pre_stop; a replica's port of the range 50051-50053")
+    "Docker's own Compose; pre_stop; a replica's port of the range 50051-50053"
+    "Kubernetes itself: probes, services, policies, the autoscaler, kustomize, deploy/kubernetes/tls")
   install_networking
   use_own_network
   make_stand_ins
@@ -125,4 +130,6 @@ clean_up_compose() {
   ((${#ids[@]} == 0)) || timeout 90 podman rm --force --time 0 --volumes "${ids[@]}" >/dev/null 2>&1 || true
   timeout 60 podman pod rm --force "pod_$PROJECT" >/dev/null 2>&1 || true
   timeout 60 podman network rm --force "${PROJECT}_default" >/dev/null 2>&1 || true
+  mapfile -t ids < <(podman volume ls --quiet --filter "name=^$PROJECT")
+  ((${#ids[@]} == 0)) || timeout 60 podman volume rm "${ids[@]}" >/dev/null 2>&1 || true
 }
