@@ -49,8 +49,10 @@ check_rolling() {
     "$(grep -c second "$work/calls" || true) by a second connection"
 }
 
+# When each but Postgres was started.
 began() {
-  podman ps --all --filter "name=^${PROJECT}_" --format '{{.Names}} {{.StartedAt}}' | grep -v postgres | sort
+  podman ps --all --filter "name=^${PROJECT}_" --format '{{.Names}} {{.StartedAt}}' |
+    grep -E '_(llm-orchestrator|backend|envoy)_[0-9]' | sort
 }
 
 check_the_database_restarts_alone() {

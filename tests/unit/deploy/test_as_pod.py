@@ -9,7 +9,9 @@ from deploy.as_pod import as_pod
 def test_a_container_is_told_the_pod_s_user_rights_and_bounds(name: str) -> None:
     told = as_pod(name, "/there")
     options = told[: told.index("")]
-    assert {"--user=10001:10001", "--cap-drop=all", "--read-only", "--security-opt=no-new-privileges"} <= set(options)
+    assert {"--user=10001:10001", "--cap-drop=all", "--read-only", "--security-opt=no-new-privileges"} <= set(
+        options
+    )
     assert {"--cpus=2", "--memory=1g", "--volume=/there/files:/etc/llm-orchestrator/files:ro"} <= set(options)
     assert sum("size=64m" in option for option in options) == 2
 
