@@ -1,7 +1,8 @@
 """What `podman run` must be told so that a container is as one of the Deployment's on Kubernetes.
 
-`python -m deploy.as_pod CONTAINER FOLDER` prints it, an argument a line. FOLDER/files holds the ConfigMap's files.
-Of the pod only what a container engine can do alone: no probes, no preStop, no NetworkPolicy.
+`python -m deploy.as_pod CONTAINER FOLDER` prints it, an argument a line. FOLDER/files holds the ConfigMap's
+files, FOLDER/tmp and FOLDER/data are empty and the pod's group may write there. Of the pod only what a container
+engine can do alone: no probes, no preStop, no NetworkPolicy.
 """
 
 import sys
@@ -44,10 +45,8 @@ def _rights(context: dict[str, Any]) -> list[str]:
 
 
 def _mounted(at: str, volume: dict[str, Any], folder: str) -> str:
-    if "emptyDir" not in volume:
-        return f"--volume={folder}/{volume['name']}:{at}:ro"
-    # Who may write an empty folder is said by its mode; kubelet gives it to fsGroup.
-    return f"--tmpfs={at}:rw,nosuid,nodev,mode=1777,size={_bytes(volume['emptyDir']['sizeLimit'])}"
+    # An empty folder is one of the machine, as kubelet makes it; its size is not bounded here.
+    return f"--volume={folder}/{volume['name']}:{at}:{'rw' if 'emptyDir' in volume else 'ro'}"
 
 
 def _bytes(quantity: str) -> str:

@@ -29,6 +29,8 @@ start_as_pod() {
 run_as_pod() {
   local code
   mkdir -p "$work/pod/files"
+  # As kubelet gives them to fsGroup.
+  install -d -g "$USER_ID" -m 2777 "$work/pod/tmp" "$work/pod/data"
   install -m 644 deploy/kubernetes/base/providers.toml "$work/pod/files/"
   start_as_pod migrate --name "${PROJECT}_migrate"
   code=$(timeout 120 podman wait "$id" 2>>"$work/run.log")

@@ -13,7 +13,7 @@ def test_a_container_is_told_the_pod_s_user_rights_and_bounds(name: str) -> None
         options
     )
     assert {"--cpus=2", "--memory=1g", "--volume=/there/files:/etc/llm-orchestrator/files:ro"} <= set(options)
-    assert sum("size=64m" in option for option in options) == 2
+    assert {"--volume=/there/tmp:/tmp:rw", "--volume=/there/data:/app/.data:rw"} <= set(options)
 
 
 def test_arguments_come_after_the_image() -> None:
