@@ -1,8 +1,8 @@
 """What `podman run` must be told so that a container is as one of the Deployment's on Kubernetes.
 
 `python -m deploy.as_pod CONTAINER FOLDER` prints it, an argument a line. FOLDER/files holds the ConfigMap's
-files, FOLDER/tmp and FOLDER/data are empty and the pod's group may write there. Of the pod only what a container
-engine can do alone: no probes, no preStop, no NetworkPolicy.
+files, FOLDER/tmp and FOLDER/data are empty and the pod's group may write there. Of the pod only what a
+container engine can do alone: no probes, no preStop, no NetworkPolicy.
 """
 
 import sys
