@@ -34,7 +34,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check screenshots audit sbom protos kafka chaos soak mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check compose-check screenshots audit sbom protos kafka chaos soak mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -109,6 +109,11 @@ api-docs: $(DEV) ## Make docs/api/, the reference of the API, of protos/*.proto
 
 image-check: $(DEV) ## Build the images and try them, without a container engine (Debian, as root; about 2 minutes)
 	GRPCURL=$(CURDIR)/$(BIN)/grpcurl deploy/check_image.sh
+
+compose-check: $(DEV) $(PROMETHEUS) ## Run docker-compose.yml by podman-compose, with and without TLS (Debian, as root; about 6 minutes)
+	GRPCURL=$(CURDIR)/$(BIN)/grpcurl PODMAN_COMPOSE=$(CURDIR)/$(BIN)/podman-compose PYTHON=$(CURDIR)/$(BIN)/python \
+	  ENVOY=$$($(BIN)/python -c 'import envoy, pathlib; print(pathlib.Path(envoy.__file__).parent / "_bin/envoy")') \
+	  deploy/check_image.sh compose
 
 screenshots: $(DEV) $(CHROMIUM) ## Make docs/images/ anew, the console light and dark
 	PYTHONPATH=client $(BIN)/python -m tests.backend.console.screenshots

@@ -54,7 +54,7 @@ serve() {
 }
 
 is_running() {
-  [ "$(podman inspect --format '{{.State.Running}}' "$id")" = true ]
+  [ "$(podman inspect --format '{{.State.Running}}' "$id" 2>>"$work/run.log")" = true ]
 }
 
 # LIMIT_SECONDS: until the image's own HEALTHCHECK passes.

@@ -1,5 +1,6 @@
 """The variants with TLS: plain text is off, and everything that they name is a setting."""
 
+import re
 from typing import Any
 
 import pytest
@@ -62,6 +63,16 @@ def test_the_backend_trusts_the_ca_and_brings_a_token() -> None:
     assert environment.keys() == {"BACKEND_ORCHESTRATOR__TLS_CA", "BACKEND_ORCHESTRATOR__TOKEN"}
     assert not misspelt_of_backend(environment)
     assert set(of_compose()) <= set(services())
+
+
+def test_envoy_reads_the_key_as_the_user_that_may() -> None:
+    pod = documents(KUBERNETES / "base/deployment.yaml")[0]["spec"]["template"]["spec"]["securityContext"]
+    assert of_compose()["envoy"]["user"] == f"{pod['runAsUser']}:{pod['runAsGroup']}"
+
+
+def test_the_certificate_that_is_shown_has_every_name_that_callers_use() -> None:
+    [names] = re.findall(r"subjectAltName=(\S+)\)", (ROOT / "docs/deployment.md").read_text())
+    assert set(names.split(",")) == {"DNS:llm-orchestrator", "DNS:envoy", "DNS:localhost"}
 
 
 def test_probes_that_speak_no_tls_ask_the_port_of_the_metrics() -> None:
