@@ -70,7 +70,7 @@ def _gemini() -> list[bytes]:
 
 def _agents() -> list[bytes]:
     front = "name: chat\naliases: [talk]\ndescription: Talks.\nshape: direct\nrouting:\n  examples: [Hello]\n"
-    odd = ["2001-99-99", "!!int x", "!!bool x", "!!timestamp x", "!!binary é", "[" * 3000, "1" * 5000, ".inf"]
+    odd = ["2001-99-99", "!!int x", "!!bool x", "!!timestamp x", "!!binary é", "[" * 400, "1" * 5000, ".inf"]
     return [
         f"---\n{front}---\nBe brief.\n".encode(),
         *(f"---\nname: {value}\n---\nx".encode() for value in odd),

@@ -54,7 +54,7 @@ class Watched:
 
 _watched = Watched()
 _serde = PlainSerializer()
-for _module, _ in SAFE_MSGPACK_TYPES:
+for _module, _ in (*SAFE_MSGPACK_TYPES, ("numpy", "ndarray")):
     with suppress(ImportError):  # of another Python
         importlib.import_module(_module)  # which runs its code, as a first reading would
 

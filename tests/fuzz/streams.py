@@ -80,6 +80,7 @@ def _answer(data: bytes, made: Callable[[], Answer]) -> None:
     stream, places = data[:-8], data[-8:]
     whole = _read(made(), [stream])
     assert _read(made(), Picker(places).cuts(stream)) == whole
+    assert "\0" not in "".join(whole[2][2:]), "usage is kept by these names, as JSON, which takes no NUL"
     for delta in whole[0]:
         match delta:
             case TextDelta() | ReasoningDelta():
@@ -92,7 +93,7 @@ def _answer(data: bytes, made: Callable[[], Answer]) -> None:
                 raise AssertionError(delta)
 
 
-def _read(answer: Answer, pieces: Sequence[bytes]) -> tuple[list[Delta], str, object, Any]:
+def _read(answer: Answer, pieces: Sequence[bytes]) -> tuple[list[Delta], str, tuple[Any, ...], Any]:
     deltas, ended = list[Delta](), ""
     try:
         for piece in pieces:
@@ -124,9 +125,9 @@ def remote_chunks(data: bytes) -> None:
     for one in said:
         assert one.sequence >= 0
         match one:
-            case TextHeard() | EndedThere():
+            case TextHeard():
                 assert "\0" not in one.text
-            case UsedThere():
+            case EndedThere() | UsedThere():
                 assert r"\x00" not in repr(one), "a run's usage is kept as JSON, which Postgres refuses a NUL in"
             case EventHeard():
                 repr(one).encode()
