@@ -44,13 +44,14 @@ def fuzz(target: str, *, runs: int, seconds: int) -> bool:
             *(f"-artifact_prefix={failed}/{target}-", "-seed=1", "-rss_limit_mb=2048", "-timeout=30"),
         ],
         env={**os.environ, VARIABLE: "true"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # libFuzzer writes to the one, Python to the other
         text=True,
         errors="replace",
         check=False,
     )
     took = time.monotonic() - began
-    figures = _FIGURES.findall(process.stderr) or [("0", "0", "0", "0")]
+    figures = _FIGURES.findall(process.stdout) or [("0", "0", "0", "0")]
     done, covered, features, kept = figures[-1]
     passed = process.returncode == 0 and (int(done) >= runs or seconds > 0)
     print(
@@ -59,7 +60,7 @@ def fuzz(target: str, *, runs: int, seconds: int) -> bool:
         flush=True,
     )
     if not passed:
-        print(process.stderr[-4000:])
+        print(process.stdout[-4000:])
     return passed
 
 
