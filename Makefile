@@ -7,6 +7,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 Q ?=
 ONLY ?=
+RUNS ?= 1000000
 WITHIN ?= 180
 MODEL_NAME ?=
 
@@ -29,7 +30,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check screenshots protos kafka soak mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check screenshots protos kafka soak fuzz mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -106,6 +107,9 @@ protos: $(PROTOS) ## Generate the gRPC stubs from protos/*.proto
 
 soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in CI
 	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/tasks/test_machine.py tests/integration/permissions/test_races.py tests/integration/events/test_kills.py tests/integration/soak -rP
+
+fuzz: $(DEV) ## A million inputs to whatever reads foreign bytes, guided by coverage; some of them: make fuzz ONLY="openai" RUNS=50000
+	PYTHONPATH=.:client $(BIN)/python -m tests.fuzz --runs $(RUNS) $(ONLY)
 
 kafka: $(DEV) ## The kills of the events' relay in front of Apache Kafka, ten times as large as in CI (needs Java 17 and mvn)
 	mvn -q -B -f deploy/kafka.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.venv/kafka

@@ -3,6 +3,7 @@
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -65,8 +66,7 @@ def request_bytes(data: bytes) -> None:
             return
     told = _answer(message)
     again = type(message).FromString(message.SerializeToString())
-    # Text, because a number that is none is not equal to itself.
-    assert repr(_answer(again)) == repr(told)
+    assert _text(_answer(again)) == _text(told)
     if isinstance(message, pb.ChatRequest) and not isinstance(told, _REFUSED):
         _kept(message)
 
@@ -81,6 +81,18 @@ def _answer(message: Message) -> object:
     return told
 
 
+def _text(value: object) -> str:
+    """For comparing: a map of protobuf's has another order each time, and a number that is none equals nothing."""
+    if is_dataclass(value):
+        named = ((field.name, getattr(value, field.name)) for field in fields(value))
+        return str([(name, _text(one)) for name, one in named if name != "request"])
+    if isinstance(value, Mapping):
+        return str(sorted((str(key), _text(one)) for key, one in value.items()))
+    if isinstance(value, frozenset):
+        return str(sorted(map(_text, value)))
+    return str([_text(one) for one in value]) if isinstance(value, tuple) else repr(value)
+
+
 def _only_as_bytes(message: Message) -> bool:
     # A kept request, and an image, may hold any byte.
     return isinstance(message, pb.ChatRequest | pb.TaskRequest)
@@ -90,7 +102,7 @@ def _kept(message: pb.ChatRequest) -> None:
     assignment = requests.chat_command(message, None).assignment
     for kind in RunKind:
         kept = requests.kept_assignment(kind, assignment.request)
-        assert repr(kept.turn) == repr(assignment.turn)
+        assert _text(kept.turn) == _text(assignment.turn)
 
 
 def page_tokens(data: bytes) -> None:
