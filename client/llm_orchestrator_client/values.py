@@ -169,7 +169,7 @@ class Permission:
 
 
 def moment(message: Message, field: str) -> datetime | None:
-    """The Timestamp in that field as an aware datetime (microseconds), None when absent or not of the years 1 to 9999."""
+    """The Timestamp in that field as an aware datetime (microseconds), None when absent or no such time."""
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)

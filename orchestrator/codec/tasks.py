@@ -143,7 +143,9 @@ def listing(request: pb.ListTasksRequest) -> tuple[Owner, TaskFilter, tuple[date
         if state not in _STATES_BY_VALUE:
             check.add(f"states[{index}]", "is no known state")
     _check_labels(check, request.labels)
-    since = check.moment("created_after", request.created_after) if request.HasField("created_after") else None
+    since = (
+        check.moment("created_after", request.created_after) if request.HasField("created_after") else None
+    )
     check.done()
     wanted = TaskFilter(
         ConversationId(request.conversation_id) if request.conversation_id else None,

@@ -1,7 +1,7 @@
 """Retention's statements. Times are the database's; every deletion has a limit, so that no lock lasts.
 
-What was found is deleted by an array of its keys: a join with it would, in a plan for any limit, read all of the
-table, because such a plan takes the limit for a tenth of what there is.
+What was found is deleted by an array of its keys: a join with it would, in a plan for any limit, read all of
+the table, because such a plan takes the limit for a tenth of what there is.
 """
 
 # A pass that finds another one at work leaves it to that one.
@@ -179,7 +179,8 @@ WITH old AS (
     WHERE create_time < now() - make_interval(secs => $1) ORDER BY create_time LIMIT $2
     FOR UPDATE SKIP LOCKED
 ), gone AS (
-    DELETE FROM outbox WHERE event_id = ANY (ARRAY(SELECT event_id FROM old)) RETURNING pg_column_size(data) AS bytes
+    DELETE FROM outbox WHERE event_id = ANY (ARRAY(SELECT event_id FROM old))
+    RETURNING pg_column_size(data) AS bytes
 )
 SELECT count(*) AS rows, coalesce(sum(bytes), 0)::bigint AS bytes FROM gone
 """

@@ -16,7 +16,16 @@ from pathlib import Path
 from state.postgres.checkpoints.strict import VARIABLE
 
 RUNS = 1_000_000
-INSTRUMENTED = ["agents", "llm_orchestrator_client", "orchestrator", "providers", "state", "telemetry", "tests.fuzz.planted", "tools"]
+INSTRUMENTED = [
+    "agents",
+    "llm_orchestrator_client",
+    "orchestrator",
+    "providers",
+    "state",
+    "telemetry",
+    "tests.fuzz.planted",
+    "tools",
+]
 _DATA = Path(os.environ.get("FUZZ_DATA", ".data/fuzz"))
 _LONGEST_INPUT = 4096
 _FIGURES = re.compile(r"^#(\d+)\s.*?cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
@@ -55,8 +64,8 @@ def fuzz(target: str, *, runs: int, seconds: int) -> bool:
     done, covered, features, kept = figures[-1]
     passed = process.returncode == 0 and (int(done) >= runs or seconds > 0)
     print(
-        f"{target:18} {int(done):>9} runs {int(done) / took:>7.0f}/s  {covered:>5} edges {features:>6} features"
-        f" {kept:>5} inputs {'' if passed else ' FAILED'}",
+        f"{target:18} {int(done):>9} runs {int(done) / took:>7.0f}/s  {covered:>5} edges {features:>6} features "
+        f"{kept:>5} inputs {'' if passed else ' FAILED'}",
         flush=True,
     )
     if not passed:

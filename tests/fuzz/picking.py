@@ -10,7 +10,19 @@ from google.protobuf.message import Message
 T = TypeVar("T")
 
 _DEEPEST = 6
-_WORDS = ("", "a", "u1", "auto", "chat", "user", "assistant", "approved", "normal", "https://a.example/", "é🌍")
+_WORDS = (
+    "",
+    "a",
+    "u1",
+    "auto",
+    "chat",
+    "user",
+    "assistant",
+    "approved",
+    "normal",
+    "https://a.example/",
+    "é🌍",
+)
 _ODD = ("\0", "\n", " ", "x" * 300, "\x1b[31m", "prefer", "text/plain", "image/png", "\u202e", "http://[::1]")
 _NUMBERS = (0, 1, -1, 2, 60, 900, 2**31 - 1, -(2**31), 2**53, 2**62, -(2**62), 253402300800)
 _FLOATS = (0.0, -1.0, 0.5, 1.0, 1e308, float("nan"), float("inf"), float("-inf"))
@@ -45,7 +57,7 @@ class Picker:
     def one_of(self, values: Sequence[T]) -> T:
         return values[self.below(len(values))]
 
-    def bytes(self, most: int = 64) -> bytes:
+    def some(self, most: int = 64) -> bytes:
         """Some of what is left."""
         end = min(len(self._data), self._at + self.below(most + 1))
         taken, self._at = self._data[self._at : end], end
@@ -59,7 +71,7 @@ class Picker:
         kind = self.below(4)
         if kind == 0:
             return self.one_of(_WORDS)
-        return self.one_of(_ODD) if kind == 1 else self.bytes().decode(errors="ignore")
+        return self.one_of(_ODD) if kind == 1 else self.some().decode(errors="ignore")
 
     def number(self) -> int:
         return self.one_of(_NUMBERS) if self.below(2) else self.byte()
@@ -69,7 +81,7 @@ class Picker:
         places = sorted(self.below(len(data) + 1) for _ in range(self.below(9)))
         return [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
 
-    def json(self, depth: int = 0) -> Any:
+    def json(self, depth: int = 0) -> Any:  # noqa: PLR0911 - one of each kind
         """A JSON value."""
         match self.below(8 if depth < _DEEPEST else 6):
             case 0:
@@ -93,7 +105,7 @@ class Picker:
             if fields and self.left:
                 self._set(message, self.one_of(fields), depth)
 
-    def _set(self, message: Message, field: FieldDescriptor, depth: int) -> None:
+    def _set(self, message: Any, field: Any, depth: int) -> None:
         inner = field.message_type
         if inner is not None and depth >= _DEEPEST:
             return
@@ -109,7 +121,7 @@ class Picker:
         else:
             setattr(message, field.name, self._scalar(field))
 
-    def _put(self, message: Message, field: FieldDescriptor, depth: int) -> None:
+    def _put(self, message: Any, field: Any, depth: int) -> None:
         key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
         entries = getattr(message, field.name)
         if value.message_type is None:
@@ -117,7 +129,7 @@ class Picker:
         else:
             self.fill(entries[self._scalar(key)], depth + 1)
 
-    def _scalar(self, field: FieldDescriptor) -> Any:
+    def _scalar(self, field: Any) -> Any:
         match field.cpp_type:
             case FieldDescriptor.CPPTYPE_BOOL:
                 return bool(self.below(2))
@@ -126,14 +138,15 @@ class Picker:
             case FieldDescriptor.CPPTYPE_DOUBLE | FieldDescriptor.CPPTYPE_FLOAT:
                 return self.one_of(_FLOATS)
             case FieldDescriptor.CPPTYPE_STRING:
-                return self.bytes() if field.type == FieldDescriptor.TYPE_BYTES else self.text()
+                return self.some() if field.type == FieldDescriptor.TYPE_BYTES else self.text()
         return self._whole(field)
 
-    def _whole(self, field: FieldDescriptor) -> int:
+    def _whole(self, field: Any) -> int:
         bits = _INTEGERS[field.cpp_type]
         signed = field.cpp_type in (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64)
-        most = 2 ** (bits - signed) - 1
-        return max(-most if signed else 0, min(self.number(), most))
+        most: int = (1 << (bits - signed)) - 1
+        least = -most if signed else 0
+        return max(least, min(self.number(), most))
 
 
 def mutated(source: random.Random, data: bytes) -> bytes:

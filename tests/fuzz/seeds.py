@@ -49,7 +49,9 @@ def _anthropic() -> list[bytes]:
             {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": usage},
             {"type": "message_stop"},
         ),
-        _stream(block(type="tool_use", id="t", name="form"), delta(type="input_json_delta", partial_json="{}")),
+        _stream(
+            block(type="tool_use", id="t", name="form"), delta(type="input_json_delta", partial_json="{}")
+        ),
         _stream({"type": "error", "error": {"type": "overloaded_error"}}),
     ]
 
@@ -102,7 +104,7 @@ def _extension(code: int, *call: object) -> bytes:
 def _requests() -> list[bytes]:
     chat = pb.ChatRequest(user_id="u", query="q", conversation_id="c", agent_type="chat")
     chat.run_options.max_wait.FromSeconds(3)
-    listing = pb.ListTasksRequest(user_id="u", page_size=3, states=[1])
+    listing = pb.ListTasksRequest(user_id="u", page_size=3)
     listing.created_after.seconds = 2**62
     approval = pb.PermissionApproval(user_id="u", permission_id="p", approval_decision="approved")
     approval.edited_arguments["n"] = float("nan")
@@ -124,8 +126,16 @@ SEEDS: Mapping[str, Sequence[bytes]] = {
     "anthropic": _anthropic(),
     "gemini": _gemini(),
     "arguments": [b'\0{"url": "https://a.example/", "many": [1, "2", null]}', b'\0{"url": "http://[::1]"}'],
-    "sources": [b'\0{"results": [{"url": "https://a.example/", "title": "t"}]}', b"\0" + b"[" * 1000 + b"]" * 1000],
-    "answers": [b'\0{"a": "x", "n": 3}', b'\0{"a": "x", "a": 1}', b"\0" + b"[" * 3000, b'\0{"n": NaN, "a": "\\ud800"}'],
+    "sources": [
+        b'\0{"results": [{"url": "https://a.example/", "title": "t"}]}',
+        b"\0" + b"[" * 1000 + b"]" * 1000,
+    ],
+    "answers": [
+        b'\0{"a": "x", "n": 3}',
+        b'\0{"a": "x", "a": 1}',
+        b"\0" + b"[" * 3000,
+        b'\0{"n": NaN, "a": "\\ud800"}',
+    ],
     "checkpoints": [
         _extension(0, "decimal", "Decimal", "x"),
         _extension(1, "re", "compile", ["("]),

@@ -83,8 +83,14 @@ def _packed(picker: Picker, depth: int = 0) -> object:
     if picker.below(3) == 0 or depth > 4:
         return picker.json(depth)
     place = picker.one_of(_TYPES)
-    inner = ormsgpack.packb((*place, _packed(picker, depth + 1), picker.text()), option=ormsgpack.OPT_NON_STR_KEYS)
-    return ormsgpack.Ext(picker.one_of(_EXTENSIONS), inner if picker.below(8) else picker.bytes())
+    inner = ormsgpack.packb(
+        (*place, _packed(picker, depth + 1), picker.text()), option=ormsgpack.OPT_NON_STR_KEYS
+    )
+    return ormsgpack.Ext(picker.one_of(_EXTENSIONS), inner if picker.below(8) else picker.some())
+
+
+def _check(so: bool) -> None:
+    assert so
 
 
 def agent_files(data: bytes) -> None:
@@ -96,17 +102,20 @@ def agent_files(data: bytes) -> None:
     try:
         spec = parse_agent("a.md", content)
     except CatalogError as error:
-        assert error.lines and all(line.startswith("a.md: ") for line in error.lines)
+        _check(bool(error.lines))
+        _check(all(line.startswith("a.md: ") for line in error.lines))
         return
     assert parse_agent("a.md", content) == spec
-    assert spec.name and spec.prompt == spec.prompt.strip()
+    assert spec.name
+    assert spec.prompt == spec.prompt.strip()
 
 
 class _Counted:
     """What a flag file's refusals would be counted by."""
 
     def refused(self, source: str, reason: str) -> None:
-        assert source and reason
+        assert source
+        assert reason
 
     def accepted(self, source: str) -> None:
         assert source

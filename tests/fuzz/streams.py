@@ -108,9 +108,11 @@ def _read(answer: Answer, pieces: Sequence[bytes]) -> tuple[list[Delta], str, tu
 
 def _nameless(delta: Delta) -> Delta:
     # Where a vendor gives none, we make an id of our own, another each time.
-    return replace(delta, call=replace(delta.call, call_id="ours")) if isinstance(delta, ToolCallDelta) else delta
-
-
+    return (
+        replace(delta, call=replace(delta.call, call_id="ours"))
+        if isinstance(delta, ToolCallDelta)
+        else delta
+    )
 
 
 def remote_chunks(data: bytes) -> None:
@@ -128,7 +130,9 @@ def remote_chunks(data: bytes) -> None:
             case TextHeard():
                 assert "\0" not in one.text
             case EndedThere() | UsedThere():
-                assert r"\x00" not in repr(one), "a run's usage is kept as JSON, which Postgres refuses a NUL in"
+                assert r"\x00" not in repr(one), (
+                    "a run's usage is kept as JSON, which Postgres refuses a NUL in"
+                )
             case EventHeard():
                 repr(one).encode()
 

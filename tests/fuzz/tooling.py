@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 from google.protobuf.message import Message
@@ -40,9 +41,7 @@ _TOOL = Tool(
     sensitive=frozenset({"many"}),
 )
 _CONTEXT = ToolContext(Owner("u"), RunId("0" * 32), ConversationId("c"), "call")
-_ROWS = tuple(
-    (tool_of(row, max_seconds=60, max_result_bytes=4096), RowCodec(row), row) for row in TABLE
-)
+_ROWS = tuple((tool_of(row, max_seconds=60, max_result_bytes=4096), RowCodec(row), row) for row in TABLE)
 _FORM: Mapping[str, object] = {
     "type": "object",
     "properties": {"a": {"type": "string"}, "n": {"type": "integer"}},
@@ -51,7 +50,7 @@ _FORM: Mapping[str, object] = {
 
 
 def arguments(data: bytes) -> None:
-    """What a model writes for a tool: an object that fits, with one canonical form, or a refusal in words."""
+    """What a model writes for a tool: an object that fits, with one canonical form, or a refusal."""
     picker = Picker(data)
     raw = json.dumps(picker.json()) if picker.below(2) else picker.rest().decode(errors="surrogateescape")
     model_sees = speakable_arguments(raw)
@@ -61,13 +60,14 @@ def arguments(data: bytes) -> None:
         found = checked(_TOOL, raw)
         exact = canonical(found)
     except ArgumentError as error:
-        assert str(error)
+        assert str(error)  # noqa: PT017 - no test, a target
         return
     assert Draft202012Validator(_TOOL.parameters).is_valid(found)
     assert checked(_TOOL, exact.decode()) == found, "the canonical form says the same"
     assert digest(orjson.loads(exact)) == digest(found)
     shown = redacted(_TOOL, found)
-    assert shown.keys() == found.keys() and shown.get("many") in (None, "[hidden]")
+    assert shown.keys() == found.keys()
+    assert shown.get("many") in (None, "[hidden]")
 
 
 def results(data: bytes) -> None:
@@ -121,7 +121,7 @@ def schemas(data: bytes) -> None:
     try:
         used = usable(schema)
     except SchemaUnusableError as error:
-        assert str(error)
+        assert str(error)  # noqa: PT017 - no test, a target
         return
     try:
         fit(used, value)
@@ -135,8 +135,31 @@ def schemas(data: bytes) -> None:
 
 
 _KEYWORDS = (
-    *("type", "properties", "items", "required", "enum", "const", "minLength", "maximum", "multipleOf", "$ref"),
-    *("anyOf", "allOf", "not", "$defs", "additionalProperties", "$id", "$anchor", "pattern", "if", "then"),
+    *(
+        "type",
+        "properties",
+        "items",
+        "required",
+        "enum",
+        "const",
+        "minLength",
+        "maximum",
+        "multipleOf",
+        "$ref",
+    ),
+    *(
+        "anyOf",
+        "allOf",
+        "not",
+        "$defs",
+        "additionalProperties",
+        "$ref",
+        "$id",
+        "$anchor",
+        "pattern",
+        "if",
+        "then",
+    ),
     *("minItems", "uniqueItems", "contains", "prefixItems", "propertyNames", "dependentSchemas", "format"),
 )
 _PLAIN = ("object", "string", "array", "#", "#/$defs/a", "#a", "http://x/y", "[", "a", "#/properties/%")
@@ -184,7 +207,7 @@ def specs(data: bytes) -> None:
         orjson.dumps(one.tool.parameters)
 
 
-def _put_schema(struct: Struct, schema: Mapping[str, object]) -> None:
+def _put_schema(struct: Struct, schema: Mapping[str, Any]) -> None:
     try:
         struct.update(schema)
     except (ValueError, TypeError):
@@ -213,5 +236,5 @@ def requests_of_tools(data: bytes) -> None:
         body = codec.request(found, _CONTEXT)
     except ArgumentError:
         return
-    request: Message = codec._request.FromString(body)  # noqa: SLF001 - as the backend reads it
+    request: Message = codec._request.FromString(body)
     assert all(getattr(request, name) in ("u", "c") for name in row.filled)

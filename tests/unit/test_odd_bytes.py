@@ -2,6 +2,7 @@
 
 import base64
 import time
+from itertools import pairwise
 from uuid import UUID
 
 import orjson
@@ -98,11 +99,7 @@ def test_nor_does_that_of_a_remote_s_model() -> None:
 def test_the_limit_of_an_event_does_not_count_the_end_of_its_line(pieces: list[int]) -> None:
     stream, parser = b"data: " + b"x" * 50 + b"\r\n\r\n", EventParser(max_bytes=56)
     borders = [0, *pieces, len(stream)]
-    found = [
-        one
-        for start, end in zip(borders[:-1], borders[1:], strict=True)
-        for one in parser.feed(stream[start:end])
-    ]
+    found = [one for start, end in pairwise(borders) for one in parser.feed(stream[start:end])]
     assert found == [b"x" * 50]
 
 

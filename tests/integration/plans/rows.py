@@ -4,7 +4,7 @@ import asyncpg
 
 OWNERS = 500
 BUSY = 400
-"""So many runs are running, so many tasks and so many chats wait for a person; a fifth of the others is queued."""
+"""So many runs are running, so many tasks and chats wait for a person; a fifth of the others is queued."""
 OF_A_THREAD = 10
 LARGE = frozenset(
     {
@@ -62,15 +62,16 @@ _MADE = (
     SELECT {_THREAD}, '', 'm', i::text, 'x', 'b', {_THREADS_OWNER} FROM generate_series(1, $1) AS i
     """,  # noqa: S608
     f"""
-    INSERT INTO checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, blob, owner)
+    INSERT INTO checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, blob,
+        owner)
     SELECT {_THREAD}, '', i::text, 't', 0, 'm', 'b', {_THREADS_OWNER} FROM generate_series(1, $1) AS i
     """,  # noqa: S608
     f"""
     INSERT INTO permissions (permission_id, run_id, owner, conversation_id, tool_call_id, tool_name,
         operation_type, arguments, digest, query, reasoning, safety_level, reversible, allowed_scopes,
         create_time, expire_time, state, scope)
-    SELECT {_ID}, {_ID}, {_OWNER}, 'a' || i, {_ID}, 'tool', 'file_write', '', encode(sha256(''), 'hex'), '', '',
-        'low', true, '{{once}}', {_AGE}, now() + interval '1 day',
+    SELECT {_ID}, {_ID}, {_OWNER}, 'a' || i, {_ID}, 'tool', 'file_write', '', encode(sha256(''), 'hex'),
+        '', '', 'low', true, '{{once}}', {_AGE}, now() + interval '1 day',
         CASE WHEN i > {BUSY} AND i <= {3 * BUSY} THEN 'pending' ELSE 'approved' END,
         CASE WHEN i % 100 = 0 THEN 'conversation' ELSE 'once' END
     FROM generate_series(1, $1) AS i

@@ -28,7 +28,8 @@ _TURN: Mapping[str, Hot] = {
         " 't1', 30, 2::smallint, '{}', NULL, 0, false, '', '', '', ''"
     ),
     "runs_sql.FINISH": _hot(
-        f"{_MINE}, array[2], array['p'::bytea], array[true], 'succeeded', 'stop', '', 'r', NULL, 2", "runs_pkey"
+        f"{_MINE}, array[2], array['p'::bytea], array[true], 'succeeded', 'stop', '', 'r', NULL, 2",
+        "runs_pkey",
     ),
     "runs_sql.REQUEUE": _hot(f"{_MINE}, NULL", "runs_pkey"),
     "runs_sql.DEFER": _hot(f"{_MINE}, 1, NULL", "runs_pkey"),
@@ -50,8 +51,8 @@ _TURN: Mapping[str, Hot] = {
 }
 _LINE: Mapping[str, Hot] = {
     "line_sql.JOIN": _hot(
-        f"{_NEW}, 'u1', 'task', 'new', 'chat', 'q', true, 'class:0', 1, 0, 30, array[1], array['p'::bytea], NULL,"
-        " 2::smallint, NULL, '{}', NULL, false, '', '', '', ''",
+        f"{_NEW}, 'u1', 'task', 'new', 'chat', 'q', true, 'class:0', 1, 0, 30, array[1], array['p'::bytea],"
+        " NULL, 2::smallint, NULL, '{}', NULL, false, '', '', '', ''",
         "runs_in_line_of_owner",
     ),
     "line_sql.LOAD": _hot("1000", blocks=2500),
@@ -71,7 +72,10 @@ _LINE: Mapping[str, Hot] = {
 _TASKS: Mapping[str, Hot] = {
     "tasks._GET": _hot(f"'u0', {QUEUED}", "runs_pkey", blocks=12_000, by="asked"),
     "tasks._LIST": _hot(
-        "'u19', NULL, array[]::text[], NULL, '{}', NULL, NULL, 51", "runs_tasks_of_owner", blocks=600, by="asked"
+        "'u19', NULL, array[]::text[], NULL, '{}', NULL, NULL, 51",
+        "runs_tasks_of_owner",
+        blocks=600,
+        by="asked",
     ),
     "tasks._REQUEST": _hot(f"'u100', {RUN}", "runs_pkey", by="asked"),
     "usage._SUMS": _hot("'u100', now() - interval '1 day', NULL, 'EUR'", "usage_sums_of_owner", by="asked"),
@@ -82,7 +86,10 @@ _PERMISSIONS: Mapping[str, Hot] = {
     "permissions_sql.LOCK": _hot(f"'u100', {RUN}", "permissions_pkey", by="asking"),
     "permissions_sql.MATCH": _hot("'u0', 'a500', 'file_write'", "permissions_pending_of_owner", by="asked"),
     "permissions_sql.LIST": _hot(
-        "'u100', NULL, NULL, array['approved'], NULL, NULL, 51", "permissions_of_owner", blocks=600, by="asked"
+        "'u100', NULL, NULL, array['approved'], NULL, NULL, 51",
+        "permissions_of_owner",
+        blocks=600,
+        by="asked",
     ),
     "permissions_sql.LIST_PENDING": _hot(
         "'u100', NULL, NULL, array['pending'], NULL, NULL, 51", "permissions_pending_of_owner", by="asked"

@@ -1,4 +1,4 @@
-"""The plans of the statements that are asked all the time, on tables with many rows: TEST_SCALE=20 is a million."""
+"""Plans of the statements that are asked all the time, on large tables: TEST_SCALE=20 is a million rows."""
 
 import asyncio
 import importlib
@@ -75,7 +75,7 @@ async def test_a_hot_statement_finds_its_rows_by_its_indexes(full: str, name: st
 
 
 def test_every_statement_of_the_stores_has_its_plan_pinned_or_a_reason_why_not() -> None:
-    of_their_own = {text: name for name, text in reversed(STATEMENTS.items())}
+    of_their_own = {text: name for name, text in reversed(list(STATEMENTS.items()))}
     listed = {STATEMENTS[name] for name in (*HOT, *SELDOM)}
     assert not {name for text, name in of_their_own.items() if text not in listed}
     assert not HOT.keys() & SELDOM.keys()

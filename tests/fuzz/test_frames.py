@@ -23,7 +23,9 @@ def _frame(source: random.Random) -> bytes:
     """A frame of any type, with a length that is mostly its own."""
     payload = _FIELD * source.randrange(3) + source.randbytes(source.choice((0, 1, 4, 5, 8, 9, 64, 400)))
     told = len(payload) if source.random() < 0.8 else source.choice((0, 1, 2**14 + 1, 2**24 - 1))
-    head = struct.pack(">I", told)[1:] + bytes((source.choice(_KINDS), source.choice((0, 1, 4, 5, 8, 0x25, 255))))
+    head = struct.pack(">I", told)[1:] + bytes(
+        (source.choice(_KINDS), source.choice((0, 1, 4, 5, 8, 0x25, 255)))
+    )
     return head + struct.pack(">I", source.choice(_STREAMS)) + payload
 
 
