@@ -64,7 +64,8 @@ def fuzz(target: str, *, runs: int, seconds: int) -> bool:
     done, covered, features, kept = figures[-1]
     passed = process.returncode == 0 and (int(done) >= runs or seconds > 0)
     print(
-        f"{target:18} {int(done):>9} runs {int(done) / took:>7.0f}/s  {covered:>5} edges {features:>6} features "
+        f"{target:18} {int(done):>9} runs {int(done) / took:>7.0f}/s "
+        f" {covered:>5} edges {features:>6} features "
         f"{kept:>5} inputs {'' if passed else ' FAILED'}",
         flush=True,
     )

@@ -71,7 +71,7 @@ def arguments(data: bytes) -> None:
 
 
 def results(data: bytes) -> None:
-    """A backend's bytes as the answer of a typed tool: text for the model, within the cap, or a failed call."""
+    """A backend's bytes as the answer of a typed tool: text within the cap, or a failed call."""
     picker = Picker(data)
     tool, codec, _ = picker.one_of(_ROWS)
     try:
