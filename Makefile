@@ -10,6 +10,7 @@ SECONDS ?= 420
 Q ?=
 ONLY ?=
 AUDIT ?=
+RUNS ?= 1000000
 WITHIN ?= 180
 MODEL_NAME ?=
 SIZE ?= normal
@@ -34,7 +35,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check compose-check screenshots audit sbom protos kafka chaos soak mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check compose-check screenshots audit sbom protos kafka chaos soak fuzz mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -135,6 +136,9 @@ soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in
 chaos: $(DEV) ## Break what the service stands on, by a seed, and check that nothing is lost or done twice (about 8 minutes)
 	@deploy/install_faketime.sh
 	GRPC_VERBOSITY=NONE PYTHONPATH=client $(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS)
+
+fuzz: $(DEV) ## A million inputs to whatever reads foreign bytes, guided by coverage; some of them: make fuzz ONLY="openai" RUNS=50000
+	PYTHONPATH=.:client $(BIN)/python -m tests.fuzz --runs $(RUNS) $(ONLY)
 
 kafka: $(DEV) ## The kills of the events' relay in front of Apache Kafka, ten times as large as in CI (needs Java 17 and mvn)
 	mvn -q -B -f deploy/kafka.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.venv/kafka

@@ -68,7 +68,8 @@ def speakable_arguments(arguments: str) -> str:
             return arguments
     except orjson.JSONDecodeError:
         pass
-    return orjson.dumps({"invalid_json": arguments[:_SHOWN_CHARACTERS]}).decode()
+    shown = arguments[:_SHOWN_CHARACTERS].encode(errors="replace").decode()  # no half of a surrogate pair
+    return orjson.dumps({"invalid_json": shown}).decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ UNDECIDED = "auto"
 
 _ROUTE = ("", UNDECIDED)
 
+# The library lets a value that its tag does not fit raise what it likes: `!!bool x` is a KeyError.
+_GARBLED = (yaml.YAMLError, TypeError, ValueError, LookupError, AttributeError, RecursionError)
+
 
 class CatalogError(Exception):
     """Agents' files are wrong. `lines`: one for each thing to change, which names the file or the agent."""
@@ -86,7 +89,7 @@ def parse_agent(filename: str, content: bytes) -> AgentSpec:
         return AgentSpec(**fields, prompt=prompt.strip(), version=version)
     except ValidationError as error:
         raise CatalogError(*(f"{filename}: {line}" for line in _lines(error))) from error
-    except (yaml.YAMLError, TypeError) as error:
+    except _GARBLED as error:
         raise CatalogError(f"{filename}: the front matter is not valid YAML") from error
 
 

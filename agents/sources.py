@@ -91,19 +91,27 @@ def _named(result: str) -> Iterator[Source]:
 
 
 def _in(value: Any) -> Iterator[Source]:  # noqa: ANN401 - any JSON
-    if isinstance(value, list):
-        for one in value:
-            yield from _in(one)
-    if not isinstance(value, dict):
-        return
+    left = [value]  # and no recursion: JSON is read in deeper nesting than Python calls itself
+    while left:
+        one = left.pop()
+        if isinstance(one, list):
+            left.extend(reversed(one))
+        elif isinstance(one, dict):
+            source = _source(one)
+            if source is None:
+                left.extend(reversed(one.values()))
+            else:
+                yield source
+
+
+def _source(value: dict[str, Any]) -> Source | None:
     uri = next((at for name in _ADDRESSES if _ADDRESS.fullmatch(at := _string(value, name))), "")
     document_id = "" if uri else _string(value, "document_id")
     if not uri and not document_id:
-        yield from _in(list(value.values()))
-        return
+        return None
     title = next(filter(None, (_string(value, name) for name in _TITLES)), "")
     texts = [said for name, said in value.items() if name not in _NO_TEXT and isinstance(said, str)]
-    yield Source("", title, uri, document_id, "\n".join(filter(None, texts)))
+    return Source("", title, uri, document_id, "\n".join(filter(None, texts)))
 
 
 def _string(value: dict[str, Any], name: str) -> str:

@@ -117,7 +117,8 @@ def _event(chunk: pb.ChatChunk) -> ToolCalled | ToolAnswered | PlanChanged:
 
 
 def _id(text: str) -> str:
-    return text[:_NAME_CHARACTERS]
+    # Postgres keeps no NUL: with one in a model's name the run could not end.
+    return text.replace("\0", "")[:_NAME_CHARACTERS]
 
 
 def plain(struct: ProtoMessage) -> dict[str, Any]:
@@ -163,14 +164,14 @@ def _end(sequence: int, chunk: pb.ChatChunk) -> Iterator[Heard]:
         yield FailedThere(sequence, ProviderBrokenError(GARBLED))
     elif done.finish_reason != pb.FINISH_REASON_QUEUED:
         finished = _FINISHED.get(done.finish_reason, FinishReason.STOP)
-        limit = chunk.metadata["limit"][:_NAME_CHARACTERS] if finished is FinishReason.LIMIT else ""
+        limit = _id(chunk.metadata["limit"]) if finished is FinishReason.LIMIT else ""
         yield EndedThere(
             sequence,
             finished,
             done.final_text.replace("\0", ""),
             limit,
-            chunk.metadata["model"][:_NAME_CHARACTERS],
-            done.checkpoint_id[:_NAME_CHARACTERS],
+            _id(chunk.metadata["model"]),
+            _id(done.checkpoint_id),
         )
 
 
@@ -181,7 +182,7 @@ def _usage(told: pb.Usage, remote: str, currency: str) -> Usage:
     parts = [
         ModelUsage(
             provider,
-            one.model[:_NAME_CHARACTERS],
+            _id(one.model),
             _count(one.input_tokens),
             _count(one.output_tokens),
             cost_micros=_count(one.cost_micros) * ours,

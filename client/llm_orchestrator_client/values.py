@@ -169,19 +169,26 @@ class Permission:
 
 
 def moment(message: Message, field: str) -> datetime | None:
-    """The Timestamp in that field as an aware datetime (microseconds), None when absent."""
+    """The Timestamp in that field as an aware datetime (microseconds), None when absent or no such time."""
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)
-    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+    try:
+        after = timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+        return datetime.fromtimestamp(0, UTC) + after
+    except OverflowError:
+        return None
 
 
 def span(message: Message, field: str) -> timedelta | None:
-    """The Duration in that field (microseconds), None when absent."""
+    """The Duration in that field (microseconds), None when absent or longer than a timedelta can be."""
     if not message.HasField(field):
         return None
     duration: Duration = getattr(message, field)
-    return timedelta(seconds=duration.seconds, microseconds=duration.nanos // 1000)
+    try:
+        return timedelta(seconds=duration.seconds, microseconds=duration.nanos // 1000)
+    except OverflowError:
+        return None
 
 
 def plain(value: Struct | ListValue | Value) -> Any:  # noqa: ANN401 - JSON is what it is

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
 
 from orchestrator.codec import pages, requests, validation
 from orchestrator.codec.permissions import SCOPES, STATES, pending
@@ -42,6 +41,7 @@ def approval_command(request: pb.PermissionApproval) -> ApprovalCommand:
         check.add("scope", "is no known scope")
     if request.HasField("edited_arguments") and request.approval_decision != Decision.APPROVED:
         check.add("edited_arguments", "can only be approved")
+    edited = _edited(check, request)
     check.done()
     return ApprovalCommand(
         owner=Owner(request.user_id),
@@ -52,7 +52,7 @@ def approval_command(request: pb.PermissionApproval) -> ApprovalCommand:
         scope=_SCOPES_BY_VALUE[request.scope],
         reason=request.reason,
         shown_digest=request.arguments_digest,
-        edited=_mapping(request.edited_arguments) if request.HasField("edited_arguments") else None,
+        edited=edited,
         key=requests.request_key("ApprovePermission", request),
     )
 
@@ -118,6 +118,12 @@ def _check_which(check: Violations, request: pb.PermissionApproval) -> None:
             check.add(name, "is required, or permission_id")
 
 
-def _mapping(arguments: Struct) -> dict[str, Any]:
-    values: dict[str, Any] = json_format.MessageToDict(arguments)
+def _edited(check: Violations, request: pb.PermissionApproval) -> dict[str, Any] | None:
+    if not request.HasField("edited_arguments"):
+        return None
+    try:
+        values: dict[str, Any] = json_format.MessageToDict(request.edited_arguments)
+    except (json_format.Error, ValueError):
+        check.add("edited_arguments", "may not hold a number that JSON has not")
+        return None
     return values

@@ -3,8 +3,10 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
+
+import orjson
 
 from state.errors import FieldViolation, InvalidRequestError
 
@@ -29,7 +31,8 @@ def page_position(scope: str, token: str) -> str:
         return ""
     try:
         padded = token + "=" * (-len(token) % 4)
-        of, position = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+        # Stricter than json: no half of a surrogate pair, and no nesting that ends in a RecursionError.
+        of, position = orjson.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
     except (ValueError, TypeError, binascii.Error) as error:
         raise invalid() from error
     if of != scope or not isinstance(position, str) or "\0" in position:
@@ -43,8 +46,11 @@ def moment_and_id(position: str) -> tuple[datetime, str] | None:
         return None
     time, _, name = position.partition(" ")
     try:
-        return datetime.fromisoformat(time), UUID(name).hex
-    except ValueError as error:
+        moment = datetime.fromisoformat(time)
+        if moment.tzinfo is None:
+            raise invalid()
+        return moment.astimezone(UTC), UUID(name).hex
+    except (ValueError, OverflowError) as error:
         raise invalid() from error
 
 

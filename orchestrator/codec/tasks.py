@@ -1,7 +1,7 @@
 """Tasks: requests as commands, and how they stand as messages."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -70,13 +70,14 @@ def start_command(request: pb.TaskRequest) -> TaskCommand:
     queue_seconds = request.queue_timeout.ToNanoseconds() / 1e9
     check.between("queue_timeout", queue_seconds, 0, validation.QUEUE_SECONDS)
     requests.check_permission_timeout(check, "permission_timeout", request.permission_timeout)
+    not_before = check.moment("not_before", request.not_before) if request.HasField("not_before") else None
     check.done()
     assignment = requests.turn_assignment(_as_turn(request))
     return TaskCommand(
         assignment=assignment,
         key=requests.request_key("StartTask", request),
         priority=priority,
-        not_before=request.not_before.ToDatetime(UTC) if request.HasField("not_before") else None,
+        not_before=not_before,
         queue_seconds=queue_seconds or None,
         labels=dict(request.labels),
     )
@@ -142,11 +143,14 @@ def listing(request: pb.ListTasksRequest) -> tuple[Owner, TaskFilter, tuple[date
         if state not in _STATES_BY_VALUE:
             check.add(f"states[{index}]", "is no known state")
     _check_labels(check, request.labels)
+    since = (
+        check.moment("created_after", request.created_after) if request.HasField("created_after") else None
+    )
     check.done()
     wanted = TaskFilter(
         ConversationId(request.conversation_id) if request.conversation_id else None,
         tuple(_STATES_BY_VALUE[state] for state in request.states),
-        request.created_after.ToDatetime(UTC) if request.HasField("created_after") else None,
+        since,
         dict(request.labels),
     )
     position = pages.page_position(requests.list_scope(request), request.page_token)

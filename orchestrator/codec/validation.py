@@ -1,8 +1,10 @@
 """The limits of every request field, in one place, and what names each field that breaks one."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from state.errors import FieldViolation, InvalidRequestError
 
@@ -70,6 +72,14 @@ class Violations:
         # Written so that NaN fails.
         if not low <= value <= high:
             self.add(field, f"must be from {low:g} to {high:g}")
+
+    def moment(self, field: str, time: Timestamp) -> datetime | None:
+        """The time, in UTC; None where it is none."""
+        try:
+            return time.ToDatetime(UTC)
+        except (ValueError, OverflowError):
+            self.add(field, "must be a time from year 1 to 9999")
+            return None
 
     def done(self) -> None:
         """Raises InvalidRequestError when something was found."""

@@ -86,7 +86,10 @@ class GeminiAnswer(Answer):
     def _read_call(self, call: Event, signature: str) -> ToolCallDelta:
         self._has_calls = True
         call_id = new_call_id(as_text(call.get("id") or ""), self._requested, signature)
-        arguments = orjson.dumps(as_object(call.get("args") or {})).decode()
+        try:
+            arguments = orjson.dumps(as_object(call.get("args") or {})).decode()
+        except orjson.JSONEncodeError as error:  # it reads deeper nesting than it writes
+            raise BrokenStreamError("sent a tool call that is nested too deeply") from error
         return ToolCallDelta(ToolCall(call_id, as_text(call.get("name")), arguments))
 
     def _finish(self, reason: object) -> None:

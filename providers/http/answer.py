@@ -12,6 +12,7 @@ from state.models import FinishReason
 
 Event = dict[str, Any]
 
+_NAME_CHARACTERS = 256
 _MOST_TOKENS = 10**12
 """Sums of such counts are kept in 64 bits: one that does not fit would let no run end."""
 
@@ -65,9 +66,14 @@ class Answer(ABC):
 
     def _identify(self, generation_id: object, model: object) -> None:
         if isinstance(generation_id, str):
-            self.generation_id = generation_id
+            self.generation_id = _name(generation_id)
         if isinstance(model, str) and model:
-            self.model = model
+            self.model = _name(model)
+
+
+def _name(told: str) -> str:
+    # Usage is kept by these names, in JSON that takes no NUL: with one no run would end.
+    return told.replace("\0", "")[:_NAME_CHARACTERS]
 
 
 def decode(data: bytes) -> Event:

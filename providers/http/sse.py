@@ -24,12 +24,13 @@ class EventParser:
     damaged event or a proxy's page, and skipping it would leave a hole in the answer.
     """
 
-    __slots__ = ("_data", "_max_bytes", "_tail")
+    __slots__ = ("_lines", "_max_bytes", "_size", "_tail")
 
     def __init__(self, *, max_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_bytes = max_bytes
         self._tail = bytearray()
-        self._data: bytes | None = None
+        self._lines: list[bytes] = []
+        self._size = 0
 
     def whole(self, received: bytes) -> bytes | None:
         """The data of `received` if it is one event and nothing else, as most providers send each token.
@@ -42,7 +43,7 @@ class EventParser:
             and received.find(b"\n") == end
             and received[end + 1 :] == b"\n"
             and not self._tail
-            and self._data is None
+            and not self._lines
             and end <= self._max_bytes
         ):
             return received[6:end].removesuffix(b"\r")
@@ -63,14 +64,14 @@ class EventParser:
                 if (data := self._read(line)) is not None:
                     yield data
         self._tail += rest
-        self._check_size(len(self._tail))
+        # The end of a line is no part of it, nor half of one: the limit is the same wherever bytes are cut.
+        self._check_size(len(self._tail) - self._tail.endswith(b"\r"))
 
     def _read(self, line: bytes) -> bytes | None:
         if line.endswith(b"\r"):
             line = line[:-1]
         if not line:
-            data, self._data = self._data, None
-            return data
+            return self._take() if self._lines else None
         self._check_size(len(line))
         if line.startswith(b"data: "):
             self._append(line[6:])
@@ -86,11 +87,17 @@ class EventParser:
             raise BrokenStreamError("sent a line that is no server-sent event")
 
     def _append(self, value: bytes) -> None:
-        if self._data is None:
-            self._data = value
-            return
-        self._check_size(len(self._data) + len(value))
-        self._data = self._data + b"\n" + value
+        # Joined once, at the end: a mebibyte of empty lines would be copied a million times.
+        if self._lines:
+            self._check_size(self._size + len(value))
+            self._size += 1
+        self._size += len(value)
+        self._lines.append(value)
+
+    def _take(self) -> bytes:
+        data = b"\n".join(self._lines)
+        self._lines, self._size = [], 0
+        return data
 
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:

@@ -24,6 +24,7 @@ MOST_TOOLS = 128
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _LONGEST_DESCRIPTION = 4096
+_EXACT = 2.0**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def plain(struct: Struct) -> dict[str, Any]:
 
 
 def _whole(value: object) -> object:
-    if isinstance(value, float) and value.is_integer():
+    # Beyond that a float is not exact, and an integer is none that every writer of JSON takes.
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     if isinstance(value, dict):
         return {name: _whole(one) for name, one in value.items()}

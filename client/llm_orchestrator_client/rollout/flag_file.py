@@ -124,7 +124,10 @@ def document_of(content: bytes) -> dict[str, Any]:
     """
     if len(content) > _MAX_BYTES:
         raise ValueError("larger than a mebibyte")
-    document: Any = json.loads(content)
+    try:
+        document: Any = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     flags = document.get("flags") if isinstance(document, dict) else None
     if not isinstance(flags, dict) or not all(_is_flag(flag) for flag in flags.values()):
         raise ValueError("no flags, or one without variants")
