@@ -48,12 +48,11 @@ from providers.pool.choice import ClassChoice
 from providers.pool.model import PooledModel
 from providers.pool.pool import ModelPool
 from state.embedded.errors import EmbeddedPostgresError
-from state.embedded.server import EmbeddedPostgres
 from state.errors import DatabaseUnavailableError
 from state.models import ReplicaId
 from state.postgres.listener import CANCELS, EVENTS, QUEUED, Listener
 from state.postgres.migrate import MigrationError
-from state.postgres.roles import RolesError
+from state.postgres.roles import Logins, RolesError
 from state.postgres.stores import PostgresStores, storage_at
 from state.spool.errors import SpoolError
 from state.spool.spool import SpoolLimits, SqliteSpool, spool_in
@@ -64,7 +63,7 @@ from telemetry.registry import Known
 from tools.gateway.channel import TLSFileError
 from tools.mcp.file import McpFileError
 from wiring.agents import agents_of, check, graphs_of
-from wiring.database import bring_up_to_date, logins_of
+from wiring.database import bring_up_to_date, database_of, logins_of
 from wiring.deaths import Deaths
 from wiring.events import EventSettingsError, lag_of, relay_alone, relayed, tail_outbox, tail_topic
 from wiring.identity import entrance_of, make_token
@@ -99,18 +98,6 @@ EXPECTED = (
 
 
 @asynccontextmanager
-async def database_of(settings: Settings, deaths: Deaths) -> AsyncIterator[str]:
-    """The address of the configured Postgres, or of our own, which runs inside the block."""
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
-        return
-    say(f"postgres: starting our own in {settings.embedded.folder}")
-    async with EmbeddedPostgres(settings.embedded.folder, on_progress=say) as postgres:
-        deaths["the embedded Postgres"] = postgres.died
-        yield postgres.dsn
-
-
-@asynccontextmanager
 async def assembled(
     settings: Settings,
     dsn: str,
@@ -125,20 +112,17 @@ async def assembled(
     """
     async with AsyncExitStack() as stack:
         agent_names, replica_id = Known(), ReplicaId(uuid4().hex)
-        made = await stack.enter_async_context(
-            watched(settings, models, agent_names, about_process(replica_id))
-        )
+        seen = watched(settings, models, agent_names, about_process(replica_id))
+        made = await stack.enter_async_context(seen)
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room, sealing_of(settings)))
         flushed = made.log.flushed if made else None
-        kept = stores_at(
-            settings, dsn, replica_id, version=VERSION, hurried=hurried, flushed=flushed, callers=callers
-        )
+        logins = Logins(dsn, callers)
+        kept = stores_at(settings, logins, replica_id, version=VERSION, hurried=hurried, flushed=flushed)
         stores = await stack.enter_async_context(kept)
         graphs = graphs_of(settings)
-        agents = await stack.enter_async_context(
-            agents_of(settings, stores.agent_versions, models.classes, graphs)
-        )
+        read = agents_of(settings, stores.agent_versions, models.classes, graphs)
+        agents = await stack.enter_async_context(read)
         agent_names.also(lambda: agents.current.names)
         app = Application(
             stores,

@@ -16,7 +16,8 @@ from typing import Protocol
 from agents.loader import AgentCatalog, CatalogError, collisions, parse_agent
 from agents.spec import AgentSpec
 from state.background import BackgroundTask
-from state.errors import DatabaseUnavailableError, FieldViolation, InvalidRequestError
+from state.errors import DatabaseUnavailableError, InvalidRequestError
+from state.violations import FieldViolation
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from agents.spec import AgentSpec
-from state.errors import FieldViolation, InvalidRequestError
+from state.errors import InvalidRequestError
+from state.violations import FieldViolation
 
 _FENCE = "---\n"
 UNDECIDED = "auto"

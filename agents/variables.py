@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from state.errors import FieldViolation, InvalidRequestError
+from state.errors import InvalidRequestError
+from state.violations import FieldViolation
 
 _PLACE = re.compile(r"(?<!\{)\{([a-z][a-z0-9_]*)\}(?!\})")  # what stands in two braces is the persona's
 _ABOUT = (

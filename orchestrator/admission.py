@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.user_rate import UserRate
-from state.errors import DrainingError, OverloadedError, QuotaExceededError, QuotaViolation
+from state.errors import DrainingError, OverloadedError, QuotaExceededError
+from state.violations import QuotaViolation
 
 
 class CallKind(StrEnum):

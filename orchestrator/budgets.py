@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from state.errors import QuotaExceededError, QuotaViolation
+from state.errors import QuotaExceededError
 from state.models import Owner
 from state.usage import UsedToday
+from state.violations import QuotaViolation
 
 
 class DayStore(Protocol):

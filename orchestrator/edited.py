@@ -5,8 +5,9 @@ from typing import Any
 
 from agents.judge import GRAPH_QUESTION
 from orchestrator.turn_work import ToolSupplier
-from state.errors import FieldViolation, InvalidRequestError
+from state.errors import InvalidRequestError
 from state.models import Owner
+from state.violations import FieldViolation
 from tools.arguments import ArgumentError, canonical, digest, fitting
 
 _FIELD = "edited_arguments"

@@ -10,9 +10,10 @@ from agents.spec import AgentSpec
 from agents.variables import check_variables
 from orchestrator.assignment import Assignment
 from providers.pool.admission import Admitted
-from state.errors import FieldViolation, InvalidRequestError
+from state.errors import InvalidRequestError
 from state.models import ConversationId, Owner, RunId
 from state.usage import Usage
+from state.violations import FieldViolation
 
 _NO_TOOLS = ("none",)
 _HOPS_DIGITS = 4

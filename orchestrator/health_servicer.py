@@ -12,7 +12,8 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from state.errors import NotFoundError, Resource
+from state.errors import NotFoundError
+from state.violations import Resource
 
 Request = health_pb2.HealthCheckRequest
 Response = health_pb2.HealthCheckResponse

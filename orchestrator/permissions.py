@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from orchestrator.events import ChunkEncoder, ChunkHeader, PermissionResolved
 from orchestrator.unattended import Ended, ended
 from orchestrator.watching import PermissionObserver, RunObserver, Unwatched, counted_end
-from state.errors import CancelledRunError, NotFoundError, Resource
+from state.errors import CancelledRunError, NotFoundError
 from state.models import ConversationId, Owner, Record, RequestKey, RunId, RunState, UnattendedRun
 from state.permission_ports import PermissionStore
 from state.permissions import (
@@ -21,6 +21,7 @@ from state.permissions import (
     PermissionScope,
     PermissionState,
 )
+from state.violations import Resource
 
 logger = logging.getLogger(__name__)
 

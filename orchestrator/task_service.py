@@ -24,7 +24,6 @@ from state.errors import (
     DatabaseUnavailableError,
     DrainingError,
     NotFoundError,
-    PreconditionViolation,
     QueueFullError,
     SameRequestError,
     WrongStateError,
@@ -40,6 +39,7 @@ from state.models import (
 )
 from state.ports import RequestKeyStore, RunStore, TaskStore
 from state.tasks import TaskFilter, TaskRow
+from state.violations import PreconditionViolation
 
 
 class TaskService:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from math import ceil
 
-from state.errors import QuotaExceededError, QuotaViolation
+from state.errors import QuotaExceededError
+from state.violations import QuotaViolation
 
 _SWEEP = 1024
 """So many buckets are kept before those that have filled up again are looked for."""

@@ -26,15 +26,11 @@ from orchestrator.turn_work import Job, TurnWork, Workbench
 from providers.pool.account import RunAccount
 from providers.pool.admission import Admitted
 from providers.pool.run_budget import RunCaps
-from state.errors import (
-    ConversationNotEmptyError,
-    FieldViolation,
-    InvalidRequestError,
-    PreconditionViolation,
-)
+from state.errors import ConversationNotEmptyError, InvalidRequestError
 from state.models import ClaimedRun, ConversationId, NewRun, RequestKey, Route, RunId, RunKind
 from state.threads import thread_id
 from state.usage import NOTHING_USED, Usage
+from state.violations import FieldViolation, PreconditionViolation
 from telemetry.scope import scope
 
 

@@ -2,8 +2,9 @@
 
 from hashlib import sha256
 
-from state.errors import PreconditionViolation, WrongStateError
+from state.errors import WrongStateError
 from state.permissions import Answer, Decision, Permission, PermissionScope, PermissionState
+from state.violations import PreconditionViolation
 
 _DECIDED = {
     Decision.APPROVED: PermissionState.APPROVED,

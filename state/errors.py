@@ -5,12 +5,12 @@ shown to callers: never format a secret, a prompt, a row or another exception's 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar
 
 from state.models import RunId
+from state.violations import Detail, FieldViolation
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -45,42 +45,6 @@ class Reason(StrEnum):
     PROVIDER_BROKEN = "PROVIDER_BROKEN"
     AGENT_FAILED = "AGENT_FAILED"
     INTERNAL = "INTERNAL"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldViolation:
-    """What is wrong with one field. `field` is its path in the request, as `conversation_history[3].role`."""
-
-    field: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaViolation:
-    """Which limit was reached, and whose: `subject` is as `user:ann`."""
-
-    subject: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class PreconditionViolation:
-    """What must be put right first: `kind` as `PROVIDER`, `subject` the thing itself."""
-
-    kind: str
-    subject: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """What was not found: `kind` as `run`, `name` as the caller gave it."""
-
-    kind: str
-    name: str
-
-
-Detail = FieldViolation | QuotaViolation | PreconditionViolation | Resource
 
 
 class OrchestratorError(Exception):

@@ -13,10 +13,11 @@ from time import monotonic
 from weakref import WeakValueDictionary
 
 from state.alarm import Alarm
-from state.errors import DatabaseUnavailableError, NotFoundError, OrchestratorError, Resource
+from state.errors import DatabaseUnavailableError, NotFoundError, OrchestratorError
 from state.models import Attempt, Owner, Record, RunId
 from state.ports import EventStore
 from state.signal import Signal
+from state.violations import Resource
 
 _PAGE = 500
 

@@ -12,7 +12,6 @@ good for 2**32 messages under one key (NIST SP 800-38D, 8.3), which one busy tab
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -61,7 +60,7 @@ class Sealing:
     def __init__(self, keys: Sequence[SealingKey] = (), *, reads: bool = False) -> None:
         self._keys = {key.key_id: key.secret for key in keys}
         self._first = keys[0].key_id.encode() if keys and not reads else b""
-        self._cipher_of = lru_cache(maxsize=_SALTS_KEPT)(self._derived)
+        self._opening: dict[tuple[bytes, bytes], AESGCM] = {}
         self._left = 0
 
     @property
@@ -114,6 +113,14 @@ class Sealing:
         salt = os.urandom(_SALT_BYTES)
         self._head = _MARK + bytes([len(self._first)]) + self._first + salt
         self._cipher, self._left = self._derived(self._first, salt), _MOST_PER_SALT
+
+    def _cipher_of(self, key_id: bytes, salt: bytes) -> AESGCM:
+        """The one that was wanted lately, if it was; deriving takes longer than opening."""
+        cipher = self._opening.pop((key_id, salt), None) or self._derived(key_id, salt)
+        self._opening[key_id, salt] = cipher
+        if len(self._opening) > _SALTS_KEPT:
+            del self._opening[next(iter(self._opening))]
+        return cipher
 
     def _derived(self, key_id: bytes, salt: bytes) -> AESGCM:
         secret = self._keys.get(key_id.decode(errors="replace"))

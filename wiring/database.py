@@ -1,9 +1,26 @@
 """The database before anything uses it: up to date, and with a login for each kind of work."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from config.command_line import say
 from config.settings import Settings
+from state.embedded.server import EmbeddedPostgres
 from state.postgres.migrate import migrate_when_reachable
 from state.postgres.roles import Logins, check_callers, make_logins
+from wiring.deaths import Deaths
+
+
+@asynccontextmanager
+async def database_of(settings: Settings, deaths: Deaths) -> AsyncIterator[str]:
+    """The address of the configured Postgres, or of our own, which runs inside the block."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    say(f"postgres: starting our own in {settings.embedded.folder}")
+    async with EmbeddedPostgres(settings.embedded.folder, on_progress=say) as postgres:
+        deaths["the embedded Postgres"] = postgres.died
+        yield postgres.dsn
 
 
 async def bring_up_to_date(settings: Settings, dsn: str) -> int:

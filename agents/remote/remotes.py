@@ -10,9 +10,10 @@ from agents.remote.run import RemoteRun, cancel_there
 from agents.remote.service import RemoteOptions, RemoteService
 from providers.gate.base import Gate
 from providers.pool.admission import Admitted
-from state.errors import FieldViolation, InvalidRequestError
+from state.errors import InvalidRequestError
 from state.models import Owner, RunId
 from state.usage import Usage
+from state.violations import FieldViolation
 
 
 class Remotes:

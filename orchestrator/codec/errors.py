@@ -11,15 +11,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from protos import orchestrator_pb2 as pb
-from state.errors import (
-    Detail,
-    FieldViolation,
-    OrchestratorError,
-    PreconditionViolation,
-    QuotaViolation,
-    Reason,
-    Resource,
-)
+from state.errors import OrchestratorError, Reason
+from state.violations import Detail, FieldViolation, PreconditionViolation, QuotaViolation, Resource
 
 DOMAIN = "orchestrator"
 

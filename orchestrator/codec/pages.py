@@ -8,7 +8,8 @@ from uuid import UUID
 
 import orjson
 
-from state.errors import FieldViolation, InvalidRequestError
+from state.errors import InvalidRequestError
+from state.violations import FieldViolation
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 200

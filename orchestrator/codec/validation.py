@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from state.errors import FieldViolation, InvalidRequestError
+from state.errors import InvalidRequestError
+from state.violations import FieldViolation
 
 ID_CHARACTERS = 256
 NAME_CHARACTERS = 128

@@ -9,7 +9,8 @@ from providers.file.endpoints import Endpoint
 from providers.gate.base import Gate
 from providers.pool.choice import ClassChoice, ModelChoice, PinnedChoice
 from providers.pool.needs import Needs
-from state.errors import FieldViolation, InvalidRequestError
+from state.errors import InvalidRequestError
+from state.violations import FieldViolation
 
 
 @dataclass(frozen=True, slots=True)

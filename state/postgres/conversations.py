@@ -2,11 +2,12 @@
 
 from uuid import uuid4
 
-from state.errors import ConversationBusyError, NotFoundError, Resource
+from state.errors import ConversationBusyError, NotFoundError
 from state.models import ConversationId, Owner
 from state.postgres.database import Database
 from state.postgres.runs_sql import HOLDS
 from state.threads import thread_id
+from state.violations import Resource
 
 # A row that holds the conversation's place until the transaction ends: whoever begins a run meanwhile waits
 # for it, and then finds nothing left to go on from.

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from state import decisions
-from state.errors import NotFoundError, Resource
+from state.errors import NotFoundError
 from state.models import ConversationId, Owner, RunId, RunState, UnattendedRun
 from state.permission_ports import Resolved
 from state.permissions import Answer, Decision, Permission, PermissionScope, PermissionState, Question
@@ -17,6 +17,7 @@ from state.postgres.runs_sql import LOCK
 from state.postgres.unattended import unattended
 from state.sealed_text import open_text
 from state.sealing import Sealing, of_permission
+from state.violations import Resource
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection

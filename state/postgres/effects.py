@@ -7,13 +7,14 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from state.effects import Effect, EffectState, NewEffect
-from state.errors import CancelledRunError, NotPermittedError, PreconditionViolation
+from state.errors import CancelledRunError, NotPermittedError
 from state.models import Attempt, RunState
 from state.permissions import PermissionState
 from state.postgres.database import Database
 from state.postgres.fence import FENCE, fence_arguments, lost
 from state.postgres.patience import Patience
 from state.sealing import PLAIN, Place, Sealing
+from state.violations import PreconditionViolation
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection

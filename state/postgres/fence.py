@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from state.errors import LostAttemptError, NotFoundError, Resource
+from state.errors import LostAttemptError, NotFoundError
 from state.models import Attempt, RunId
+from state.violations import Resource
 
 # FOR SHARE: whoever takes the run away has to wait until this write has committed, and whoever comes after
 # the taking finds no row. Without it both could commit, the stale one last.

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from state import decisions
-from state.errors import NotFoundError, PreconditionViolation, Resource, SameRequestError, WrongStateError
+from state.errors import NotFoundError, SameRequestError, WrongStateError
 from state.models import ConversationId, Owner, RequestKey, RunId
 from state.permission_ports import Ends, Resolved
 from state.permissions import Answer, Grants, Permission, PermissionFilter, PermissionScope, PermissionState
@@ -22,6 +22,7 @@ from state.postgres.database import Database
 from state.postgres.deciding import Deciding, DisplacedError, permission_of
 from state.postgres.settling import Settling
 from state.sealing import PLAIN, Sealing
+from state.violations import PreconditionViolation, Resource
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection

@@ -5,9 +5,10 @@ from uuid import UUID
 
 import asyncpg
 
-from state.errors import NotFoundError, RequestKeyReusedError, Resource, SameRequestError
+from state.errors import NotFoundError, RequestKeyReusedError, SameRequestError
 from state.models import NewRun, Owner, RequestKey, RunId
 from state.postgres.database import Database
+from state.violations import Resource
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection

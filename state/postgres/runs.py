@@ -14,7 +14,6 @@ from state.errors import (
     ConversationBusyError,
     NotFoundError,
     OrchestratorError,
-    Resource,
 )
 from state.models import (
     Attempt,
@@ -40,6 +39,7 @@ from state.sealed_text import seal_text
 from state.sealing import PLAIN, Sealing, of_request, of_result
 from state.threads import thread_id
 from state.usage import Usage
+from state.violations import Resource
 
 if TYPE_CHECKING:
     from state.postgres.database import Connection

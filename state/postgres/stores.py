@@ -63,36 +63,36 @@ class PostgresStores:
         sealing: Sealing = PLAIN,
     ) -> None:
         bounded = partial(Database, acquire_seconds=acquire_seconds, statement_seconds=statement_seconds)
-        database = partial(bounded, dsn, schema=schema)
-        self.database = self.callers = database(pool_size=pool_size)
-        beats, reaps, claims, retention = alone = [database(pool_size=1) for _ in range(4)]
-        self._databases = [self.database, *alone]
-        if callers_dsn is not None:
-            self.callers = bounded(callers_dsn, schema=schema, pool_size=pool_size)
-            self._databases.append(self.callers)
+        pool = partial(bounded, schema=schema)
+        self.database = database = pool(dsn, pool_size=pool_size)
+        beats, reaps, claims, retention = alone = [pool(dsn, pool_size=1) for _ in range(4)]
+        self.callers = callers = pool(callers_dsn, pool_size=pool_size) if callers_dsn else database
+        self._databases = dict.fromkeys([database, callers, *alone])
         patience = Patience(outage_seconds, hurried)
-        self.runs = PostgresRunStore(
-            self.database, replica_id, patience, callers=self.callers, sealing=sealing
-        )
+        self.runs = PostgresRunStore(database, replica_id, patience, callers=callers, sealing=sealing)
         self.events = PostgresEventStore(
-            self.database, patience, flushed=flushed, callers=self.callers, sealing=sealing
+            database, patience, flushed=flushed, callers=callers, sealing=sealing
         )
-        self.checkpoints = PatientSaver(self.database, patience, sealing=sealing)
-        self.branches = PostgresBranches(self.database, callers=self.callers, sealing=sealing)
-        self.conversations = PostgresConversations(self.callers)
-        self.line = PostgresLine(self.database, claims, replica_id, sealing=sealing)
-        self.tasks = PostgresTasks(self.callers, sealing=sealing)
-        self.drain = PostgresDrain(self.database, sealing=sealing)
-        self.keys = PostgresRequestKeys(self.callers)
+        self.checkpoints = PatientSaver(database, patience, sealing=sealing)
+        self.branches = PostgresBranches(database, callers=callers, sealing=sealing)
+        self.line = PostgresLine(database, claims, replica_id, sealing=sealing)
+        self.tasks = PostgresTasks(callers, sealing=sealing)
+        self.drain = PostgresDrain(database, sealing=sealing)
         self.leases = PostgresLeases(beats, reaps, replica_id, version=version, sealing=sealing)
         self.retention = PostgresRetention(retention)
-        self.suspension = PostgresSuspension(self.database, patience, sealing=sealing)
-        self.permissions = PostgresPermissions(self.database, reaps, callers=self.callers, sealing=sealing)
-        self.effects = PostgresEffects(self.database, patience, sealing=sealing)
+        self.suspension = PostgresSuspension(database, patience, sealing=sealing)
+        self.permissions = PostgresPermissions(database, reaps, callers=callers, sealing=sealing)
+        self.effects = PostgresEffects(database, patience, sealing=sealing)
+        self.providers_down = PostgresProvidersDown(reaps, replica_id)
+        self._look_up_and_count()
+
+    def _look_up_and_count(self) -> None:
+        """What needs neither patience nor keys."""
+        self.conversations = PostgresConversations(self.callers)
+        self.keys = PostgresRequestKeys(self.callers)
         self.usage = PostgresUsage(self.callers)
         self.readings = PostgresReadings(self.database)
         self.outbox = PostgresOutbox(self.database)
-        self.providers_down = PostgresProvidersDown(reaps, replica_id)
         self.agent_versions = PostgresAgentVersions(self.database)
 
     async def __aenter__(self) -> Self:

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from state.errors import NotFoundError, Resource
+from state.errors import NotFoundError
 from state.models import (
     FinishReason,
     Owner,
@@ -21,6 +21,7 @@ from state.postgres.runs import run_of
 from state.sealed_text import open_text
 from state.sealing import PLAIN, Sealing, of_record, of_request, of_result
 from state.tasks import TaskFilter, TaskRow
+from state.violations import Resource
 
 _SELECT = """
 SELECT run_id, owner, kind, conversation_id, agent_name, state, greatest(tries, 1) AS attempt, create_time,

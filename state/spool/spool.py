@@ -14,7 +14,6 @@ from state.errors import (
     OrchestratorError,
     QueueFullError,
     RequestKeyReusedError,
-    Resource,
     SameRequestError,
     SpoolUnavailableError,
     StateUnreadableError,
@@ -27,6 +26,7 @@ from state.spool.errors import SpoolError
 from state.spool.file import opened
 from state.spool.folder import owned
 from state.tasks import SpooledTask
+from state.violations import Resource
 
 T = TypeVar("T")
 

@@ -26,15 +26,9 @@ from orchestrator.codec.chunks import encode
 from orchestrator.codec.errors import detail_of, grpc_status_of, grpc_status_of_detail, status_of
 from orchestrator.events import ChunkHeader, RunFailed
 from state import errors
-from state.errors import (
-    FieldViolation,
-    OrchestratorError,
-    PreconditionViolation,
-    QuotaViolation,
-    Reason,
-    Resource,
-)
+from state.errors import OrchestratorError, Reason
 from state.models import RunId
+from state.violations import Detail, FieldViolation, PreconditionViolation, QuotaViolation, Resource
 from telemetry.logs import JsonFormatter
 
 CANARY = "canary-b81f4"
@@ -73,7 +67,7 @@ ROWS: dict[Reason, tuple[type[OrchestratorError], int, float | None]] = {
 }
 """The error of each reason, its code, and the wait it asks for by itself, seconds."""
 
-DETAILS: dict[errors.Detail, Message] = {
+DETAILS: dict[Detail, Message] = {
     FieldViolation("query", "is required"): BadRequest(
         field_violations=[BadRequest.FieldViolation(field="query", description="is required")]
     ),
@@ -98,7 +92,7 @@ MESSAGES = {
     "right to left": "\u202egnol" * 20_000,
     "nothing": "",
 }
-FULL: tuple[errors.Detail, ...] = (
+FULL: tuple[Detail, ...] = (
     *[FieldViolation("field" * 100, "description" * 100)] * 1000,
     *[QuotaViolation("subject of the quota", "its description")] * 1000,
     *[PreconditionViolation("KIND", "subject" * 100, "description" * 100)] * 1000,
@@ -123,7 +117,7 @@ def assert_fits(status: status_pb2.Status) -> None:
 
 def test_every_reason_and_every_kind_of_detail_has_its_row_here() -> None:
     assert set(ROWS) == set(Reason)
-    assert {type(detail) for detail in DETAILS} == set(get_args(errors.Detail))
+    assert {type(detail) for detail in DETAILS} == set(get_args(Detail))
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -147,7 +141,7 @@ def test_a_reason_is_one_code_with_error_info_and_retry_info_just_where_waiting_
 
 
 @pytest.mark.parametrize("detail", DETAILS, ids=lambda detail: type(detail).__name__)
-def test_a_detail_is_its_message_of_google_rpc(detail: errors.Detail) -> None:
+def test_a_detail_is_its_message_of_google_rpc(detail: Detail) -> None:
     expected = DETAILS[detail]
     assert unpacked(status_of(OrchestratorError("no", detail)), type(expected)) == [expected]
 
@@ -173,9 +167,7 @@ def test_of_a_thousand_violations_the_first_are_told() -> None:
 
 @pytest.mark.parametrize("message", MESSAGES)
 @pytest.mark.parametrize("details", [(), FULL], ids=["alone", "with everything"])
-def test_a_message_of_any_length_and_characters_fits(
-    message: str, details: tuple[errors.Detail, ...]
-) -> None:
+def test_a_message_of_any_length_and_characters_fits(message: str, details: tuple[Detail, ...]) -> None:
     status = status_of(OrchestratorError(MESSAGES[message], *details, retry_after=1.0))
     assert_fits(status)
     assert MESSAGES[message].startswith(status.message)

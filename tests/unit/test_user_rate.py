@@ -3,7 +3,8 @@
 import pytest
 
 from orchestrator.user_rate import UserRate
-from state.errors import QuotaExceededError, QuotaViolation
+from state.errors import QuotaExceededError
+from state.violations import QuotaViolation
 
 
 class Clock:

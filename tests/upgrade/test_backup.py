@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from llm_orchestrator_client import OrchestratorClient
@@ -58,18 +59,40 @@ async def serving(
         yield process, client
 
 
+def with_tools(provider: ScriptedProvider, backend: FakeToolService) -> dict[str, str]:
+    return {
+        "OPENAI_BASE_URL": provider.base_url,
+        "USE_GRPC_TOOL_SERVICE": "true",
+        "ORCHESTRATOR_TOOLS__ADDRESS": backend.address,
+        **ONE_AT_A_TIME,
+    }
+
+
+async def text_of(client: OrchestratorClient, task: str) -> str:
+    return await client.tasks.watch(task, user_id="ann").text()
+
+
+async def runs_in(dsn: str) -> dict[str, asyncpg.Record]:
+    """By their ids."""
+    async with connected(dsn) as connection:
+        return {row["run_id"].hex: row for row in await connection.fetch(_RUNS)}
+
+
+QUERIES = [f"queued {number}" for number in range(QUEUED)]
+
+
+def asked_last(provider: ScriptedProvider) -> list[str]:
+    """What the model was told last, after its instructions."""
+    return [message["content"] for message in provider.ledger[-1].body["messages"][1:]]
+
+
 async def test_everything_goes_on_from_a_backup_and_nothing_is_done_twice(
     server_dsn: str, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
     """A conversation, queued tasks, one that waits for ann, and one in its middle, its effect done."""
     file = tmp_path / "backup"
     async with FakeToolService() as backend:
-        common = {
-            "OPENAI_BASE_URL": provider.base_url,
-            "USE_GRPC_TOOL_SERVICE": "true",
-            "ORCHESTRATOR_TOOLS__ADDRESS": backend.address,
-            **ONE_AT_A_TIME,
-        }
+        common = with_tools(provider, backend)
         async with fresh_database(server_dsn) as lost:
             environment = {**common, "DATABASE_URL": lost}
             async with serving(tmp_path, environment) as (process, client):
@@ -80,8 +103,7 @@ async def test_everything_goes_on_from_a_backup_and_nothing_is_done_twice(
                 before = len(provider.ledger)
                 await client.permissions.approve(to_do, user_id="ann")
                 await provider.call(before + 1)
-                queries = [f"queued {number}" for number in range(QUEUED)]
-                queued = [(await client.tasks.start(query, user_id="ann")).task_id for query in queries]
+                queued = [(await client.tasks.start(query, user_id="ann")).task_id for query in QUERIES]
                 code, said = await backup("dump", str(file), DATABASE_URL=lost)
                 assert code == 0, said
                 later = await client.tasks.start("after the backup", user_id="ann")
@@ -91,19 +113,16 @@ async def test_everything_goes_on_from_a_backup_and_nothing_is_done_twice(
             code, said = await backup("restore", str(file), DATABASE_URL=found)
             assert code == 0, said
             async with serving(tmp_path, environment) as (_, client):
-                assert (await client.tasks.watch(middle, user_id="ann").text()).endswith(DONE_ANYWAY)
-                texts = [await client.tasks.watch(task, user_id="ann").text() for task in queued]
-                assert texts == [answer_to(query) for query in queries]
+                assert (await text_of(client, middle)).endswith(DONE_ANYWAY)
+                assert [await text_of(client, task) for task in queued] == list(map(answer_to, QUERIES))
                 await client.permissions.approve(permission, user_id="ann")
-                assert (await client.tasks.watch(waiting, user_id="ann").text()).endswith(DONE_ANYWAY)
+                assert (await text_of(client, waiting)).endswith(DONE_ANYWAY)
                 provider.default = Script(tokens=("again",))
                 await client.chat("second", user_id="ann", conversation_id="c").text()
                 with pytest.raises(NotFoundError):
                     await client.tasks.status(later.task_id, user_id="ann")
-            async with connected(found) as connection:
-                rows = {row["run_id"].hex: row for row in await connection.fetch(_RUNS)}
-    said_to_model = [message["content"] for message in provider.ledger[-1].body["messages"][1:]]
-    assert said_to_model == ["first", answer_to("first"), "second"]
+            rows = await runs_in(found)
+    assert asked_last(provider) == ["first", answer_to("first"), "second"]
     assert {row["state"] for row in rows.values()} == {"succeeded"}
     assert rows.keys() == {waiting, middle, *queued}
     assert rows[middle]["attempt"] > max(rows[task]["attempt"] for task in queued)

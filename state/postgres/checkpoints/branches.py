@@ -1,11 +1,12 @@
 """Going on from an earlier checkpoint: finding it, and bringing it into another conversation."""
 
-from state.errors import ConversationNotEmptyError, NotFoundError, Resource
+from state.errors import ConversationNotEmptyError, NotFoundError
 from state.models import Attempt, Owner, ThreadId
 from state.postgres.checkpoints.resealing import resealed
 from state.postgres.database import Database
 from state.postgres.fence import FENCE, fence_arguments, lost
 from state.sealing import PLAIN, Sealing
+from state.violations import Resource
 
 # A copy has the id of its original, so there may be several; the one in the wanted thread comes first.
 _FIND = """

@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import (
     get_checkpoint_id,
 )
 
-from state.errors import ConversationNotEmptyError, NotFoundError, Resource
+from state.errors import ConversationNotEmptyError, NotFoundError
 from state.models import Owner
 from state.postgres.checkpoints import sql, upkeep_sql
 from state.postgres.checkpoints.reading import ReadingSaver, Scope
@@ -22,6 +22,7 @@ from state.postgres.checkpoints.rows import metadata_json, split_checkpoint, spl
 from state.postgres.database import Database
 from state.sealing import PLAIN, Sealing
 from state.threads import RUN_THREAD_KEY
+from state.violations import Resource
 
 _STRATEGIES = ("keep_latest", "delete")
 

@@ -9,7 +9,8 @@ import json
 import grpc
 import pytest
 
-from state.errors import QuotaExceededError, QuotaViolation
+from state.errors import QuotaExceededError
+from state.violations import QuotaViolation
 from tests.harness.statuses import error_info, retry_delay
 from tests.integration.edge.guarded import (
     CALLS,

@@ -23,6 +23,7 @@ from orchestrator.servicer import OrchestratorServicer, ServerInfo
 from providers.pool.choice import ClassChoice
 from providers.pool.model import PooledModel
 from state.models import ReplicaId
+from state.postgres.roles import Logins
 from tests.fakes.embedded_postgres import passable_folder, postmaster_pid, processes_of
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
@@ -102,7 +103,7 @@ async def standing_on(probe: Probe, dsn: str, provider: ScriptedProvider) -> Asy
     """The service as `main.assembled` makes it, but for what its health is asked of."""
     settings = settings_for_tests()
     async with (
-        stores_at(settings, dsn, ReplicaId("0" * 32), version=VERSION) as stores,
+        stores_at(settings, Logins(dsn, None), ReplicaId("0" * 32), version=VERSION) as stores,
         scripted_models(provider.base_url) as models,
         agents_of(settings, stores.agent_versions, models.classes, graphs_of(settings)) as agents,
     ):

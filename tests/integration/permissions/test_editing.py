@@ -9,9 +9,10 @@ import pytest
 from orchestrator.codec.chunks import encode
 from orchestrator.permissions import ApprovalCommand, PermissionService
 from state.effects import EffectState
-from state.errors import FieldViolation, InvalidRequestError, NotPermittedError
+from state.errors import InvalidRequestError, NotPermittedError
 from state.models import Owner, RunState
 from state.permissions import Decision, PermissionState
+from state.violations import FieldViolation
 from tests.harness.questions import Desk, digest_of
 from tests.harness.runs import ANN
 

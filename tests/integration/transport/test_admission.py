@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.admission import Admission, AdmissionLimits, CallKind
-from state.errors import OverloadedError, QuotaExceededError, QuotaViolation
+from state.errors import OverloadedError, QuotaExceededError
+from state.violations import QuotaViolation
 
 LIMITS = AdmissionLimits(max_streams=4, max_streams_per_user=2, max_calls=3, max_calls_per_user=1)
 MOST = {CallKind.STREAM: (4, 2), CallKind.CALL: (3, 1)}
