@@ -5,13 +5,11 @@ import asyncio
 import logging
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
-import orjson
-
 from tests.soak.chart import draw
-from tests.soak.session import Plan, Record, soak
+from tests.soak.record import read
+from tests.soak.session import Plan, soak
 from tests.soak.verdict import Verdict
 
 _WARM_UP = 300.0
@@ -28,24 +26,21 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where soak.json and soak.png are left")
     parser.add_argument("--again", type=Path, help="judge and draw the soak.json of this folder once more")
     given = parser.parse_args()
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    for name in ("asyncio", "aiohttp.server"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # visitors who leave in the middle
     folder = given.again or given.folder or Path(tempfile.mkdtemp(prefix="soak-"))
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "soak.json"
     if not given.again:
         warm_up = min(_WARM_UP, max(60.0, _LEAST_SHARE * given.seconds))
         plan = Plan(given.seconds, given.load, warm_up, seed=given.seed)
-        asyncio.run(soak(plan, _say, lambda record: _write(file, record)))
-    record = orjson.loads(file.read_bytes())
+        asyncio.run(soak(plan, _say, lambda record: record.write(file)))
+    record = read(file)
     draw(record["samples"], folder / "soak.png")
     verdict = Verdict(record)
     _say("\n".join(verdict.lines()))
     _say(f"samples and chart: {folder}")
     sys.exit(not verdict.passed)
-
-
-def _write(file: Path, record: Record) -> None:
-    file.write_bytes(orjson.dumps(asdict(record)) + b"\n")
 
 
 def _say(line: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tests.soak.session import REST, RESTED
+from tests.soak.record import LEAVING, REST, RESTED
 from tests.soak.verdict import MIB
 
 _PANELS: tuple[tuple[str, float, tuple[str, ...]], ...] = (
@@ -44,7 +44,7 @@ def draw(samples: Sequence[Mapping[str, Any]], file: Path) -> None:
 
 
 def _rests(samples: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    quiet = ("leaving", RESTED, REST)
+    quiet = (LEAVING, RESTED, REST)
     found: list[tuple[float, float]] = []
     for before, sample in pairwise(samples):
         if sample["phase"] in quiet:

@@ -1,7 +1,7 @@
 """Arrivals at a rate, whatever becomes of those before; and how high the rate may be."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -19,7 +19,10 @@ _LATE_SECONDS = 0.5
 
 
 class Arrivals:
-    """An open loop. `offered` and `refused` count visits: one that finds too many others is not made."""
+    """An open loop. `offered` and `refused` count visits: one that finds too many others is not made.
+
+    `most_late`: the most seconds between the time of a visit and its begin.
+    """
 
     def __init__(self, visitors: Visitors, random: Random) -> None:
         self._visitors = visitors
@@ -28,6 +31,12 @@ class Arrivals:
         self.offered = 0
         self.refused = 0
         self.most_late = 0.0
+        self._most = 0
+
+    def most_going(self) -> int:
+        """The most at once since this was last asked."""
+        most, self._most = self._most, self.going
+        return most
 
     @property
     def going(self) -> int:
@@ -46,12 +55,23 @@ class Arrivals:
                 continue
             task = asyncio.create_task(self._visitors.one(), name="a visit")
             self._going.add(task)
+            self._most = max(self._most, self.going)
             task.add_done_callback(self._gone)
 
     def _gone(self, task: "asyncio.Task[None]") -> None:
         self._going.discard(task)
         if not task.cancelled():
             task.result()
+
+    @property
+    def wait(self) -> float:
+        """The median of the seconds that the latest visitors waited for text."""
+        return median(self._visitors.waits or [float("inf")])
+
+    def forget(self) -> None:
+        """How long anybody has waited, or come late, so far."""
+        self._visitors.waits.clear()
+        self.most_late = 0.0
 
     async def ended(self, within: float) -> bool:
         """Wait for those who are here; whether all have gone in time."""
@@ -99,22 +119,19 @@ async def ramp(
     rates: Sequence[float],
     seconds: float,
     arrivals: Arrivals,
-    visitors: Visitors,
     cpu: Callable[[], float],
-    after_each: Callable[[Step], Awaitable[None]],
+    say: Callable[[Step], None],
 ) -> list[Step]:
-    """Each rate for so long, until one is not carried."""
+    """Each rate for so long, until one is not carried. `cpu`: seconds that the process has used so far."""
     steps: list[Step] = []
     for rate in rates:
         await arrivals.come(rate, _STEP_SHARE * seconds)
-        visitors.waits.clear()
-        arrivals.most_late = 0.0
+        arrivals.forget()
         began, before = monotonic(), cpu()
         await arrivals.come(rate, (1 - _STEP_SHARE) * seconds)
         share = (cpu() - before) / (monotonic() - began)
-        waits = list(visitors.waits) or [float("inf")]
-        steps.append(Step(rate, max(share, 0.001), median(waits), arrivals.most_late))
-        await after_each(steps[-1])
+        steps.append(Step(rate, max(share, 0.001), arrivals.wait, arrivals.most_late))
+        say(steps[-1])
         if not carried(steps):
             break
     return steps

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from random import Random
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,6 +16,7 @@ from tests.harness.metrics import free_address
 from tests.harness.process import orchestrator_process
 from tests.soak.outside import Outside, outside
 from tests.soak.pace import Arrivals, Step, capacity, ramp
+from tests.soak.record import LEAVING, LOADED, REST, RESTED, WARMING, Record
 from tests.soak.visitors import Visitors
 from tests.soak.watching import Watch
 
@@ -28,8 +28,7 @@ SHORT_RETENTION = {
     "ORCHESTRATOR_RETENTION__OUTBOX_SECONDS": "60",
 }
 """What is kept for days is kept for a minute, so that it comes to an end within the warm-up."""
-WARMING, RESTED, LOADED, REST = "warming", "rested", "loaded", "rest"
-_RATES = (4.0, 6.0, 9.0, 13.0, 18.0, 24.0, 31.0, 40.0, 52.0, 68.0)
+_RATES = (4.0, 6.0, 9.0, 13.0, 18.0, 24.0, 31.0, 40.0, 52.0, 68.0, 90.0)
 _ENDED_WITHIN = 60.0
 _KEPT_EVERY = 12
 Say = Callable[[str], None]
@@ -46,26 +45,10 @@ class Plan:
     load: float
     warm_up: float
     ramp_step: float = 8.0
-    rest: float = 25.0
+    rest: float = 35.0
     every: float = 5.0
     rates: tuple[float, ...] = _RATES
     seed: int = 1
-
-
-@dataclass
-class Record:
-    """What a soak has left: the plan, the ramp, the samples, and what visitors met."""
-
-    plan: dict[str, Any]
-    steps: list[dict[str, float]] = field(default_factory=list)
-    capacity: float = 0.0
-    rate: float = 0.0
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    kinds: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, int] = field(default_factory=dict)
-    offered: int = 0
-    refused: int = 0
-    not_ended: int = 0
 
 
 @dataclass
@@ -82,9 +65,7 @@ class _Soak:
 
     async def play(self) -> None:
         record, plan = self.record, self.plan
-        steps = await ramp(
-            plan.rates, plan.ramp_step, self.arrivals, self.visitors, self.watch.cpu, self._say_step
-        )
+        steps = await ramp(plan.rates, plan.ramp_step, self.arrivals, self.watch.cpu, self._say_step)
         record.steps = [asdict(step) for step in steps]
         record.capacity = capacity(steps)
         record.rate = plan.load * record.capacity
@@ -95,12 +76,12 @@ class _Soak:
         await self.arrivals.come(record.rate, plan.seconds - plan.warm_up)
         await self._rest(REST)
 
-    async def _say_step(self, step: Step) -> None:
+    def _say_step(self, step: Step) -> None:
         self.say(f"{step.rate:.0f} visits a second: {step.cpu:.0%} of a processor, {step.wait:.2f} s to text")
 
     async def _rest(self, phase: str) -> None:
         """Until those who are here have gone, and `rest` more, for what is kept for the next."""
-        self.phase = "leaving"
+        self.phase = LEAVING
         if not await self.arrivals.ended(_ENDED_WITHIN):
             self.record.not_ended = self.arrivals.going
         await asyncio.sleep(self.plan.rest)
@@ -116,7 +97,8 @@ class _Soak:
 
     async def take(self) -> None:
         phase = self.phase
-        self.record.samples.append(await self.watch.sample(phase) | {"visits": self.arrivals.going})
+        visits = {"visits": self.arrivals.going, "most_visits": self.arrivals.most_going()}
+        self.record.samples.append(await self.watch.sample(phase) | visits)
         if len(self.record.samples) % _KEPT_EVERY == 0:
             self.count()
             self.keep(self.record)
