@@ -35,7 +35,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check compose-check screenshots audit sbom protos kafka chaos soak fuzz mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check compose-check screenshots audit sbom protos kafka chaos soak steady fuzz mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -132,6 +132,10 @@ soak: $(DEV) $(MODEL) $(PROTOS) ## The tests that grow, ten times as large as in
 	TEST_SCALE=10 $(BIN)/pytest -q --timeout 1800 tests/integration/life tests/integration/checkpoints tests/integration/tasks/test_machine.py tests/integration/permissions/test_races.py tests/integration/events/test_kills.py tests/integration/soak tests/integration/flood tests/upgrade tests/isolation/test_matrix.py tests/isolation/test_tokens.py -rP
 	@deploy/install_faketime.sh
 	GRPC_VERBOSITY=NONE PYTHONPATH=client $(BIN)/python -m tests.chaos --seed $(SEED) --seconds 1800
+	@$(MAKE) --no-print-directory steady
+
+steady: $(DEV) ## Half an hour at 70 % of the capacity, which is measured first: memory, descriptors, tasks, connections stay level
+	GRPC_VERBOSITY=NONE PYTHONPATH=client $(BIN)/python -m tests.soak --seconds 1800 --load 0.7
 
 chaos: $(DEV) ## Break what the service stands on, by a seed, and check that nothing is lost or done twice (about 8 minutes)
 	@deploy/install_faketime.sh

@@ -201,6 +201,7 @@ POOL_IN_USE = _gauge("orchestrator_db_pool_in_use", "Those that are taken now.")
 EVENT_LAG = _gauge("orchestrator_event_lag_seconds", "Age of the oldest event that was not passed on.")
 JOURNAL_TASKS = _gauge("orchestrator_journal_tasks", "Tasks in the outage journal of this process.")
 LOOP_LAG = _histogram("orchestrator_event_loop_lag_seconds", BRIEF, "How late the event loop was.")
+ASYNCIO_TASKS = _gauge("orchestrator_asyncio_tasks", "Tasks of the event loop that have not ended.")
 SCRAPE_FAILED = _gauge(
     "orchestrator_scrape_incomplete", "1 if what is in Postgres could not be read for this scrape."
 )

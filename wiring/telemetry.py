@@ -1,5 +1,6 @@
 """What watches the service, and where that can be read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
@@ -94,6 +95,7 @@ async def metrics_served(
         return
     registry = made.registry
     registry.read(names.ACTIVE_RUNS, lambda: [((), app.supervisor.active)])
+    registry.read(names.ASYNCIO_TASKS, lambda: [((), len(asyncio.all_tasks()))])
     registry.read(names.POOL_SIZE, lambda: [((), stores.database.connections[0])])
     registry.read(names.POOL_IN_USE, lambda: [((), stores.database.connections[1])])
     if spool is not None:

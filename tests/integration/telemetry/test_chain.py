@@ -19,6 +19,7 @@ from tests.harness.service import Service, chat_request, running_service
 CALLS = "rpc_server_call_duration_seconds_count"
 STREAM_CHAT = "orchestrator.OrchestratorService/StreamChat"
 WATCH = "grpc.health.v1.Health/Watch"
+_KEPT = 50
 
 
 @pytest.fixture
@@ -103,6 +104,22 @@ async def test_each_message_but_the_first_has_a_gap_and_the_first_a_time(
     assert firsts == {(STREAM_CHAT,): 1}
     spent = samples(found, "orchestrator_chunk_gap_seconds_sum", "rpc_method")[STREAM_CHAT,]
     assert 0.3 < spent < 5.0
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_task_of_the_event_loop_is_counted_until_it_has_ended(address: str) -> None:
+    async def tasks() -> float:
+        return samples(await scrape(address), "orchestrator_asyncio_tasks")[()]
+
+    before = await tasks()
+    over = asyncio.Event()
+    kept = [asyncio.create_task(over.wait()) for _ in range(_KEPT)]
+    during = await tasks()
+    over.set()
+    await asyncio.gather(*kept)
+    after = await tasks()
+    assert during > before + _KEPT / 2  # a few of gRPC's own come and go
+    assert after < during - _KEPT / 2
 
 
 async def test_the_pages_say_that_the_process_lives_and_whether_it_takes_calls(
