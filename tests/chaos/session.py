@@ -14,7 +14,7 @@ from llm_orchestrator_client import Options, OrchestratorClient, Patience
 from state.postgres.migrate import migrate
 from tests.chaos.disk import Disk
 from tests.chaos.evidence import Evidence, of_database
-from tests.chaos.faults import Fault, schedule
+from tests.chaos.faults import Fault, Kind, schedule
 from tests.chaos.history import FILE, History, lines
 from tests.chaos.liveness import LivenessClock
 from tests.chaos.load import Load
@@ -52,16 +52,17 @@ _CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = '
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long a run is: `quiet` seconds without faults, then `faulty` ones."""
+    """How long a run is: `quiet` seconds without faults, then `faulty` ones, of these `kinds`."""
 
     seed: int
     quiet: float
     faulty: float
     replicas: int = 3
+    kinds: frozenset[Kind] = frozenset(Kind)
 
     @property
     def faults(self) -> list[Fault]:
-        return schedule(self.seed, self.faulty, self.replicas)
+        return schedule(self.seed, self.faulty, self.replicas, self.kinds)
 
 
 @dataclass
