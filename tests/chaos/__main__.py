@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="decides the faults; the same one replays them")
     parser.add_argument("--seconds", type=float, default=420.0, help="of load; a rest comes after them")
     parser.add_argument("--folder", type=Path, help="where history and evidence are left")
+    parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument(
         "--only",
         type=Kind,
@@ -34,7 +35,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     quiet = _QUIET_SHARE * given.seconds
     kinds = frozenset(given.only or Kind)
-    plan = Plan(given.seed, quiet=quiet, faulty=given.seconds - quiet, kinds=kinds)
+    plan = Plan(given.seed, quiet, given.seconds - quiet, given.replicas, kinds)
     figures = asyncio.run(run(plan, folder))
     verdict = Verdict(plan, figures, Evidence.read(folder))
     sys.stdout.write("\n".join(verdict.lines()) + "\n")

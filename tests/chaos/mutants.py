@@ -41,14 +41,20 @@ def chosen(names: Sequence[str]) -> Iterator[Mutant]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos-mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="all without any")
-    parser.add_argument("--seeds", type=int, default=1, help="so many, from 1")
+    parser.add_argument("--seeds", type=int, default=1, help="so many")
+    parser.add_argument("--first", type=int, default=1, help="seed")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--only", action="append", default=[], help="as `python -m tests.chaos` has it")
     given = parser.parse_args()
-    options = [f"--seconds={given.seconds}", *(f"--only={kind}" for kind in given.only)]
+    options = [
+        f"--seconds={given.seconds}",
+        f"--replicas={given.replicas}",
+        *(f"--only={kind}" for kind in given.only),
+    ]
     unfound = 0
     for mutant in chosen(given.names):
-        for seed in range(1, given.seeds + 1):
+        for seed in range(given.first, given.first + given.seeds):
             began = monotonic()
             found = _tried(mutant, [f"--seed={seed}", *options], given.seconds)
             unfound += not found
@@ -84,7 +90,6 @@ def _output(folder: Path, options: Sequence[str], seconds: float) -> str:
         env={
             **os.environ,
             "GRPC_VERBOSITY": "NONE",
-            "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": "client",
             "TMPDIR": str(folder / "tmp"),
         },
