@@ -1,4 +1,4 @@
-"""Try chaos on code that is broken on purpose: `python -m tests.chaos.mutants [name ...] [--seeds N] [--seconds S]`.
+"""Try chaos on code that is broken on purpose: `python -m tests.chaos.mutants [name ...] [--seeds N]`.
 
 For each seed a line tells which invariants found the defect. Exit code 1: some run found nothing.
 """

@@ -67,7 +67,7 @@ class TcpProxy:
         self._to_server.swallows, self._to_client.swallows = to_server, to_client
 
     def hold(self) -> None:
-        """From now on keep what goes to the server, also the news that the client has closed: until `release`.
+        """Until `release` keep what goes to the server, also the news that the client has closed.
 
         So a server gets a statement whose client has given it up long ago.
         """
