@@ -21,6 +21,7 @@ class Kind(StrEnum):
     SKEW = "clock skew"
     DATABASE_CUT = "database cut"
     DATABASE_SILENT = "database silent"
+    DATABASE_UNHEARD = "database unheard"
     CLIENT_CUT = "client cut"
     CLIENT_SILENT = "client silent"
     POSTGRES_STOP = "postgres stop"
@@ -45,6 +46,7 @@ WEIGHTS = {
     Kind.SKEW: 3,
     Kind.DATABASE_CUT: 3,
     Kind.DATABASE_SILENT: 2,
+    Kind.DATABASE_UNHEARD: 3,
     Kind.CLIENT_CUT: 4,
     Kind.CLIENT_SILENT: 2,
     Kind.POSTGRES_STOP: 3,
@@ -67,6 +69,7 @@ _SECONDS: dict[Kind, tuple[float, float]] = {
     Kind.HOLD_UNTIL_TAKEN: (5.0, 5.0),
     Kind.RESTART: (0.0, 0.0),
     Kind.SKEW: (0.0, 0.0),
+    Kind.DATABASE_UNHEARD: (0.1, 1.0),
     Kind.POSTGRES_STOP: (0.0, 2.0),
     Kind.CONNECTIONS_ENDED: (0.0, 0.0),
     Kind.DISK_FULL: (0.5, 2.0),

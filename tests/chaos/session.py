@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llm_orchestrator_client import Options, OrchestratorClient, Patience
+from orchestrator.lifecycle import ended_after_cancel
 from state.postgres.migrate import migrate
 from tests.chaos.disk import Disk
 from tests.chaos.evidence import Evidence, of_database
@@ -113,6 +114,7 @@ async def run(plan: Plan, folder: Path) -> Figures:
         load = Load(client, history, Random(f"load of {plan.seed}"))
         ready = {replica.process.pid: sample(replica.process.pid) for replica in system.replicas}
         loading = asyncio.create_task(load.run(), name="load")
+        attending = asyncio.create_task(load.attend(), name="people who decide")
         await asyncio.sleep(plan.quiet)
         connections = await _value(system, _CONNECTIONS)
         history.note("faults begin")
@@ -127,6 +129,7 @@ async def run(plan: Plan, folder: Path) -> Figures:
         }
         load.stop()
         await _comes_to_rest(system, loading)
+        await ended_after_cancel(attending)
         facts = {"recovery_seconds": monotonic() - mended, "connections_before": connections}
         await load.look_at_conversations()
         await _gather(system, folder, facts, ready)

@@ -67,6 +67,9 @@ class Supervisor:
             Kind.SKEW: self._skew,
             Kind.DATABASE_CUT: lambda f: self._cut(self._replicas[f.replica].to_database, f),
             Kind.DATABASE_SILENT: lambda f: self._silence(self._replicas[f.replica].to_database, f),
+            Kind.DATABASE_UNHEARD: lambda f: self._silence(
+                self._replicas[f.replica].to_database, f, to_server=False
+            ),
             Kind.CLIENT_CUT: lambda f: self._cut(self._replicas[f.replica].to_service, f),
             Kind.CLIENT_SILENT: lambda f: self._silence(self._replicas[f.replica].to_service, f),
             Kind.POSTGRES_STOP: self._stop_postgres,
@@ -158,9 +161,9 @@ class Supervisor:
                 await proxy.restore()
         return True
 
-    async def _silence(self, proxy: TcpProxy, fault: Fault) -> bool:
+    async def _silence(self, proxy: TcpProxy, fault: Fault, *, to_server: bool = True) -> bool:
         async with self._proxies.setdefault(proxy, asyncio.Lock()):
-            proxy.swallow()
+            proxy.swallow(to_server=to_server)
             try:
                 await asyncio.sleep(fault.seconds)
             finally:
