@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.chaos.evidence import Evidence
 from tests.chaos.faults import Kind
+from tests.chaos.history import FILE
 from tests.chaos.session import Plan, run
 from tests.chaos.verdict import Verdict
 
@@ -33,6 +34,8 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # connections that were cut on purpose
     folder = given.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / FILE).exists():
+        parser.error(f"{folder} has the history of another run")
     quiet = _QUIET_SHARE * given.seconds
     kinds = frozenset(given.only or Kind)
     plan = Plan(given.seed, quiet, given.seconds - quiet, given.replicas, kinds)
