@@ -35,7 +35,7 @@ else
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
-.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check compose-check screenshots audit sbom protos kafka chaos soak steady fuzz mutants model-check routing bench peers lock clean
+.PHONY: help run serve backend demo chat model migrate storage test test-fast check format lint types imports contract deploy-check dashboards api-docs image-check compose-check screenshots audit sbom protos kafka chaos chaos-mutants soak steady fuzz mutants model-check routing bench peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -143,6 +143,10 @@ chaos: $(DEV) ## Break what the service stands on, by a seed, and check that not
 
 fuzz: $(DEV) ## A million inputs to whatever reads foreign bytes, guided by coverage; some of them: make fuzz ONLY="openai" RUNS=50000
 	PYTHONPATH=.:client $(BIN)/python -m tests.fuzz --runs $(RUNS) $(ONLY)
+
+chaos-mutants: $(DEV) ## Break the code on purpose and see which invariants chaos finds it by; some of them: make chaos-mutants ONLY="..."
+	@deploy/install_faketime.sh
+	$(BIN)/python -m tests.chaos.mutants $(ONLY) --seeds 3
 
 kafka: $(DEV) ## The kills of the events' relay in front of Apache Kafka, ten times as large as in CI (needs Java 17 and mvn)
 	mvn -q -B -f deploy/kafka.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.venv/kafka

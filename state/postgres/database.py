@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 
 _UNREACHABLE = (
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    asyncpg.OperatorInterventionError,  # it is being stopped, has crashed, or was told to give a statement up
     asyncpg.InsufficientResourcesError,  # too many connections; a full disk; no memory
-    asyncpg.PostgresIOError,
+    asyncpg.PostgresSystemError,  # its disk fails, or a file of its own is missing
     asyncpg.ReadOnlySQLTransactionError,  # another one is the primary now
-    asyncpg.QueryCanceledError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what a server says that is being killed may be half a word
     OSError,

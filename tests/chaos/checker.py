@@ -12,8 +12,9 @@ from pathlib import Path
 from tests.chaos import callers, effects, failures, resources
 from tests.chaos.evidence import Evidence
 from tests.chaos.view import View
-from tests.integration.tasks.checker import EVENTS, ends, gaps, text_of_one_call, unfinished, writers
+from tests.integration.tasks.checker import EVENTS, ends, gaps, taken, text_of_one_call, unfinished, writers
 from tests.integration.tasks.tables import TERMINAL, Row
+from tests.integration.tasks.workers import LEASE_SECONDS
 
 RECOVERY_SECONDS = 30.0
 """So long after the last fault is mended everything has ended."""
@@ -73,6 +74,7 @@ def newest_attempt(view: View) -> Iterator[str]:
     """I3: what a run has come to is its newest attempt's, and nobody else wrote meanwhile."""
     writes = view.tables.writes
     yield from _every_row(view, lambda row: writers(writes.get(row.run_id, [])))
+    yield from _every_row(view, lambda row: taken(writes.get(row.run_id, []), LEASE_SECONDS))
     yield from _every_row(view, lambda row: _text(view, row))
     for run_id, row in view.tables.rows.items():
         newest = max((write.attempt for write in writes.get(run_id, [])), default=0)

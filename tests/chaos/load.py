@@ -33,19 +33,21 @@ class Load:
 
     async def run(self) -> None:
         """Until `stop`; returns once everybody has got the answer to the last thing."""
+        async with asyncio.TaskGroup() as callers:
+            for number in range(CHATTERS):
+                callers.create_task(self._again_and_again(self._chat, f"chatter-{number}"))
+            for number in range(STARTERS):
+                callers.create_task(self._again_and_again(self._task, f"starter-{number}"))
+            for number in range(ASKERS):
+                callers.create_task(self._again_and_again(self._ask, f"asker-{number}"))
+        if self._watching:
+            await asyncio.wait(self._watching)
+
+    async def attend(self) -> None:
+        """Decide what is asked, until cancelled: a run may ask once more whose watcher was cut off."""
         async with asyncio.TaskGroup() as group:
-            attending = [group.create_task(self._attend(f"asker-{n}", group)) for n in range(ASKERS)]
-            async with asyncio.TaskGroup() as callers:
-                for number in range(CHATTERS):
-                    callers.create_task(self._again_and_again(self._chat, f"chatter-{number}"))
-                for number in range(STARTERS):
-                    callers.create_task(self._again_and_again(self._task, f"starter-{number}"))
-                for number in range(ASKERS):
-                    callers.create_task(self._again_and_again(self._ask, f"asker-{number}"))
-            if self._watching:
-                await asyncio.wait(self._watching)
-            for task in attending:
-                task.cancel()
+            for number in range(ASKERS):
+                group.create_task(self._attend(f"asker-{number}", group))
 
     def stop(self) -> None:
         """Nothing new is begun from now on."""
@@ -61,8 +63,8 @@ class Load:
                 self._failed("", user, "look", error)
                 continue
             by_id = {checkpoint.checkpoint_id: checkpoint for checkpoint in found}
-            chain = [next(checkpoint for checkpoint in found if checkpoint.head)]
-            while chain[-1].parent_checkpoint_id:
+            chain = [checkpoint for checkpoint in found if checkpoint.head]
+            while chain and chain[-1].parent_checkpoint_id:
                 chain.append(by_id[chain[-1].parent_checkpoint_id])
             self._history.note("kept", user=user, turns=[[c.run_id, c.preview] for c in reversed(chain)])
 

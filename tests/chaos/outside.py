@@ -19,6 +19,9 @@ READ = "list_org_inbox_items"
 LABEL = re.compile(r"\[([a-z]+\d+)\]")
 _BROKEN = tuple(FaultKind)
 _REFUSALS = (429, 500, 503, 529)
+_AT_LENGTH = 4
+_AT_LENGTH_SECONDS = 0.25
+"""Some answers take their time: so there is something to be taken over, and somebody at work on it then."""
 
 
 class Outside:
@@ -56,6 +59,8 @@ class Outside:
             return Script(status=self._random.choice(_REFUSALS), retry_after=1)
         slow = Kind.PROVIDER_SLOW in self._active
         delay, interval = (0.5, 0.3) if slow else (0.02, 0.03)
+        if number % _AT_LENGTH == 0:
+            interval = _AT_LENGTH_SECONDS
         fault = None
         if Kind.PROVIDER_BROKEN in self._active and self._random.random() < 0.5:
             fault = Fault(self._random.choice(_BROKEN), after=self._random.randrange(4))

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -104,11 +105,13 @@ class Replica(Place):
             self._meant.add(self.process)
             return await super().restart()
 
-    async def pause(self, seconds: float) -> None:
+    @asynccontextmanager
+    async def paused(self) -> AsyncGenerator[None]:
         """Likewise."""
         async with self.changing:
             await self.there()
-            await super().pause(seconds)
+            async with super().paused():
+                yield
 
     @property
     def skewed(self) -> bool:

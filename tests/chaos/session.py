@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llm_orchestrator_client import Options, OrchestratorClient, Patience
+from orchestrator.lifecycle import ended_after_cancel
 from state.postgres.migrate import migrate
 from tests.chaos.disk import Disk
 from tests.chaos.evidence import Evidence, of_database
-from tests.chaos.faults import Fault, schedule
+from tests.chaos.faults import Fault, Kind, schedule
 from tests.chaos.history import FILE, History, lines
 from tests.chaos.liveness import LivenessClock
 from tests.chaos.load import Load
@@ -52,16 +53,17 @@ _CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = '
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long a run is: `quiet` seconds without faults, then `faulty` ones."""
+    """How long a run is: `quiet` seconds without faults, then `faulty` ones, of these `kinds`."""
 
     seed: int
     quiet: float
     faulty: float
     replicas: int = 3
+    kinds: frozenset[Kind] = frozenset(Kind)
 
     @property
     def faults(self) -> list[Fault]:
-        return schedule(self.seed, self.faulty, self.replicas)
+        return schedule(self.seed, self.faulty, self.replicas, self.kinds)
 
 
 @dataclass
@@ -112,6 +114,7 @@ async def run(plan: Plan, folder: Path) -> Figures:
         load = Load(client, history, Random(f"load of {plan.seed}"))
         ready = {replica.process.pid: sample(replica.process.pid) for replica in system.replicas}
         loading = asyncio.create_task(load.run(), name="load")
+        attending = asyncio.create_task(load.attend(), name="people who decide")
         await asyncio.sleep(plan.quiet)
         connections = await _value(system, _CONNECTIONS)
         history.note("faults begin")
@@ -126,6 +129,7 @@ async def run(plan: Plan, folder: Path) -> Figures:
         }
         load.stop()
         await _comes_to_rest(system, loading)
+        await ended_after_cancel(attending)
         facts = {"recovery_seconds": monotonic() - mended, "connections_before": connections}
         await load.look_at_conversations()
         await _gather(system, folder, facts, ready)

@@ -6,15 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 
-import asyncpg
-from asyncpg.exceptions import PostgresError
-
 from tests.chaos.disk import Disk
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.history import History
 from tests.chaos.liveness import AFTERWARDS_SECONDS, LivenessClock
 from tests.chaos.outside import Outside
 from tests.chaos.replica import Replica
+from tests.chaos.takeovers import AWAY, Takeovers
 from tests.fakes.tool_service.service import FakeToolService
 from tests.harness.fragile_postgres import FragilePostgres
 from tests.harness.proxy import TcpProxy
@@ -26,8 +24,6 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name = 'llm-orchestrator' AND pid % 2 = 0
 """
 _PANIC_SECONDS = 3.0
-_AWAY = (OSError, TimeoutError, PostgresError, asyncpg.InterfaceError)
-"""What a connection of ours says when Postgres is not there."""
 
 
 class Supervisor:
@@ -54,6 +50,7 @@ class Supervisor:
         self._clock = clock
         self._history = history
         self._trap = Trap(postgres.dsn, list(replicas))
+        self._takeovers = Takeovers(postgres.dsn)
         self._database = asyncio.Lock()
         """Whoever stops Postgres: one at a time."""
         self._tools_stop = asyncio.Lock()
@@ -64,10 +61,15 @@ class Supervisor:
             Kind.KILL: self._kill,
             Kind.KILL_AT_POINT: self._kill_at_point,
             Kind.PAUSE: self._pause,
+            Kind.PAUSE_UNTIL_TAKEN: self._pause_until_taken,
+            Kind.HOLD_UNTIL_TAKEN: self._hold_until_taken,
             Kind.RESTART: self._restart,
             Kind.SKEW: self._skew,
             Kind.DATABASE_CUT: lambda f: self._cut(self._replicas[f.replica].to_database, f),
             Kind.DATABASE_SILENT: lambda f: self._silence(self._replicas[f.replica].to_database, f),
+            Kind.DATABASE_UNHEARD: lambda f: self._silence(
+                self._replicas[f.replica].to_database, f, to_server=False
+            ),
             Kind.CLIENT_CUT: lambda f: self._cut(self._replicas[f.replica].to_service, f),
             Kind.CLIENT_SILENT: lambda f: self._silence(self._replicas[f.replica].to_service, f),
             Kind.POSTGRES_STOP: self._stop_postgres,
@@ -112,12 +114,30 @@ class Supervisor:
         try:
             if await self._trap.kill_at(fault.point, committed=fault.committed, within=fault.seconds):
                 return True
-        except _AWAY:
+        except AWAY:
             pass
         return await self._kill(fault)
 
     async def _pause(self, fault: Fault) -> bool:
         await self._replicas[fault.replica].pause(fault.seconds)
+        return True
+
+    async def _pause_until_taken(self, fault: Fault) -> bool:
+        replica = self._replicas[fault.replica]
+        await self._takeovers.has_work(replica.name)
+        async with replica.paused():
+            await self._takeovers.of(replica.name, fault.seconds)
+        return True
+
+    async def _hold_until_taken(self, fault: Fault) -> bool:
+        replica = self._replicas[fault.replica]
+        async with self._proxies.setdefault(replica.to_database, asyncio.Lock()):
+            await self._takeovers.has_work(replica.name)
+            replica.to_database.hold()
+            try:
+                await self._takeovers.of(replica.name, fault.seconds)
+            finally:
+                replica.to_database.release()
         return True
 
     async def _restart(self, fault: Fault) -> bool:
@@ -141,9 +161,9 @@ class Supervisor:
                 await proxy.restore()
         return True
 
-    async def _silence(self, proxy: TcpProxy, fault: Fault) -> bool:
+    async def _silence(self, proxy: TcpProxy, fault: Fault, *, to_server: bool = True) -> bool:
         async with self._proxies.setdefault(proxy, asyncio.Lock()):
-            proxy.swallow()
+            proxy.swallow(to_server=to_server)
             try:
                 await asyncio.sleep(fault.seconds)
             finally:
@@ -160,7 +180,7 @@ class Supervisor:
 
     async def _end_connections(self, fault: Fault) -> bool:
         del fault
-        with suppress(*_AWAY):
+        with suppress(*AWAY):
             async with self._database, connected(self._postgres.dsn) as connection:
                 await connection.execute(_END_SOME)
         return True

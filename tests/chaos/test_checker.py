@@ -297,6 +297,19 @@ FLAWS: dict[str, dict[str, Callable[[Evidence], Any]]] = {
         "the dead process finishes": lambda e: writes_in(e).__setitem__(
             -1, write(TASK, "a", 2, old_state="running", new_state="succeeded")
         ),
+        "the dead process writes a checkpoint": lambda e: writes_in(e).insert(
+            5, write(TASK, "a", 2, thing="checkpoint")
+        ),
+        "an effect after the end": lambda e: writes_in(e).append(write(TASK, "b", 2, thing="effect")),
+        "the dead process asks": lambda e: writes_in(e, ASKED).__setitem__(
+            3, write(ASKED, "b", 1, old_state="running", new_state="waiting_for_permission")
+        ),
+        "taken from a process that beats": lambda e: writes_in(e).__setitem__(
+            3, write(TASK, "b", 1, old_state="running", new_state="queued", beat_age=0.3)
+        ),
+        "ended beside a process that beats": lambda e: writes_in(e).__setitem__(
+            -1, write(TASK, "a", 2, old_state="running", new_state="failed", beat_age=0.3)
+        ),
         "the result is the first attempt's": row(result=text(1)),
         "a stale word in the answer": lambda e: log_in(e).__setitem__(
             3, chunk(4, TASK, content=pb.ContentDelta(text=text(2) + words_of(1)[1]))

@@ -1,4 +1,4 @@
-"""A TCP proxy that a test may cut, or turn into a black hole."""
+"""A TCP proxy that a test may cut, turn into a black hole, or let hold what goes through it."""
 
 import asyncio
 from types import TracebackType
@@ -58,12 +58,24 @@ class TcpProxy:
     async def restore(self) -> None:
         """Forward again, on the same port."""
         self.swallow(to_server=False, to_client=False)
+        self.release()
         self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def swallow(self, *, to_server: bool = True, to_client: bool = True) -> None:
         """From now on drop what goes in these directions, also the news that a side has closed."""
         self._to_server.swallows, self._to_client.swallows = to_server, to_client
+
+    def hold(self) -> None:
+        """Until `release` keep what goes to the server, also the news that the client has closed.
+
+        So a server gets a statement whose client has given it up long ago.
+        """
+        self._to_server.flows.clear()
+
+    def release(self) -> None:
+        """Let through what was held, and everything after it."""
+        self._to_server.flows.set()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -91,12 +103,16 @@ class TcpProxy:
 class _Direction:
     """One way through the proxy, for all connections."""
 
-    swallows = False
+    def __init__(self) -> None:
+        self.swallows = False
+        self.flows = asyncio.Event()
+        self.flows.set()
 
 
 async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter, direction: _Direction) -> None:
     try:
         while data := await source.read(65536):
+            await direction.flows.wait()
             if not direction.swallows:
                 sink.write(data)
                 await sink.drain()

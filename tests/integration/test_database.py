@@ -71,9 +71,9 @@ async def test_a_kept_connection_ends_with_its_database_and_needs_none_of_the_po
         await kept.fetch("SELECT 1")
 
 
-@pytest.mark.parametrize("state", ["53100", "53200", "58030", "25006"])
+@pytest.mark.parametrize("state", ["53100", "53200", "58030", "58P01", "57P05", "25006"])
 async def test_a_database_that_can_do_nothing_now_is_away(dsn: str, state: str) -> None:
-    """Its disk is full, it has no memory, its disk fails, or it has become a standby."""
+    """Its disk is full, it has no memory, its disk fails, misses a file, lets go, or is a standby."""
     async with Database(dsn, schema="orchestrator", pool_size=1) as database:
         with pytest.raises(DatabaseUnavailableError):
             async with database.connection() as connection:

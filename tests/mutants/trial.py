@@ -49,7 +49,7 @@ def tried(mutant: Mutant) -> Trial:
         MutantError: Its old text does not stand just once in its file.
     """
     began = monotonic()
-    with _copy_of_the_tree() as folder:
+    with copy_of_the_tree() as folder:
         file = folder / "tree" / mutant.file
         file.write_text(mutant.applied(file.read_text()))
         notes = folder / "failed"
@@ -67,7 +67,7 @@ def judged(exit_code: int | None, passed: tuple[str, ...]) -> Verdict:
 
 
 @contextmanager
-def _copy_of_the_tree() -> Iterator[Path]:
+def copy_of_the_tree() -> Iterator[Path]:
     """A folder whose `tree` holds every file that is or would be tracked, as it is now."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

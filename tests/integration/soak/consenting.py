@@ -1,7 +1,7 @@
 """People who decide about what many runs ask, at whatever replica answers, and what came of it."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from random import Random
 from typing import Any
@@ -10,28 +10,17 @@ import grpc
 from google.protobuf.struct_pb2 import Struct
 
 from protos import orchestrator_pb2 as pb
+from tests.chaos.effects import unallowed_or_repeated
+from tests.chaos.evidence import Evidence, of_database
+from tests.chaos.view import View
 from tests.fakes.tool_service.ledger import Call
-from tests.integration.agents.hostile.oracle import digest_of
-from tests.integration.tasks.tables import connected
-from tests.integration.tasks.workers import Place
+from tests.integration.tasks.checker import ends, gaps, taken, writers
+from tests.integration.tasks.tables import Row
+from tests.integration.tasks.workers import LEASE_SECONDS, Place
 
 USERS = 5
 _AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _WAYS = {"yes": 8, "yes twice": 4, "yes and no": 3, "no": 2, "yes and cancel": 2, "edits": 2}
-_RUNS = """
-SELECT run_id, state, losses, coalesce(error_reason, '') AS reason, end_time IS NOT NULL AS ended,
-    last_sequence,
-    (SELECT array_agg(sequence ORDER BY sequence) FROM orchestrator.run_events e
-     WHERE e.run_id = r.run_id) AS log,
-    (SELECT count(*) FROM orchestrator.run_events e WHERE e.run_id = r.run_id AND terminal) AS ends
-FROM orchestrator.runs r
-"""
-_PERMISSIONS = """
-SELECT *, coalesce(nullif(edited_digest, ''), digest) AS allows,
-    (SELECT count(*) FROM orchestrator.permission_audit a
-     WHERE a.permission_id = p.permission_id AND action IN ('approved', 'denied')) AS decided
-FROM orchestrator.permissions p
-"""
 
 
 class People:
@@ -42,8 +31,8 @@ class People:
         self._random = random
         self._seen: set[str] = set()
         self.ways: Counter[str] = Counter()
-        self.first: Counter[str] = Counter()
-        """By permission: how many were told that theirs was the decision."""
+        self.history: list[dict[str, Any]] = []
+        """Who was told that theirs was the decision, as chaos puts it down."""
 
     async def start(self, number: int) -> str:
         """Have a task accepted that will ask; its id."""
@@ -108,7 +97,8 @@ class People:
         )
         answer = await self._told("ApprovePermission", request)
         if isinstance(answer, pb.ApprovalResponse) and not answer.already_decided:
-            self.first[permission.permission_id] += 1
+            told = {"op": permission.permission_id, "user": user, "kind": "decide"}
+            self.history.append({"what": "ok", **told, "first": True})
 
     async def _told(self, rpc: str, request: object) -> object:
         """What a replica answers, another one where one does not; the code of a refusal."""
@@ -124,61 +114,23 @@ class People:
 
 
 async def problems(dsn: str, effects: Sequence[Call], people: People) -> list[str]:
-    """What is wrong once all is at rest."""
-    async with connected(dsn) as connection:
-        runs = await connection.fetch(_RUNS)
-        permissions = await connection.fetch(_PERMISSIONS)
-    found = [f"{r['run_id']} is {r['state']} {r['reason']}" for r in runs if not _well_ended(r)]
-    found += [f"{r['run_id']} has the log {r['log']}" for r in runs if not _whole(r)]
-    allowed: defaultdict[str, list[str]] = defaultdict(list)
-    for row in permissions:
-        was_decided = row["state"] in ("approved", "denied")
-        if row["decided"] != was_decided or row["state"] == "pending":
-            found.append(f"{row['permission_id']} is {row['state']}, decided {row['decided']} times")
-        if people.first[row["permission_id"].hex] > 1:
-            found.append(f"several were told that they decided {row['permission_id']}")
-        if row["state"] == "approved":
-            allowed[row["tool_call_id"].hex].append(row["allows"])
-    return found + _unallowed(effects, allowed) + _undone(effects, runs, permissions)
+    """What is wrong once all is at rest: what chaos holds of runs and of effects, and that all ended well."""
+    calls = [call.report() for call in effects]
+    view = View.of(Evidence(people.history, **await of_database(dsn), tool_calls=calls))
+    tables = view.tables
+    found = [f"{r.run_id} is {r.state} {r.error_reason}" for r in tables.rows.values() if not _well_ended(r)]
+    for row in tables.rows.values():
+        log, writes = tables.logs.get(row.run_id, []), tables.writes.get(row.run_id, [])
+        wrong = (*gaps(row, log), *ends(row, log, writes), *writers(writes), *taken(writes, LEASE_SECONDS))
+        found += [f"{row.run_id}: {what}" for what in wrong]
+    waiting = [row["permission_id"] for row in view.evidence.permissions if row["state"] == "pending"]
+    return [*found, *(f"{waits} waits" for waits in waiting), *unallowed_or_repeated(view)]
 
 
-def _unallowed(effects: Sequence[Call], allowed: dict[str, list[str]]) -> list[str]:
-    """Effects that rest on no approval of their own, with just these arguments."""
-    found = []
-    for call in effects:
-        call_id = call.metadata["x-tool-call-id"]
-        arguments = {name: value for name, value in call.request.items() if name != "user_id"}
-        try:
-            allowed[call_id].remove(digest_of(arguments))
-        except ValueError:
-            found.append(f"{call_id} {call.request} was allowed by nobody")
-    done = Counter(call.metadata["x-tool-call-id"] for call in effects if call.effect)
-    return found + [f"{call_id} was done {times} times" for call_id, times in done.items() if times > 1]
-
-
-def _undone(effects: Sequence[Call], runs: Sequence[Any], permissions: Sequence[Any]) -> list[str]:
-    """What was approved, of runs that ended well, and never came to the backend."""
-    well = {run["run_id"] for run in runs if run["state"] == "succeeded"}
-    came = {call.metadata["x-tool-call-id"] for call in effects}
-    refused = {row["tool_call_id"] for row in permissions if row["state"] == "denied"}
-    return [
-        f"{row['tool_call_id']} was approved and not done"
-        for row in permissions
-        if row["state"] == "approved"
-        and row["run_id"] in well - refused
-        and row["tool_call_id"] not in refused
-        and row["tool_call_id"].hex not in came
-    ]
-
-
-def _well_ended(run: Any) -> bool:
+def _well_ended(row: Row) -> bool:
     """Done, or cancelled as somebody wanted; or given up after three processes had died of it."""
-    given_up = (run["state"], run["reason"], run["losses"]) == ("failed", "WORKER_LOST", 2)
-    return bool(run["ended"]) and (run["state"] in ("succeeded", "cancelled") or given_up)
-
-
-def _whole(run: Any) -> bool:
-    return (run["ends"], run["log"]) == (1, list(range(1, len(run["log"]) + 1)))
+    given_up = (row.state, row.error_reason, row.losses) == ("failed", "WORKER_LOST", 2)
+    return row.state in ("succeeded", "cancelled") or given_up
 
 
 def _user(number: int) -> str:

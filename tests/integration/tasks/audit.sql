@@ -11,13 +11,25 @@ CREATE TABLE audit.events (
     old_state text,
     new_state text,
     sequence bigint,
-    terminal boolean
+    terminal boolean,
+    thing text,
+    beat_age double precision
 );
+-- For who waits until somebody else has a run.
+CREATE INDEX ON audit.events (writer) WHERE new_state = 'running';
 
 CREATE FUNCTION audit.note_state() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO audit.events (run_id, attempt, old_state, new_state)
-    VALUES (NEW.run_id, NEW.attempt, CASE WHEN TG_OP = 'UPDATE' THEN OLD.state END, NEW.state);
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO audit.events (run_id, attempt, new_state) VALUES (NEW.run_id, NEW.attempt, NEW.state);
+    ELSE
+        -- How old the last beat of the process was that had the run, when this transaction began.
+        INSERT INTO audit.events (run_id, attempt, old_state, new_state, beat_age)
+        VALUES (NEW.run_id, NEW.attempt, OLD.state, NEW.state, (
+            SELECT extract(epoch FROM now() - beat_time) FROM orchestrator.replicas
+            WHERE replica_id = OLD.replica_id
+        ));
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -37,6 +49,30 @@ END
 $$;
 CREATE TRIGGER audit_new_record AFTER INSERT ON orchestrator.run_events
     FOR EACH ROW EXECUTE FUNCTION audit.note_record();
+
+-- What a run writes beside its log.
+CREATE FUNCTION audit.note_thing(thing_written text, of_run uuid) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO audit.events (run_id, attempt, thing)
+    SELECT of_run, attempt, thing_written FROM orchestrator.runs WHERE run_id = of_run;
+$$;
+
+CREATE FUNCTION audit.note_checkpoint() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM audit.note_thing('checkpoint', (NEW.metadata ->> 'run_id')::uuid);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER audit_checkpoint AFTER INSERT OR UPDATE ON orchestrator.checkpoints
+    FOR EACH ROW EXECUTE FUNCTION audit.note_checkpoint();
+
+CREATE FUNCTION audit.note_effect() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM audit.note_thing('effect', NEW.run_id);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER audit_effect AFTER INSERT OR UPDATE ON orchestrator.effects
+    FOR EACH ROW EXECUTE FUNCTION audit.note_effect();
 
 -- A row here arms a point. The first statement that comes to it stops there until a tester lets go of the
 -- advisory lock (7, 2), and commits then, whether or not its process still lives.

@@ -16,6 +16,10 @@ from tests.integration.tasks.tables import TERMINAL, Row, Tables, Write
 
 WORDS = 6
 _ENDINGS = {"succeeded": "complete", "failed": "error", "cancelled": "error", "expired": "error"}
+_BY_ITS_OWN = ("succeeded", "waiting_for_permission")
+"""Nobody but the process that executes a run can know that of it."""
+_HELD = ("running", "cancelling")
+_NEWEST_BEAT = 0.1
 EVENTS = {"run.completed", "run.failed", "run.cancelled", "run.expired"}
 
 
@@ -124,19 +128,46 @@ def ends(row: Row, log: Sequence[tuple[bool, pb.ChatChunk]], writes: Sequence[Wr
 
 
 def writers(writes: Sequence[Write]) -> Iterator[str]:
-    """While an attempt owns a run its process alone writes; others may end it or put it back, no more."""
+    """While an attempt owns a run its process alone writes; others may end it or put it back, no more.
+
+    They may do that to a run whose process is silent; how long that takes is the caller's to say: `taken`.
+    """
     holder: str | None = None
     for place, write in enumerate(writes):
-        if write.sequence is not None and write.writer != holder and not _may_write(writes, place, holder):
+        if write.thing is not None and (write.writer != holder or _has_ended(writes[:place])):
+            yield f"{write.writer} wrote its {write.thing} in {holder}'s attempt {write.attempt}"
+        elif write.sequence is not None and write.writer != holder and not _may_write(writes, place, holder):
             yield f"{write.writer} wrote record {write.sequence} in {holder}'s attempt {write.attempt}"
-        elif write.new_state == "succeeded" and write.writer != holder:
-            yield f"{write.writer} finished {holder}'s attempt {write.attempt}"
+        elif write.new_state in _BY_ITS_OWN and write.writer != holder:
+            yield f"{write.writer} made it {write.new_state} in {holder}'s attempt {write.attempt}"
         elif write.new_state == "running":
             if holder is not None:
                 yield f"{write.writer} took it from {holder}, who had it still"
             holder = write.writer
         elif write.new_state in ("queued", "waiting_for_permission"):
             holder = None
+
+
+def taken(writes: Sequence[Write], lease_seconds: float) -> Iterator[str]:
+    """Nobody ends a run, or puts it back, whose process beats.
+
+    A beat that is as good as new may have come after whoever took the run had looked.
+    """
+    holder: str | None = None
+    for write in writes:
+        if write.new_state == "running":
+            holder = write.writer
+        elif write.old_state in _HELD and write.new_state not in _HELD and write.writer != holder:
+            age = write.beat_age
+            if age is not None and _NEWEST_BEAT < age < lease_seconds:
+                yield (
+                    f"{write.writer} made it {write.new_state} in {holder}'s attempt {write.attempt}, "
+                    f"who had beaten {age:.2f} s before"
+                )
+
+
+def _has_ended(writes: Sequence[Write]) -> bool:
+    return any(write.new_state in TERMINAL for write in writes)
 
 
 def _may_write(writes: Sequence[Write], place: int, holder: str | None) -> bool:

@@ -32,9 +32,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A change of a run's state, or with a `sequence` a record of its log.
+    """A change of a run's state, with a `sequence` a record of its log, or some other `thing` that it wrote.
 
-    `attempt` owned the run then; `writer` is the process whose session wrote.
+    `attempt` owned the run then; `writer` is the process whose session wrote. `beat_age`: of the process that
+    had the run, in seconds, when its state was changed; None: there is no beat of it.
     """
 
     at: datetime
@@ -45,6 +46,8 @@ class Write:
     new_state: str | None
     sequence: int | None
     terminal: bool | None
+    thing: str | None = None
+    beat_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

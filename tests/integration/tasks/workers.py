@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -15,8 +15,9 @@ from protos import orchestrator_pb2_grpc as rpc
 from tests.harness.process import OrchestratorProcess, orchestrator_process
 from tests.integration.tasks.tables import connected
 
+LEASE_SECONDS = 1.5
 SHORT_LEASES = {
-    "ORCHESTRATOR_RUN__LEASE_SECONDS": "1.5",
+    "ORCHESTRATOR_RUN__LEASE_SECONDS": f"{LEASE_SECONDS}",
     "ORCHESTRATOR_RUN__BEAT_SECONDS": "0.4",
     "ORCHESTRATOR_RUN__REAP_SECONDS": "0.2",
 }
@@ -80,11 +81,19 @@ class Place:
 
     async def pause(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after so many seconds."""
-        os.kill(self.process.pid, signal.SIGSTOP)
-        try:
+        async with self.paused():
             await asyncio.sleep(seconds)
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncGenerator[None]:
+        """SIGSTOP, and SIGCONT on the way out."""
+        pid = self.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
         finally:
-            os.kill(self.process.pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     async def stop(self) -> None:
         if self._replacing is not None:
