@@ -94,22 +94,26 @@ class Figures:
     deaths: list[list[str]]
 
 
+def _supervisor(system: _System, clock: LivenessClock, history: History) -> Supervisor:
+    return Supervisor(
+        system.replicas,
+        system.postgres,
+        system.disk,
+        system.outside,
+        provider=system.to_provider,
+        tools=system.tools,
+        clock=clock,
+        history=history,
+    )
+
+
 async def run(plan: Plan, folder: Path) -> Figures:
     """Play it through and leave history and evidence in the folder."""
     async with AsyncExitStack() as stack:
         system = await stack.enter_async_context(_system(plan, folder))
         clock = LivenessClock(plan.replicas)
         history = stack.enter_context(History(folder, clock))
-        supervisor = Supervisor(
-            system.replicas,
-            system.postgres,
-            system.disk,
-            system.outside,
-            provider=system.to_provider,
-            tools=system.tools,
-            clock=clock,
-            history=history,
-        )
+        supervisor = _supervisor(system, clock, history)
         client = await stack.enter_async_context(_client(system.replicas))
         load = Load(client, history, Random(f"load of {plan.seed}"))
         ready = {replica.process.pid: sample(replica.process.pid) for replica in system.replicas}

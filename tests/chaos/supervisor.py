@@ -57,7 +57,10 @@ class Supervisor:
         self._proxies: dict[TcpProxy, asyncio.Lock] = {}
         self.played: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
-        self._ways: dict[Kind, Callable[[Fault], Awaitable[bool]]] = {
+        self._ways = self._by_kind()
+
+    def _by_kind(self) -> dict[Kind, Callable[[Fault], Awaitable[bool]]]:
+        return {
             Kind.KILL: self._kill,
             Kind.KILL_AT_POINT: self._kill_at_point,
             Kind.PAUSE: self._pause,
