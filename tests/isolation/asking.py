@@ -100,7 +100,11 @@ class Asking:
         kind, one = ids_of(case.method)[path], case.ids.get(path)
         if one is None or one.whose is Whose.OWN:
             return await self.world.something(case.user, kind, case.method)
-        return one.spelt(self.shadow(one.value) if shadowed and one.foreign else one.value)
+        if not (shadowed and one.foreign):
+            return one.spelt(one.value)
+        shadow = self.shadow(one.value)
+        # What a spelling leaves as it is, another case may have used: then its shadow was used too.
+        return shadow if one.spelt(one.value) == one.value else one.spelt(shadow)
 
     def shadow(self, value: str) -> str:
         """An id that never was, of the same form."""
