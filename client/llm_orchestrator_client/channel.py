@@ -38,7 +38,7 @@ def service_config(attempts: int) -> str:
     """gRPC's service config: round-robin; what was left off is tried again if it has no second effect."""
     retry = {
         "maxAttempts": attempts,
-        "initialBackoff": "0.05s",
+        "initialBackoff": "0.1s",
         "maxBackoff": "1s",
         "backoffMultiplier": 3,
         # CANCELLED, where we have not: a server that stops has not let the call end.

@@ -22,12 +22,16 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": f"{ROOT / 'client'}:{ROOT}", "ORCHESTRATOR_USER": "ann", **more}
 
 
+SILENT = {"GRPC_VERBOSITY": "NONE"}
+"""gRPC's own core may say something of its threads when a process ends."""
+
+
 async def started(*command: str, stdin: str | None = None, **more: str) -> asyncio.subprocess.Process:
     """A process with pipes."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
-        env=environment(**more),
+        env=environment(**{**SILENT, **more}),
         stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -13,14 +13,10 @@ from tests.harness.service import Service
 THREE = ("one", " two", " three")
 
 
-SILENT = {"GRPC_VERBOSITY": "NONE"}
-"""gRPC's own core may say something of its threads when a process ends."""
-
-
 async def scene(service: Service, name: str) -> list[str]:
     """What a scene of `sync_caller` prints."""
     caller = [sys.executable, "-W", "error", "-m", "tests.client.sync_caller"]
-    code, output, errors = await finished(*caller, name, f"127.0.0.1:{service.port}", **SILENT)
+    code, output, errors = await finished(*caller, name, f"127.0.0.1:{service.port}")
     assert (code, errors) == (0, "")
     return output.splitlines()
 

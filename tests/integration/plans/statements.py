@@ -170,6 +170,22 @@ SELDOM: Mapping[str, str] = {
         f"checkpoints.upkeep_sql.{name}": "of the saver's interface, for a person's upkeep"
         for name in ("DELETE", "COPY", "LOCK_THREAD", "_DELTA_CHANNELS", "KEEP_LATEST", "DELETE_RUNS")
     },
+    **{
+        f"checkpoints.resealing.{name}": "by primary key of one thread, when a branch is made of sealed rows"
+        for name in ("_BLOBS", "_WRITES", "_CHECKPOINTS", "_SET_BLOB", "_SET_WRITE", "_SET_CHECKPOINT")
+    },
+    **{
+        name: "when a process starts or a backup is put back"
+        for name in (
+            "migration._LEDGER",
+            "migrate._APPLIED",
+            "migrate._TURN",
+            "restoring._NEXT_EVENT",
+            "restoring._AT_WORK",
+            "restoring._EXISTS",
+        )
+    },
+    "readings._OLDEST": "the first by primary key, when metrics are asked for",
     "conversations._TAKE_PLACE": "the same insertion as runs_sql.BEGIN",
     "conversations._DELETE_RUNS": "deletes what there is of a conversation",
     "drain._SINCE": "replicas, of which there are few",

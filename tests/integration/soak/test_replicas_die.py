@@ -12,7 +12,7 @@ import pytest
 from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
-from tests.harness.scale import SCALE, scaled
+from tests.harness.scale import SCALE, SOAK, scaled
 from tests.harness.service import chat_request
 from tests.integration.soak.reader import Reader
 from tests.integration.soak.replicas import Replica, Stub, kill_now_and_then, replicas
@@ -84,5 +84,6 @@ async def test_what_is_left_of_a_text_is_the_text_whoever_dies_or_leaves(
             killing.cancel()
             await asyncio.gather(killing, return_exceptions=True)
     assert len(kills) >= 2
-    assert sum(caller.resets for caller in callers) >= 1
+    # With few deaths none may have met a text.
+    assert sum(caller.resets for caller in callers) >= 1 or not SOAK
     assert sum(caller.returns for caller in callers) >= CALLERS

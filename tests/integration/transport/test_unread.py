@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from time import monotonic
 
 import grpc
@@ -72,15 +72,15 @@ async def test_so_many_calls_may_wait_for_their_requests_and_the_next_is_refused
 ) -> None:
     async with running_service(dsn, provider, server={"max_unread_calls": 2}) as service:
         _, writer = await asyncio.open_connection("127.0.0.1", service.port)
-        writer.write(HELLO + call(1) + call(3))
-        async with asyncio.timeout(PATIENCE):
-            while await answers(service):
-                pass
-            assert await standard_check(service.channel, "") == SERVING
-            writer.write(reset(1))
-            while not await answers(service):
-                pass
-        writer.close()
+        with closing(writer):
+            async with asyncio.timeout(PATIENCE):
+                writer.write(HELLO + call(1) + call(3))
+                while await answers(service):
+                    pass
+                assert await standard_check(service.channel, "") == SERVING
+                writer.write(reset(1))
+                while not await answers(service):
+                    pass
 
 
 async def answers(service: Service) -> bool:
