@@ -116,8 +116,7 @@ async def assembled(
         made = await stack.enter_async_context(seen)
         room = picked(SpoolLimits, settings.journal)
         spool = await stack.enter_async_context(spool_in(settings.journal.folder, room, sealing_of(settings)))
-        flushed = made.log.flushed if made else None
-        logins = Logins(dsn, callers)
+        flushed, logins = made.log.flushed if made else None, Logins(dsn, callers)
         kept = stores_at(settings, logins, replica_id, version=VERSION, hurried=hurried, flushed=flushed)
         stores = await stack.enter_async_context(kept)
         graphs = graphs_of(settings)
@@ -138,8 +137,7 @@ async def assembled(
             hurried=hurried,
         )
         built = Built(stores, agents, app, made, spool)
-        served = await stack.enter_async_context(serving(settings, dsn, models, built))
-        yield served
+        yield await stack.enter_async_context(serving(settings, dsn, models, built))
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,15 +130,8 @@ async def listening(
     Raises:
         AddressInUseError: Nothing can listen there.
     """
-    unread = UnreadInterceptor(options.request_seconds, options.max_unread_calls)
-    server = grpc.aio.server(
-        interceptors=[*entrance.first, unread, guard], options=options.channel_arguments()
-    )
     status = HealthServicer()
-    rpc.add_OrchestratorServiceServicer_to_server(servicer, server)
-    health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    server = _offering(servicer, status, guard, options, entrance)
     port = _bind(server, options.address, entrance.credentials)
     await server.start()
     readiness = asyncio.create_task(_tell_readiness(health_service, status), name="readiness")
@@ -158,6 +151,24 @@ async def listening(
             async with asyncio.timeout(_REFUSING_SECONDS):
                 await guard.quiet(_QUIET_SECONDS)
         await server.stop(_LAST_REFUSALS_SECONDS)
+
+
+def _offering(
+    servicer: OrchestratorServicer,
+    status: HealthServicer,
+    guard: GuardInterceptor,
+    options: ServerOptions,
+    entrance: Entrance,
+) -> grpc.aio.Server:
+    unread = UnreadInterceptor(options.request_seconds, options.max_unread_calls)
+    server = grpc.aio.server(
+        interceptors=[*entrance.first, unread, guard], options=options.channel_arguments()
+    )
+    rpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(status, server)
+    names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return server
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

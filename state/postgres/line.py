@@ -147,10 +147,20 @@ async def write_queued(
     Raises:
         ConversationBusyError: Another run of the conversation is active.
     """
+    arguments = _joining_arguments(run, joining, first, stays_at, sealing)
+    while not await connection.fetchrow(sql.JOIN, *arguments):
+        holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
+        if holder is not None:  # else it has ended between the two
+            raise ConversationBusyError(holder.hex)
+
+
+def _joining_arguments(
+    run: NewRun, joining: Joining, first: Sequence[Record], stays_at: UUID | None, sealing: Sealing
+) -> tuple[object, ...]:
+    """The parameters of JOIN."""
     first = sealing.records(run.owner, run.run_id, first)
     request = sealing.seal(of_request(run.owner, run.run_id), run.request)
-    while not await connection.fetchrow(
-        sql.JOIN,
+    return (
         UUID(run.run_id),
         run.owner,
         run.kind,
@@ -172,10 +182,7 @@ async def write_queued(
         run.from_start,
         *astuple(run.route),
         run.traceparent,
-    ):
-        holder = await connection.fetchval(HOLDER, run.owner, run.conversation_id)
-        if holder is not None:  # else it has ended between the two
-            raise ConversationBusyError(holder.hex)
+    )
 
 
 async def _check_room(connection: "Connection", joining: Joining) -> None:

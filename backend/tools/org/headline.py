@@ -9,6 +9,7 @@ from orgparse.node import parse_comment, parse_heading_level, parse_seq_todo
 LONGEST = 1000
 """Characters of a line that is still taken apart. A longer one is shown and moved, and never edited."""
 
+# Words of the language org, as elsewhere in this folder: none is a note of ours.
 _TODO_SETTINGS = ("TODO", "SEQ_TODO", "TYP_TODO")
 _PRIORITY = re.compile(r"[ \t]*\[#([A-Z0-9])\][ \t]*")
 STARS = re.compile(r"\*+ [ \t]*")
