@@ -17,7 +17,7 @@ from agents.graphs import root
 from agents.graphs.calling import taken_over
 from agents.graphs.state import Answer, Context, State, Work
 from agents.graphs.titling import first
-from agents.graphs.turns import shown_texts
+from agents.graphs.turns import answered_texts, shown_texts
 from agents.hands import Hands
 from agents.history import CheckpointView, history
 from agents.judge import Judge
@@ -100,15 +100,13 @@ class AgentRunner:
         left_off = await self._left_off(thread)
         # Not `next`: that leaves out a step that is done, but whose checkpoint is not written.
         if left_off is not None and not left_off.tasks:
-            return _repeated(left_off.values, thread, emit)
+            return _repeated(left_off.values, thread, emit, means.texts_shown)
         start: Any = {"messages": []}
         if left_off is None and (taken_over := await self._taken_over(thread, spec)):
             start["work"] = taken_over
-            for text in shown_texts(start, 0):
-                emit(text)
+            _emit_all(emit, shown_texts(taken_over, 0))
         if left_off is not None:
-            for text in shown_texts(left_off.values, means.texts_shown):
-                emit(text)
+            _emit_all(emit, _said(left_off, thread.run_id, means.texts_shown))
             questions = [one for task in left_off.tasks for one in task.interrupts]
             start = await self._decided(thread, questions) if questions else None
             if questions and start is None:
@@ -204,11 +202,30 @@ def _take_up_title(left_off: StateSnapshot | None, context: Context) -> None:
         context.aside.begin_title(context.turn.question)
 
 
-def _repeated(values: Mapping[str, Any], thread: RunThread, emit: Emit) -> TurnResult:
+def _repeated(values: Mapping[str, Any], thread: RunThread, emit: Emit, shown: int) -> TurnResult:
     """The turn that an earlier attempt completed, and died before it could say so."""
-    result = _result(values, thread)
-    emit(TextEmitted(result.text))
-    return result
+    _emit_all(emit, answered_texts(values, shown))
+    return _result(values, thread)
+
+
+def _said(left_off: StateSnapshot, run_id: RunId, shown: int) -> list[TextEmitted]:
+    """What was said in a turn under way, from message `shown` on.
+
+    Also in a step that is done, but whose checkpoint is not written: it is not executed again.
+    """
+    done: dict[str, Any] = {}
+    for task in left_off.tasks:
+        done |= task.result or {}
+    if "answer" in done:
+        return answered_texts(done, shown)
+    work: Work | None = done.get("work", left_off.values.get("work"))
+    # One that another turn has left unfinished stays until this turn's own is opened.
+    return shown_texts(work, shown) if work and work["run_id"] == run_id else []
+
+
+def _emit_all(emit: Emit, texts: Sequence[TextEmitted]) -> None:
+    for text in texts:
+        emit(text)
 
 
 def _result(values: Mapping[str, Any], thread: RunThread) -> TurnResult:

@@ -28,7 +28,8 @@ from state.usage import Usage
 class Answer(TypedDict):
     """Where the last answer came from. `usage`: of the run until then; `limit`: what cut the answer short.
 
-    `text` is what the run has said in all, where that is more than its last message. `edits` are the values
+    `text` is what the run has said in all, where that is more than its last message, and `lengths` how many
+    characters of it are each message's. `edits` are the values
     of an `EditsProposed`, `citations` those of `Citation`s. `title` is the
     conversation's, in the turn that has given it one.
     """
@@ -41,6 +42,7 @@ class Answer(TypedDict):
     limit: NotRequired[str]
     tools_used: NotRequired[list[str]]
     text: NotRequired[str]
+    lengths: NotRequired[list[int]]
     edits: NotRequired[dict[str, Any]]
     citations: NotRequired[list[dict[str, str]]]
     dropped_citations: NotRequired[int]

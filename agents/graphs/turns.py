@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -68,7 +69,8 @@ def whole(
     if "limit" in work:
         finished, limit = replace(finished, finish_reason=FinishReason.LIMIT), work["limit"]
     answer = answer_of(finished, limit, context.usage(), work["tools_used"])
-    answer["text"] = _between(work).join(filter(None, work["texts"]))
+    pieces = _pieces(work)
+    answer["text"], answer["lengths"] = "".join(pieces), [len(piece) for piece in pieces]
     messages = [*work["seed"], *map(_remembered, before), last]
     changed = {"summary": work["summary"]} if "summary" in work else {}
     return {"messages": messages, "answer": answer, "work": None, **changed}
@@ -80,21 +82,34 @@ def telling(ended: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN4
     return {**ended, "answer": {**answer, **more}}
 
 
-def shown_texts(state: Mapping[str, Any], shown: int) -> list[TextEmitted]:
+def shown_texts(work: Work, shown: int) -> list[TextEmitted]:
     """What the model has said in a turn under way, from its message `shown` on, as it goes out."""
-    work: Work | None = state.get("work")
-    if not work:
-        return []
-    texts, between = work["texts"], _between(work)
+    return _emitted(_pieces(work), shown)
+
+
+def answered_texts(state: Mapping[str, Any], shown: int) -> list[TextEmitted]:
+    """The same of a turn that is whole, and is the newest of its conversation."""
+    answer: Answer = state["answer"]
+    text = answer.get("text", state["messages"][-1]["content"])
+    ends = list(accumulate(answer.get("lengths", [len(text)])))
+    return _emitted([text[begin:end] for begin, end in zip([0, *ends], ends, strict=False)], shown)
+
+
+def _emitted(pieces: Sequence[str], shown: int) -> list[TextEmitted]:
     return [
-        TextEmitted((between if any(texts[:index]) else "") + text, message_index=index)
-        for index, text in enumerate(texts)
-        if text and index >= shown
+        TextEmitted(piece, message_index=index)
+        for index, piece in enumerate(pieces)
+        if piece and index >= shown
     ]
 
 
-def _between(work: Work) -> str:
-    return "" if "elsewhere" in work else BETWEEN
+def _pieces(work: Work) -> list[str]:
+    """The texts, each with what stands before it."""
+    between = "" if "elsewhere" in work else BETWEEN
+    texts = work["texts"]
+    return [
+        (between if any(texts[:index]) else "") + text if text else "" for index, text in enumerate(texts)
+    ]
 
 
 def _remembered(message: StoredMessage) -> StoredMessage:

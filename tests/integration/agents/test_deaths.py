@@ -52,11 +52,11 @@ class Worker:
         await self._place.kill()
         await self._place.there()
 
-    async def dies_at(self, point: str, release: Callable[[], None]) -> None:
-        """Die in the middle of a statement, which is undone; `release` lets the run come to it."""
+    async def dies_at(self, point: str, release: Callable[[], None], *, committed: bool = False) -> None:
+        """Die in the middle of a statement, which is undone or not; `release` lets the run come to it."""
         await audited(self._dsn)
         trap = Trap(self._dsn, [self._place])
-        killing = asyncio.create_task(trap.kill_at(point, committed=False, within=WITHIN))
+        killing = asyncio.create_task(trap.kill_at(point, committed=committed, within=WITHIN))
         await armed(self._dsn)
         release()
         assert await killing
@@ -154,8 +154,9 @@ async def test_a_death_between_a_step_and_its_checkpoint_ends_no_turn_with_anoth
     if len(answers) > 1:
         await worker.is_allowed(task.task_id)
     assert await worker.service.run_ended(task.task_id, within=WITHIN) == "succeeded"
-    end = (await rest(worker.service, task.task_id))[-1]
-    assert end.complete.final_text == ("Done." if len(answers) == 1 else "I add it.\n\nDone.")
+    log = await rest(worker.service, task.task_id)
+    assert log[-1].complete.final_text == ("Done." if len(answers) == 1 else "I add it.\n\nDone.")
+    assert standing(log) == log[-1].complete.final_text
     assert len(backend.ledger.calls) == len(answers) - 1
     assert len(provider.ledger) == 1 + len(answers)  # what the model had said was not asked for again
     after = await start(worker.service, "and now?", agent_type="org_inbox", conversation_id="c1")
@@ -167,6 +168,22 @@ async def test_a_death_between_a_step_and_its_checkpoint_ends_no_turn_with_anoth
         "Done.",
         "and now?",
     ]
+
+
+async def test_a_death_between_the_last_checkpoint_and_the_end_says_only_the_last_message_again(
+    worker: Worker, backend: FakeToolService, provider: ScriptedProvider
+) -> None:
+    provider.enqueue(ADDS_MILK, replace(DONE, hold_after=0))
+    task = await start(worker.service, "add milk", agent_type="org_inbox")
+    await worker.is_allowed(task.task_id)
+    await provider.call(2, within=WITHIN)
+    await worker.dies_at("checkpoint", provider.release, committed=True)
+    assert await worker.service.run_ended(task.task_id, within=WITHIN) == "succeeded"
+    log = await rest(worker.service, task.task_id)
+    assert standing(log) == log[-1].complete.final_text == "I add it.\n\nDone."
+    assert {c.content.message_index for c in log if c.content.text == "\n\nDone."} == {1}
+    assert len(provider.ledger) == 2
+    assert len(backend.ledger.calls) == 1
 
 
 async def armed(dsn: str) -> None:

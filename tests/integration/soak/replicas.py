@@ -1,8 +1,7 @@
 """Replicas that are killed and replaced, and how a caller reaches one that lives."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import TypeAlias
@@ -10,6 +9,7 @@ from typing import TypeAlias
 import grpc
 
 from protos import orchestrator_pb2_grpc as rpc
+from tests.harness.meanwhile import meanwhile
 from tests.harness.process import OrchestratorProcess, orchestrator_process
 
 Stub: TypeAlias = "rpc.OrchestratorServiceAsyncStub"
@@ -56,13 +56,14 @@ async def replicas(folder: Path, count: int, environment: Mapping[str, str]) -> 
         yield places
 
 
-async def kill_now_and_then(
+def kills_now_and_then(
     places: Sequence[Replica], random: Random, pauses: tuple[float, float], kills: list[int]
-) -> None:
-    """Replace a random one after each pause, until cancelled; `kills` gets the process ids."""
-    while True:
-        await asyncio.sleep(random.uniform(*pauses))
+) -> AbstractAsyncContextManager[None]:
+    """Replace a random one after each pause until the block ends; `kills` gets the process ids."""
+
+    async def kill() -> None:
         place = random.choice(places)
         kills.append(place.process.pid)
-        # Whoever cancels this waits for the new process, so that none is left half started.
-        await asyncio.shield(place.replace())
+        await place.replace()
+
+    return meanwhile(kill, lambda: random.uniform(*pauses))

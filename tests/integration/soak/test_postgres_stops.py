@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -17,6 +16,7 @@ from tests.fakes.embedded_postgres import passable_folder
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.fakes.scripted_provider.script import Script
 from tests.harness.fragile_postgres import FragilePostgres
+from tests.harness.meanwhile import meanwhile
 from tests.harness.process import orchestrator_process
 from tests.harness.scale import SCALE, SOAK, report, scaled
 from tests.harness.service import chat_request
@@ -32,24 +32,15 @@ WAIT = pb.RunOptions(on_busy=pb.BUSY_BEHAVIOR_WAIT)
 pytestmark = pytest.mark.timeout(120 * SCALE)
 
 
-@asynccontextmanager
-async def stopped_again_and_again(postgres: FragilePostgres, random: Random) -> AsyncIterator[str]:
-    """Its address; stopped at once and started again, after random pauses, until the block ends."""
+def stopped_again_and_again(postgres: FragilePostgres, random: Random) -> AbstractAsyncContextManager[None]:
+    """Stopped at once and started again, after random pauses, until the block ends; then it is there."""
 
     async def stop_and_start() -> None:
-        while True:
-            await asyncio.sleep(random.uniform(*PAUSES))
-            await postgres.stop_at_once()
-            await asyncio.sleep(random.uniform(*AWAY))
-            await postgres.start()
+        await postgres.stop_at_once()
+        await asyncio.sleep(random.uniform(*AWAY))
+        await postgres.start()
 
-    async with postgres:
-        stopping = asyncio.create_task(stop_and_start())
-        try:
-            yield postgres.dsn
-        finally:
-            stopping.cancel()
-            await asyncio.gather(stopping, return_exceptions=True)
+    return meanwhile(stop_and_start, lambda: random.uniform(*PAUSES))
 
 
 class Person:
@@ -98,11 +89,8 @@ async def test_no_acknowledged_turn_is_lost_to_a_postgres_that_stops_at_once(tmp
     with passable_folder() as folder:
         postgres = FragilePostgres(folder)
         script = Script(token_interval=0.03)
-        async with (
-            ScriptedProvider(default=script) as provider,
-            stopped_again_and_again(postgres, Random(7)) as dsn,
-        ):
-            environment = {"DATABASE_URL": dsn, "OPENAI_BASE_URL": provider.base_url}
+        async with ScriptedProvider(default=script) as provider, postgres:
+            environment = {"DATABASE_URL": postgres.dsn, "OPENAI_BASE_URL": provider.base_url}
             async with (
                 orchestrator_process(tmp_path, **environment) as process,
                 grpc.aio.insecure_channel(process.address) as channel,
@@ -110,7 +98,8 @@ async def test_no_acknowledged_turn_is_lost_to_a_postgres_that_stops_at_once(tmp
                 stub: rpc.OrchestratorServiceAsyncStub = rpc.OrchestratorServiceStub(channel)
                 people = [Person(stub, number) for number in range(PEOPLE)]
                 until = monotonic() + SECONDS
-                await asyncio.gather(*(person.chat(until) for person in people))
+                async with stopped_again_and_again(postgres, Random(7)):
+                    await asyncio.gather(*(person.chat(until) for person in people))
                 returns = [moment for moment in postgres.returns if moment < until]
                 for person in people:
                     assert person.refusals <= {grpc.StatusCode.UNAVAILABLE}

@@ -15,7 +15,7 @@ from tests.fakes.scripted_provider.script import Script
 from tests.harness.scale import SCALE, SOAK, scaled
 from tests.harness.service import chat_request
 from tests.integration.soak.reader import Reader
-from tests.integration.soak.replicas import Replica, Stub, kill_now_and_then, replicas
+from tests.integration.soak.replicas import Replica, Stub, kills_now_and_then, replicas
 
 CALLERS = 6
 RUNS = scaled(7)
@@ -64,6 +64,13 @@ class Caller:
         )
 
 
+def check(reader: Reader) -> None:
+    """What a reader has in the end is the text, whole, and every record of it once."""
+    assert not reader.chunks[-1].error.reason
+    assert reader.chunks[-1].complete.final_text == reader.text == TEXT
+    assert [chunk.sequence for chunk in reader.chunks] == list(range(1, reader.position + 1))
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_what_is_left_of_a_text_is_the_text_whoever_dies_or_leaves(
     dsn: str, tmp_path: Path, seed: int
@@ -74,15 +81,11 @@ async def test_what_is_left_of_a_text_is_the_text_whoever_dies_or_leaves(
         environment = {"DATABASE_URL": dsn, "OPENAI_BASE_URL": provider.base_url, **SHORT}
         async with replicas(tmp_path, 2, environment) as places:
             callers = [Caller(places, Random(random.random())) for _ in range(CALLERS)]
-            killing = asyncio.create_task(kill_now_and_then(places, random, PAUSES, kills))
-            for _ in range(RUNS):
-                takes = (caller.take(f"user-{number}") for number, caller in enumerate(callers))
-                for reader in await asyncio.gather(*takes):
-                    assert not reader.chunks[-1].error.reason
-                    assert reader.chunks[-1].complete.final_text == reader.text == TEXT
-                    assert [c.sequence for c in reader.chunks] == list(range(1, reader.position + 1))
-            killing.cancel()
-            await asyncio.gather(killing, return_exceptions=True)
+            async with kills_now_and_then(places, random, PAUSES, kills):
+                for _ in range(RUNS):
+                    takes = (caller.take(f"user-{number}") for number, caller in enumerate(callers))
+                    for reader in await asyncio.gather(*takes):
+                        check(reader)
     assert len(kills) >= 2
     # With few deaths none may have met a text.
     assert sum(caller.resets for caller in callers) >= 1 or not SOAK
