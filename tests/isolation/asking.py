@@ -62,8 +62,9 @@ class Asking:
             ours, theirs = answer.as_told(echoed), twin.as_told(others)
             if ours != theirs:
                 found.append(f"answered {ours}\nand what never was {theirs}")
-        if await self._witness.rows(VICTIM) != before:
-            found.append("the victim's rows have changed")
+        after = await self._witness.rows(VICTIM)
+        if changed := [table for table in before if after[table] != before[table]]:
+            found.append(f"the victim's rows have changed in {', '.join(changed)}")
         found += [f"woken: {payload}" for payload in self._witness.woken(self._runs)]
         return [f"{case}: {what}" for what in found]
 

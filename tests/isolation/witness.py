@@ -31,9 +31,9 @@ class Witness:
             for table in tables
         )
 
-    async def rows(self, user: str) -> list[tuple[object, ...]]:
-        """What stands for all rows of a user; what was notified of before has been heard then."""
-        return [tuple(row) for row in await self._connection.fetch(self._rows, user)]
+    async def rows(self, user: str) -> dict[str, tuple[object, ...]]:
+        """What stands for all rows of a user, by table; what was notified of before has been heard then."""
+        return {row[0]: tuple(row[1:]) for row in await self._connection.fetch(self._rows, user)}
 
     def woken(self, ids: set[str]) -> list[str]:
         """Which notifications since the last look name one of these runs."""
