@@ -213,7 +213,6 @@ async def serve(settings: Settings) -> None:
         # What start-up made stays for good: the collector need not walk it at every full collection.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
         say(f"serving on {settings.server.address.rpartition(':')[0]}:{port}")
         try:
             await until_stopped(stop.requested, deaths | parts)
