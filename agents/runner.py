@@ -271,6 +271,7 @@ def _config(thread: RunThread, spec: AgentSpec | None = None, checkpoint_id: str
             "thread_id": thread.thread_id,
             "run_id": thread.run_id,
             RUN_THREAD_KEY: thread,
+            root.SHAPE_KEY: spec.shape if spec else None,
             **at,
         },
         "recursion_limit": _STEPS_PER_ANSWER * ((spec.max_steps if spec else 0) + 2),

@@ -134,7 +134,7 @@ class RunSettings(CapSettings):
         default=2.0, gt=0, description="how often a process says that it lives, seconds"
     )
     reap_seconds: float = Field(
-        default=0.5, gt=0, description="how often a process looks for what the dead left, seconds"
+        default=1.0, gt=0, description="how often a process looks for what the dead left, seconds"
     )
 
     max_attempts: int = Field(

@@ -128,8 +128,8 @@ class Application:
         )
 
     def _repeated(self) -> tuple[Repeated, Repeated]:
-        seconds = self._limits.leases.reap_seconds
-        edges = ProviderEdges(self._stores.providers_down, self._models.status)
+        seconds, again = self._limits.leases.reap_seconds, self._limits.leases.beat_seconds
+        edges = ProviderEdges(self._stores.providers_down, self._models.status, again_seconds=again)
         return (
             Repeated("settling of permissions", seconds, self.permissions.settle),
             Repeated("telling of providers", seconds, edges.look),

@@ -20,7 +20,7 @@ _WIDEST_SECONDS = 0.1
 _LONGEST_WINDOW = 1.5
 """In windows: the first one of a run ends with those of the others."""
 
-_CHUNKS_A_SECOND = 400
+_CHUNKS_A_SECOND = 300
 """From all runs together: where there would be more, text is gathered for longer."""
 
 _FLUSHES_PER_WINDOW = 4

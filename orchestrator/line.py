@@ -203,6 +203,12 @@ class Line(BackgroundTask):
     async def _look(self) -> None:
         """What nobody tells: who has waited too long, where the others stand, who joined unheard."""
         self._looked = monotonic()
+        if await self._store.is_quiet():
+            self._waiting = set()
+            self._listen_for(set())
+            self._quarantine.nobody_waits()
+            self.places.found({})
+            return
         self._somebody_joined = True
         with counted_end(self._overdue, self._runs) as overdue:
             await self._store.end_overdue(overdue)

@@ -1,6 +1,7 @@
 """Telling the other replicas which providers this one finds down, so that the outside is told once."""
 
 from collections.abc import Callable, Collection
+from time import monotonic
 from typing import Protocol
 
 from providers.gate.base import GateState
@@ -23,12 +24,19 @@ class ProvidersDown(Protocol):
 
 
 class ProviderEdges:
-    """Looks at the gates, to be called again and again. Saturated is not down."""
+    """Looks at the gates, to be called again and again. Saturated is not down.
 
-    def __init__(self, store: ProvidersDown, status: Callable[[], PoolStatus]) -> None:
+    What has not changed is told again after `again_seconds`: others may have found one down that works.
+    """
+
+    def __init__(
+        self, store: ProvidersDown, status: Callable[[], PoolStatus], *, again_seconds: float = 0.0
+    ) -> None:
         self._store = store
         self._status = status
-        self._told: frozenset[str] = frozenset()
+        self._again_seconds = again_seconds
+        self._told: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
+        self._told_at = -again_seconds
 
     async def look(self) -> None:
         """Tell the store, unless there is nothing to tell.
@@ -39,9 +47,11 @@ class ProviderEdges:
         providers = self._status().providers
         down = frozenset(provider.name for provider in providers if provider.state in _DOWN)
         working = frozenset(provider.name for provider in providers if _works(provider))
-        if down or working or self._told:
+        now = monotonic()
+        is_new = (down, working) != self._told or now - self._told_at >= self._again_seconds
+        if is_new and (down or working or self._told[0]):
             await self._store.tell(down, working)
-            self._told = down
+            self._told, self._told_at = (down, working), now
 
 
 def _works(provider: ProviderState) -> bool:

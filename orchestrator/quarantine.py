@@ -62,6 +62,10 @@ class Quarantine:
         """Whether this process begins nothing else."""
         return self._makes_room or self._worker.quarantined
 
+    def nobody_waits(self) -> None:
+        """Make no room: no run is in line."""
+        self._makes_room = False
+
     async def look(self) -> None:
         """Take one if this process may, or decide whether it makes room for one.
 

@@ -69,7 +69,7 @@ class Replica:
         self._steps = (
             Repeated("beat of the replica", times.beat_seconds, self._beat),
             Repeated("reaper", times.reap_seconds, self._reap),
-            Repeated("canceller", times.reap_seconds, self._cancel),
+            Repeated("canceller", times.beat_seconds, self._cancel),
         )
         self._running = AsyncExitStack()
 

@@ -178,6 +178,10 @@ class LineStore(Protocol):
         """Let runs join again once fewer than `low` wait or run, though nobody tries to."""
         ...
 
+    async def is_quiet(self) -> bool:
+        """Whether nobody is in line, and nobody is kept from joining: so it is nearly always."""
+        ...
+
     async def wanted(self) -> Collection[str]:
         """What the runs in line want, each kind once."""
         ...

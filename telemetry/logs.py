@@ -72,6 +72,7 @@ def configure(level: str, stream: TextIO | None = None, *, user_key: str = "") -
     """Send this process's logs to a stream (standard error) as JSON lines, from `level` up."""
     # What no line of ours says is not looked up for each of them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = ""  # the way that logging's own documentation shows
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(user_key))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -4,6 +4,7 @@ One graph, so that a conversation may go on with an agent of another shape, and 
 to all of them.
 """
 
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -17,9 +18,13 @@ from agents.graphs.titling import Step, titled
 from agents.graphs.turns import open_turn
 from agents.own.loading import GraphLibrary
 from agents.spec import Shape
+from state.threads import RUN_THREAD_KEY
 from telemetry.spans import NoSpans, Spans
 
 Graph = CompiledStateGraph[State, Context, State, State]
+
+SHAPE_KEY = "__shape"
+"""Where `configurable` holds the agent's `Shape`; the dunder keeps it out of stored metadata."""
 
 _STEP = {
     Shape.REACT: "model",
@@ -37,7 +42,7 @@ def build(checkpointer: BaseCheckpointSaver[str], library: GraphLibrary, spans: 
     graph = StateGraph(State, context_schema=Context)
     for name, step in _steps(own.OwnGraphs(library, checkpointer)).items():
         graph.add_node(name, stepped(name, step, spans or NoSpans()))
-    graph.add_conditional_edges(START, _begin, ["answer", "open", *_STEP.values()])
+    graph.add_conditional_edges(START, _Begin(), ["answer", "open", *_STEP.values()])
     graph.add_conditional_edges("open", _by_shape, [*_STEP.values()])
     graph.add_conditional_edges("model", calling.wished, ["decide", END])
     graph.add_conditional_edges("edit", edit.again, ["edit", END])
@@ -73,12 +78,26 @@ def _steps(own_graphs: own.OwnGraphs) -> dict[str, Step]:
     }
 
 
-async def _begin(state: State, runtime: Runtime[Context]) -> str:
-    context, work = runtime.context, state.get("work")
-    if not context.spec.shape.in_steps:
-        return "answer"
-    taken_over = work and work["run_id"] == context.run_id
-    return _STEP[context.spec.shape] if taken_over else "open"
+class _Begin(Runnable[State, str]):
+    """The first step of a turn.
+
+    Not a function: LangGraph makes a task and a traced run of each that it is given.
+    """
+
+    name = "begin"
+
+    def invoke(self, input: State, config: RunnableConfig | None = None, **_: object) -> str:
+        """As `RunnableConfig.configurable` and the work under way say."""
+        assert config is not None, "LangGraph gives one to every step"
+        shape: Shape = config["configurable"][SHAPE_KEY]
+        if not shape.in_steps:
+            return "answer"
+        work, thread = input.get("work"), config["configurable"][RUN_THREAD_KEY]
+        return _STEP[shape] if work and work["run_id"] == thread.run_id else "open"
+
+    async def ainvoke(self, input: State, config: RunnableConfig | None = None, **_: object) -> str:
+        """The same; it waits for nothing."""
+        return self.invoke(input, config)
 
 
 async def _by_shape(state: State, runtime: Runtime[Context]) -> str:

@@ -63,6 +63,13 @@ class _Session(asyncpg.Connection):
             await super().reset(timeout=timeout)
 
 
+def _is_good(connection: "Connection") -> bool:
+    try:
+        return not (connection.is_closed() or connection.is_in_transaction())
+    except asyncpg.InterfaceError:  # it was lost, and asyncpg has taken it back
+        return False
+
+
 class Database:
     """A pool of connections to one schema of one database.
 
@@ -96,6 +103,8 @@ class Database:
         }
         self._pool: Pool | None = None
         self._kept: list[KeptConnection] = []
+        self._at_hand: list[Connection] = []
+        self._waiting = 0
 
     async def __aenter__(self) -> Self:
         with translated():
@@ -109,6 +118,8 @@ class Database:
     ) -> None:
         if self._pool is None:
             return
+        while self._at_hand:
+            await self._pool.release(self._at_hand.pop())
         try:
             await asyncio.wait_for(self._pool.close(), self._acquire_seconds)
         except TimeoutError:
@@ -126,8 +137,32 @@ class Database:
         if self._pool is None:
             raise DatabaseUnavailableError("the database pool is closed")
         with translated():
-            async with self._pool.acquire(timeout=self._acquire_seconds) as connection:
+            connection = await self._taken(self._pool)
+            try:
                 yield connection
+            except BaseException:
+                await self._pool.release(connection)
+                raise
+            await self._put_back(self._pool, connection)
+
+    async def _taken(self, pool: "Pool") -> "Connection":
+        """The connection that was used last, or one from asyncpg's hands, which takes three times as long."""
+        while self._at_hand:
+            connection = self._at_hand.pop()
+            if _is_good(connection):
+                return connection
+            await pool.release(connection)
+        self._waiting += 1
+        try:
+            return await pool.acquire(timeout=self._acquire_seconds)
+        finally:
+            self._waiting -= 1
+
+    async def _put_back(self, pool: "Pool", connection: "Connection") -> None:
+        if self._waiting or pool.is_closing() or not _is_good(connection):
+            await pool.release(connection)
+        else:
+            self._at_hand.append(connection)
 
     async def asked(self, statement: str, owner: Owner, *arguments: object) -> list[asyncpg.Record]:
         """The rows that a reading statement finds, seeing only those of `owner`, its $1. One round trip.
@@ -169,7 +204,9 @@ class Database:
     def connections(self) -> tuple[int, int]:
         """How many there are in the pool, and how many of them are taken."""
         pool = self._pool
-        return (0, 0) if pool is None else (pool.get_size(), pool.get_size() - pool.get_idle_size())
+        if pool is None:
+            return 0, 0
+        return pool.get_size(), pool.get_size() - pool.get_idle_size() - len(self._at_hand)
 
     async def probe(self) -> None:
         """Return when a statement can be run; raises DatabaseUnavailableError."""

@@ -90,6 +90,10 @@ class PostgresLine:
         assert row is not None
         return LineLoad(row["queued"], row["refusing"], row["active"])
 
+    async def is_quiet(self) -> bool:
+        async with self._claims.connection() as connection:
+            return bool(await connection.fetchval(sql.QUIET))
+
     async def wanted(self) -> Collection[str]:
         async with self._claims.connection() as connection:
             return [row["wants"] for row in await connection.fetch(sql.WANTED)]

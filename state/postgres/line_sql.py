@@ -117,6 +117,11 @@ WITH RECURSIVE wanted AS (
 SELECT wants FROM wanted WHERE wants IS NOT NULL
 """
 
+QUIET = """
+SELECT NOT refusing AND (SELECT wants FROM runs WHERE state = 'queued' ORDER BY wants LIMIT 1) IS NULL
+FROM line_marks
+"""
+
 _MOST_COUNTED = 10_000
 PLACE = f"""1 + (
     SELECT count(*) FROM (

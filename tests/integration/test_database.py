@@ -29,6 +29,52 @@ async def test_the_wait_for_a_free_connection_is_bounded(dsn: str) -> None:
         await database.probe()
 
 
+async def test_a_connection_stays_at_hand_for_who_is_next(dsn: str) -> None:
+    async with Database(dsn, schema="orchestrator", pool_size=3) as database:
+        assert await backend(database) == await backend(database) == await backend(database)
+        assert database.connections == (3, 0)
+        async with database.connection() as connection:
+            first = await connection.fetchval("SELECT pg_backend_pid()")
+            assert await backend(database) != first
+            assert database.connections == (3, 1)
+
+
+async def test_who_waits_gets_a_connection_before_who_comes_later(dsn: str) -> None:
+    order: list[int] = []
+
+    async def take(number: int) -> None:
+        async with database.connection():
+            order.append(number)
+
+    async with Database(dsn, schema="orchestrator", pool_size=1) as database:
+        async with database.connection():
+            waiting = [asyncio.create_task(take(number)) for number in range(4)]
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting, take(4))
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_what_a_block_left_open_or_broken_is_in_nobodys_hand(dsn: str) -> None:
+    async with Database(dsn, schema="orchestrator", pool_size=1) as database:
+        async with database.connection() as connection:
+            await connection.execute("BEGIN")
+        async with database.connection() as connection:
+            assert not connection.is_in_transaction()
+            cut = await connection.fetchval("SELECT pg_backend_pid()")
+            connection.terminate()
+        assert await backend(database) != cut
+        with pytest.raises(DatabaseUnavailableError):
+            async with database.connection() as connection, asyncio.timeout(0.1):
+                await connection.execute("SELECT pg_sleep(10)")
+        assert await backend(database)
+
+
+async def backend(database: Database) -> int:
+    """Which of its connections the pool gives."""
+    async with database.connection() as connection:
+        return int(await connection.fetchval("SELECT pg_backend_pid()"))
+
+
 async def test_a_statement_that_takes_too_long_is_our_own_error(dsn: str) -> None:
     async with Database(dsn, schema="orchestrator", pool_size=1, statement_seconds=0.2) as database:
         with pytest.raises(DatabaseUnavailableError):

@@ -100,6 +100,19 @@ async def test_who_wants_something_else_is_not_in_the_way(line: PostgresLine) ->
     assert await line.wanted() == []
 
 
+async def test_the_line_is_quiet_when_nobody_stands_in_it_and_nobody_is_refused(
+    line: PostgresLine, database: Database
+) -> None:
+    assert await line.is_quiet()
+    await join(line, new_run("a"))
+    assert not await line.is_quiet()
+    await taken(line)
+    assert await line.is_quiet()
+    async with database.connection() as connection:
+        await connection.execute("UPDATE line_marks SET refusing = true")
+    assert not await line.is_quiet()
+
+
 async def test_places_count_from_one_and_move_up(line: PostgresLine) -> None:
     joined = await join(line, *(new_run(f"user-{number}") for number in range(4)))
     await join(line, new_run("else", wants=FAST))

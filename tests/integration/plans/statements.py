@@ -61,6 +61,7 @@ _LINE: Mapping[str, Hot] = {
     "line_sql.CLAIM_QUARANTINED": _hot(f"{_NEW}, 'class:0'", "runs_quarantined"),
     "line_sql.QUARANTINED": _hot(f"{_NEW}, 1, 1", "runs_quarantined"),
     "line_sql.WANTED": _hot("", "runs_in_line"),
+    "line_sql.QUIET": _hot("", "runs_in_line"),
     "line_sql.PLACES": _hot(f"array[{QUEUED}]::uuid[]", "runs_in_line", blocks=12_000),
     "line_sql.OVERDUE": _hot("", "runs_that_wait"),
     "leases._LOST": _hot(f"6, {_NEW}, array[]::uuid[], array[]::uuid[]", "runs_executed", blocks=4000),
