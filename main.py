@@ -262,9 +262,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "events": partial(follow_events, action=parsed.action, everything=parsed.all),
         "migrate": migrate_only,
         "storage": partial(show_storage, largest=parsed.largest),
-        "token": partial(make_token, parsed=parsed),
     }
     try:
+        if parsed.command == "token":  # made anywhere: it needs none of the server's settings
+            make_token(parsed)
+            return 0
         settings = load()
         logs.configure(settings.log_level, user_key=settings.logs.user_key.get_secret_value())
         uvloop.run(commands.get(parsed.command, serve)(settings))

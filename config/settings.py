@@ -92,7 +92,9 @@ class ServerSettings(Group):
         description="how long a caller may take to send the request of a call, seconds",
     )
     max_unread_calls: int = Field(
-        default=1000, ge=1, description="calls at the same time whose request has not come"
+        default=1000,
+        ge=1,
+        description="calls at the same time whose request has not come; one more, and the oldest is refused",
     )
     max_connections: int = Field(
         default=10_000,

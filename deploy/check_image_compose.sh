@@ -116,7 +116,7 @@ check_prometheus() {
     said=$(page "http://127.0.0.1:$(published prometheus_1 9090)/api/v1/targets?state=active" |
       grep -oE '"job":"[^"]*"},"scrapePool"|"health":"up"' | paste -sd ' ' |
       grep -oE '"job":"[^"]*"},"scrapePool" "health":"up"' | cut -d '"' -f 4 | sort | uniq -c |
-      awk '{ print $1, $2 }' | paste -sd ',' | sed 's/,/, /g')
+      awk '{ print $1, $2 }' | paste -sd ',' | sed 's/,/, /g' || true) # before the first scrape nothing is up
   done
   ok "Prometheus scrapes $said"
 }

@@ -6,8 +6,7 @@ that look at headers alone, the request of such a call is waited for within limi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
@@ -23,13 +22,15 @@ class UnreadInterceptor(grpc.aio.ServerInterceptor):
     """Those outside see handlers whose requests are iterators; those inside, of the kind that they were.
 
     `seconds`: how long a request may take to come. `most`: how many calls may wait for theirs at the same
-    time; health and reflection have no part in that, but the time holds for them too.
+    time; health and reflection have no part in that, but the time holds for them too. When there is one more
+    the call that has waited longest is refused: an honest caller's request is there a moment after its
+    headers, so whoever holds places without sending anything loses them to who does send.
     """
 
     def __init__(self, seconds: float, most: int) -> None:
         self._seconds = seconds
         self._most = most
-        self._waiting = 0
+        self._waiting: dict[asyncio.Timeout, None] = {}
 
     async def intercept_service(
         self,
@@ -52,36 +53,38 @@ class UnreadInterceptor(grpc.aio.ServerInterceptor):
     def _reading(self, call: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def read(requests: AsyncIterator[object], context: Context) -> object:
             async with edge(method, context):
-                with self._place(method):
-                    request = await self._first(requests)
+                request = await self._first(requests, method)
             return await call(request, context)
 
         return read
 
-    async def _first(self, requests: AsyncIterator[object]) -> object:
+    async def _first(self, requests: AsyncIterator[object], method: str) -> object:
+        has_place = not method.startswith(UNLIMITED)
+        scope = asyncio.timeout(self._seconds)
         try:
-            async with asyncio.timeout(self._seconds):
+            async with scope:
+                if has_place:
+                    self._take_place(scope)
                 return await anext(requests)
         except StopAsyncIteration:
             raise InvalidRequestError(message="the call has no request") from None
         except TimeoutError as error:
+            if has_place and scope not in self._waiting:
+                raise OverloadedError(
+                    f"this server waits for the requests of {self._most} calls, as many as it may",
+                    metadata={"limit": str(self._most)},
+                ) from error
             raise DeadlineExceededError(
                 f"the request did not come within {self._seconds:g} s",
                 metadata={"seconds": f"{self._seconds:g}"},
             ) from error
-
-    @contextmanager
-    def _place(self, method: str) -> Iterator[None]:
-        if method.startswith(UNLIMITED):
-            yield
-            return
-        if self._waiting >= self._most:
-            raise OverloadedError(
-                f"this server waits for the requests of {self._most} calls, as many as it may",
-                metadata={"limit": str(self._most)},
-            )
-        self._waiting += 1
-        try:
-            yield
         finally:
-            self._waiting -= 1
+            self._waiting.pop(scope, None)
+
+    def _take_place(self, scope: asyncio.Timeout) -> None:
+        """Take one, from the call that has had its own for longest if there is none left."""
+        if len(self._waiting) >= self._most:
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            longest.reschedule(asyncio.get_running_loop().time())
+        self._waiting[scope] = None

@@ -123,9 +123,8 @@ def _warn(address: str, security: SecuritySettings) -> None:
         )
 
 
-async def make_token(settings: Settings, parsed: Namespace) -> None:
+def make_token(parsed: Namespace) -> None:
     """Print a new token, this once, and the line for the file of identities."""
-    del settings
     token = new_token()
     line = token_line(parsed.name, token, user=parsed.user, users=parsed.users)
     say(f"token, shown this once:\n{token}\n\nline for [tokens] in the file of identities:\n{line}")

@@ -34,6 +34,8 @@ CONNECTIONS = 4
 BATCH = 50
 BATCH_SECONDS = 0.1
 """Between two batches of resets: 2,000 a second by four connections."""
+READER_SECONDS = 0.16
+"""Between two who do not read: 25 a second by four connections, half of what a processor can answer."""
 WAVE_SECONDS = 5.0
 BYTES_PER_SECOND = 4 << 20
 """Of one connection, 134 Mbit/s of all four: what a network brings, not what the memory of a machine can."""
@@ -101,11 +103,12 @@ async def repeated(write: Write, one: bytes, size: int) -> None:
 
 
 async def slow_readers(write: Write, size: int) -> None:
-    """Streams of a peer that lets nothing be sent to it: few, since what is accepted is work."""
+    """Streams of a peer that lets nothing be sent to it, one after the other: what is accepted is work."""
     await write(NO_WINDOW)
     for number, at in zip(odd(), range(size // CONNECTIONS // 4), strict=False):
         await write(call(number, request(f"slow-{at}")))
-    told()
+        told()
+        await asyncio.sleep(READER_SECONDS)
     await asyncio.Event().wait()
 
 

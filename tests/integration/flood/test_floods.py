@@ -22,8 +22,8 @@ from tests.integration.test_health import SERVING, standard_check
 
 STREAMS = scaled(200)
 USERS = 8
-CALM_SECONDS = 1.2
-FLOOD_SECONDS = 1.6 if not SOAK else 10.0
+CALM_SECONDS = 1.2 if not SOAK else 6.0
+FLOOD_SECONDS = 1.6 if not SOAK else 12.0
 TRIES = 3
 MOST_SLOWER = 2.0 if SOAK else 4.0
 """With a tenth of the load a phase is so short that one slow chat is its p99."""
@@ -31,7 +31,11 @@ HEALTH_SECONDS = 5.0
 MOST_GROWTH_KIB = (128 + 64 * SCALE) << 10
 LEFT_FILES = 8
 BACK_SECONDS = 30.0
-ANSWER = Script(tokens=tuple("abcdefgh"), first_token_delay=0.1, token_interval=0.03)
+TOKENS = 8 if not SOAK else 100
+ANSWER = Script(
+    tokens=tuple(f" t{number:03}" for number in range(TOKENS)), first_token_delay=0.1, token_interval=0.02
+)
+"""At full size as long as those of the benches: a chat of 0.3 s would be over before a wave of calls is."""
 SETTINGS = {
     "SERVER__REQUEST_SECONDS": "2",
     "SERVER__SLOW_READER_SECONDS": "2",

@@ -176,7 +176,9 @@ async def test_a_certificate_that_cannot_be_used_is_one_line_at_the_start(tmp_pa
 
 
 async def test_the_command_prints_a_token_and_its_line(tmp_path: Path) -> None:
-    code, output, errors = await run_main(tmp_path, "token", "mine", "--for", "*")
+    code, output, errors = await run_main(
+        tmp_path, "token", "mine", "--for", "*", ORCHESTRATOR_SERVER__ADDRESS="0.0.0.0:50051"
+    )
     assert (code, errors) == (0, "")
     _, token, _, _, line = output.strip().splitlines()
     assert line == token_line("mine", token, users=["*"])

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import closing, suppress
 from time import monotonic
 
 import grpc
@@ -12,9 +11,8 @@ from protos import orchestrator_pb2 as pb
 from tests.fakes.scripted_provider.provider import ScriptedProvider
 from tests.harness.service import Service, chat_request, running_service, text_of
 from tests.harness.statuses import error_info, retry_delay
-from tests.integration.flood.frames import HELLO, call, reset
 from tests.integration.test_health import SERVING, standard_check
-from tests.integration.transport.callers import Caller, calling, failure_of, rest_of
+from tests.integration.transport.callers import Caller, calling
 
 PATH = "/orchestrator.OrchestratorService/"
 PATIENCE = 5.0
@@ -67,31 +65,30 @@ async def test_a_call_whose_request_does_not_come_ends_after_the_setting(
         assert text_of(await service.chat())
 
 
-async def test_so_many_calls_may_wait_for_their_requests_and_the_next_is_refused(
-    dsn: str, provider: ScriptedProvider
+@pytest.mark.parametrize("most", [2, 4])
+async def test_so_many_calls_may_wait_for_their_requests_and_one_more_takes_the_place_of_the_oldest(
+    dsn: str, provider: ScriptedProvider, most: int
 ) -> None:
-    async with running_service(dsn, provider, server={"max_unread_calls": 2}) as service:
-        _, writer = await asyncio.open_connection("127.0.0.1", service.port)
-        with closing(writer):
-            async with asyncio.timeout(PATIENCE):
-                writer.write(HELLO + call(1) + call(3))
-                while await answers(service):
-                    pass
-                assert await standard_check(service.channel, "") == SERVING
-                writer.write(reset(1))
-                while not await answers(service):
-                    pass
-
-
-async def answers(service: Service) -> bool:
-    call = service.stub.StreamChat(chat_request())
-    with suppress(grpc.aio.AioRpcError):
-        return bool(text_of(await rest_of(call)))
-    error = await failure_of(call)
-    assert error.code() is grpc.StatusCode.UNAVAILABLE
-    assert error_info(error).reason == "OVERLOADED"
-    assert retry_delay(error)
-    return False
+    async with (
+        running_service(dsn, provider, server={"max_unread_calls": most}) as service,
+        calling(service.port) as caller,
+        asyncio.timeout(PATIENCE),
+    ):
+        silent = [silent_call(caller, "StreamChat") for _ in range(most)]
+        refusals = [asyncio.create_task(error_of(call)) for call in silent]
+        while not any(refusal.done() for refusal in refusals):
+            assert text_of(await service.chat())
+        [refused] = [refusal.result() for refusal in refusals if refusal.done()]
+        assert refused.code() is grpc.StatusCode.UNAVAILABLE
+        assert error_info(refused).reason == "OVERLOADED"
+        assert error_info(refused).metadata["limit"] == str(most)
+        assert retry_delay(refused)
+        assert text_of(await service.chat())
+        assert await standard_check(service.channel, "") == SERVING
+        assert sum(refusal.done() for refusal in refusals) == 1
+        for call in silent:
+            call.cancel()
+        await asyncio.gather(*refusals, return_exceptions=True)
 
 
 async def test_a_call_that_is_closed_without_a_request_is_invalid(service: Service) -> None:
