@@ -35,7 +35,7 @@ BATCH = 50
 BATCH_SECONDS = 0.1
 """Between two batches of resets: 2,000 a second by four connections."""
 READER_SECONDS = 0.16
-"""Between two who do not read: 25 a second by four connections, half of what a processor can answer."""
+"""Between two whose streams are executed: 25 a second by four connections, which a processor can answer."""
 WAVE_SECONDS = 5.0
 BYTES_PER_SECOND = 4 << 20
 """Of one connection, 134 Mbit/s of all four: what a network brings, not what the memory of a machine can."""
@@ -140,15 +140,17 @@ async def silence(write: Write, size: int) -> None:
 
 async def stopped(write: Write, size: int) -> None:
     """A peer that goes away in the middle of its streams without a word; its kernel still says it lives."""
-    await streams_once(write, size)
     told()
+    await streams_once(write, size)
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
 async def streams_once(write: Write, size: int) -> None:
+    """One after the other, as those of slow readers."""
     await write(HELLO)
-    for number, at in zip(odd(), range(size // CONNECTIONS), strict=False):
+    for number, at in zip(odd(), range(max(5, size // CONNECTIONS // 20)), strict=False):
         await write(call(number, request(f"gone-{os.getpid()}-{at}"), window=WIDE))
+        await asyncio.sleep(READER_SECONDS)
 
 
 MANY_CONNECTIONS = (half_headers, silence)
