@@ -1,8 +1,10 @@
 """A channel that spreads calls over replicas, and calls with credentials, a deadline and typed errors."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -29,6 +31,10 @@ REPEATABLE = (
     "GetServerInfo",
     "GetProviderStatus",
 )
+
+_DRAINING = "DRAINING"
+_DRAINING_SECONDS = 0.2
+"""After so long another replica is asked, or the one that has taken the place of this."""
 
 Metadata = tuple[tuple[str, str], ...]
 Response = TypeVar("Response")
@@ -80,6 +86,9 @@ class Connection:
         self.options = options
         self._channel = _channel(options)
         self.stub: rpc.OrchestratorServiceAsyncStub = rpc.OrchestratorServiceStub(self._channel)
+        self._repeatable = (
+            {getattr(self.stub, name) for name in REPEATABLE} if options.attempts > 1 else set()
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,14 +103,24 @@ class Connection:
     ) -> Response:
         """One call that does not stream, within `seconds` (None: the options').
 
+        gRPC's own attempts may all come to a server that stops, however few of them stop: what has no second
+        effect is tried again for as long as it is that which refuses.
+
         Raises:
             OrchestratorError: As its classes say.
         """
         limit = self.options.call_seconds if seconds is None else seconds
-        try:
-            return await method(request, timeout=limit, metadata=await self._metadata())
-        except grpc.aio.AioRpcError as error:
-            raise errors.from_call(error) from error
+        ends_at = monotonic() + limit
+        while True:
+            left = max(0.0, ends_at - monotonic())
+            try:
+                return await method(request, timeout=left, metadata=await self._metadata())
+            except grpc.aio.AioRpcError as error:
+                raised = errors.from_call(error)
+                again = method in self._repeatable and raised.reason == _DRAINING
+                if not again or monotonic() + _DRAINING_SECONDS >= ends_at:
+                    raise raised from error
+            await asyncio.sleep(_DRAINING_SECONDS)
 
     async def open(
         self,

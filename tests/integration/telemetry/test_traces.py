@@ -1,5 +1,7 @@
 """Traces: one id from who asks to whom we ask, over processes and restarts."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -55,8 +57,10 @@ async def test_one_trace_runs_from_the_caller_through_server_queue_and_worker_to
         options = TraceOptions(collected.endpoint, batch_seconds=0.05)
         async with tracing(options, {"service.name": "caller"}, Counts(SPANS)) as spans:
             span = spans.begin("a caller's work", SpanKind.CLIENT)
-            async with orchestrator_process(tmp_path, **environment) as server:
-                task_id = await _queued(server.address, provider, span.traceparent)
+            async with (
+                orchestrator_process(tmp_path, **environment) as server,
+                _queued(server.address, provider, span.traceparent) as task_id,
+            ):
                 await collected.has(f"{SERVICE}/StartTask")
                 await server.kill()
             provider.enqueue(wishing(LOOK), DONE)
@@ -94,8 +98,9 @@ def _environment(dsn: str, file: Path, tools: str, collector: str) -> dict[str, 
     }
 
 
-async def _queued(address: str, provider: ScriptedProvider, traceparent: str) -> str:
-    """A task that stands in line, because a chat has the provider's only place."""
+@asynccontextmanager
+async def _queued(address: str, provider: ScriptedProvider, traceparent: str) -> AsyncIterator[str]:
+    """A task that stands in line, because a chat has the provider's only place until the block ends."""
     provider.enqueue(Script(tokens=("held", "for ever"), hold_after=1))
     async with grpc.aio.insecure_channel(address) as channel:
         stub = rpc.OrchestratorServiceStub(channel)
@@ -106,8 +111,7 @@ async def _queued(address: str, provider: ScriptedProvider, traceparent: str) ->
         request = pb.TaskRequest(user_id="ann", query="weather?", agent_type="weather")
         started = await stub.StartTask(request, metadata=(("traceparent", traceparent),))
         assert started.state == pb.TASK_STATE_QUEUED
-        task_id: str = started.task_id
-        return task_id
+        yield started.task_id
 
 
 async def _ended(address: str, task_id: str) -> int:
