@@ -9,6 +9,8 @@ from typing import Any
 
 import grpc
 
+from orchestrator.codec.errors import grpc_status_of
+from state.errors import DrainingError
 from tests.harness.certificates import Certificate
 
 _STREAMS = ("StreamChat", "ResumeStream", "WatchTask")
@@ -27,7 +29,8 @@ class Passed:
 class Relay:
     """`lose`: how many answers of a method are lost, their effect done, and `lost_as` what.
 
-    `token`: what calls have to bring.
+    `draining`: how many calls of a method are refused as by a server that stops. `token`: what calls have to
+    bring.
     `cut_after`: messages after which a stream breaks, one number per stream; with `stalls` it only says
     nothing more. `silent`: streams say nothing, not even metadata, until it is set.
     """
@@ -37,6 +40,7 @@ class Relay:
     passed: list[Passed] = field(default_factory=list)
     lose: Counter[str] = field(default_factory=Counter)
     lost_as: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
+    draining: Counter[str] = field(default_factory=Counter)
     cut_after: list[int] = field(default_factory=list)
     token: str = ""
     stalls: bool = False
@@ -67,6 +71,9 @@ class Relay:
 
     async def unary(self, path: str, request: bytes, context: Any) -> bytes:
         method = await self.note(path, request, context)
+        if self.draining[method] > 0:
+            self.draining[method] -= 1
+            await context.abort_with_status(grpc_status_of(DrainingError("this server is stopping")))
         call: grpc.aio.UnaryUnaryCall[bytes, bytes] = self._unary(path)(request)
         try:
             answer: bytes = await call
