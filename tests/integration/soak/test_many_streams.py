@@ -34,7 +34,11 @@ SCRIPT = Script(
 CHANNELS = 8
 AT_ONCE = 100
 """So many streams begin at a time: the next when one of them has its first text."""
-MOST_GROWTH = 1.5
+MOST_COMMITS = 40.0
+"""A second: 15 of the log, whose windows all end together, and what a process looks for.
+
+Alone each stream would have a commit for every token: hundreds a second.
+"""
 COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
 
 pytestmark = pytest.mark.timeout(120 * SCALE)
@@ -152,11 +156,11 @@ async def test_many_streams_have_no_gap_and_share_their_commits(dsn: str, tmp_pa
         )
         few = await measured.carry(STREAMS // 2)
         many = await measured.carry(STREAMS)
-    growth = many.commits_per_second / few.commits_per_second
     per_stream = (many.resident_kib - few.resident_kib) / (many.streams - few.streams)
     report(
         f"{many.streams} streams, {many.streams / INTERVAL:.0f} tokens/s in all, no gap; "
         f"{per_stream:.0f} KiB for each further stream; {many.commits_per_second:.0f} commits/s, "
         f"{few.commits_per_second:.0f} with half as many streams (load {os.getloadavg()[0]:.1f})"
     )
-    assert growth <= MOST_GROWTH
+    # Postgres counts what a connection did up to a second late: two rates are no ratio.
+    assert max(many.commits_per_second, few.commits_per_second) <= MOST_COMMITS
