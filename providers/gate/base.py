@@ -113,6 +113,10 @@ class Gate(Protocol):
         """Whether the next call would be the one that finds out if the provider is back."""
         ...
 
+    def probed_by(self, prober: Callable[[], None] | None) -> None:
+        """Call `prober` before a call is admitted that would be the probe, so that it takes the ticket."""
+        ...
+
     def probe_ticket(self) -> Ticket | None:
         """The right to find out whether the provider is back, without a call of the model; None: not now."""
         ...

@@ -34,6 +34,7 @@ class ModelGate:
         self._info = info
         name = f"{info.provider}/{info.model}"
         self._controls = Controls.of(settings, name, clock=clock, chance=chance, call_later=call_later)
+        self._prober: Callable[[], None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,6 +48,8 @@ class ModelGate:
         self._controls.room.close()
 
     def admit(self, expected_tokens: int = 0) -> ModelPermit | Saturated | Unavailable:
+        if self._prober is not None and self.may_probe:
+            self._prober()  # before the timer that would tell it: else this call were the probe
         match self._refusal(expected_tokens):
             case Unavailable() as refusal:
                 self._controls.refusals["down"] += 1
@@ -91,6 +94,9 @@ class ModelGate:
         for part in (self._controls.limit, self._controls.requests, self._controls.tokens):
             part.set_share(replicas)
         self._controls.room.tell()
+
+    def probed_by(self, prober: Callable[[], None] | None) -> None:
+        self._prober = prober
 
     @property
     def may_probe(self) -> bool:

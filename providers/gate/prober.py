@@ -28,11 +28,13 @@ class BackgroundProbe:
     def begin(self) -> asyncio.Task[None]:
         """Listen at the gate from now on. `end` ends the task, and whoever began it has to wait for that."""
         self._deaf = self._gate.on_room(self._look)
+        self._gate.probed_by(self._look)
         self._task = asyncio.create_task(self._run(), name="background probe")
         return self._task
 
     def end(self) -> None:
         self._deaf()
+        self._gate.probed_by(None)
         self._task.cancel()
 
     async def __aenter__(self) -> Self:

@@ -108,6 +108,9 @@ class MemoryGate:
     def may_probe(self) -> bool:
         return False
 
+    def probed_by(self, prober: Callable[[], None] | None) -> None:
+        del prober
+
     def probe_ticket(self) -> Ticket | None:
         return None
 

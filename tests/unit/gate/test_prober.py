@@ -75,6 +75,18 @@ async def test_while_it_cannot_be_reached_the_breaker_stays_open_for_longer_each
     assert waits == [2.0, 4.0, 8.0, 16.0]
 
 
+async def test_who_asks_before_the_timer_has_told_of_it_is_not_the_probe(time: ManualTime) -> None:
+    gate, model = gate_of(time), ReachableModel(reachable=False)
+    async with BackgroundProbe(gate, model):
+        go_down(gate)
+        refusal = gate.admit()
+        assert isinstance(refusal, Unavailable)
+        time.now += refusal.retry_after  # nobody's timer has fired
+        assert isinstance(gate.admit(), Unavailable)
+        await turns()
+    assert model.probes == 1
+
+
 async def test_while_it_is_reached_for_no_caller_gets_through(time: ManualTime) -> None:
     gate, model = gate_of(time), ReachableModel()
     model.answers.clear()
