@@ -24,6 +24,7 @@ from state.errors import (
     OrchestratorError,
     ProviderSaturatedError,
 )
+from state.line_ports import LineStore
 from state.models import (
     ClaimedRun,
     NewRun,
@@ -35,7 +36,6 @@ from state.models import (
     RunState,
     UnattendedRun,
 )
-from state.ports import LineStore
 from state.tasks import LineLoad
 
 logger = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ from orchestrator.run_limits import RunLimits
 from orchestrator.task import TaskTimes
 from orchestrator.usage import UsageStore
 from providers.pool.run_budget import RunCaps
+from state.line_ports import LineStore
 from state.models import RunKind
 from state.permission_ports import EffectStore, PermissionStore, Suspension
 from state.ports import (
@@ -26,7 +27,6 @@ from state.ports import (
     ConversationStore,
     EventStore,
     LeaseStore,
-    LineStore,
     RequestKeyStore,
     RunStore,
     TaskStore,

@@ -10,7 +10,7 @@ from state.models import ClaimedRun
 
 
 class QuarantineStore(Protocol):
-    """Implemented by `state.ports.LineStore`."""
+    """Implemented by `state.line_ports.LineStore`."""
 
     async def quarantined(self, patience_seconds: float, lease_seconds: float) -> Mapping[str, bool]: ...
     async def claim_quarantined(self, wants: str) -> ClaimedRun | None: ...

@@ -52,7 +52,8 @@ class Options:
     `target`: "host:port", a gRPC name ("dns:///orchestrator:50051"), or the addresses of replicas; calls go
     round-robin over all addresses. `token` needs TLS, or a loopback address, or `plaintext_token`. `user_id`:
     the owner where a call names none. `call_seconds`: the deadline of calls that do not stream; `attempts`:
-    how often such a call is made in all while no server can be reached (1 to 5).
+    how often such a call is made in all while no server can be reached (1 to 5). With more than one, what has
+    no second effect goes on within its deadline while a server refuses it because it stops.
 
     Raises:
         ValueError: The parts do not fit together.

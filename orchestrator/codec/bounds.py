@@ -172,7 +172,7 @@ def _too_large(message: Message, path: str) -> Iterator[FieldViolation]:
 
 
 def _of_many(field: FieldDescriptor, value: Any, name: str) -> Iterator[FieldViolation]:  # noqa: ANN401
-    entries = list(value.items() if is_map(field) else value)
+    entries = sorted(value.items()) if is_map(field) else list(value)
     if len(entries) > MOST[field.name]:
         yield FieldViolation(name, f"may have at most {MOST[field.name]} entries")
         return

@@ -61,7 +61,7 @@ def _check_front_matter(check: Violations, front: pb.EditorFrontmatter) -> None:
             check.add(f"{field}.{entries}", f"may have at most {validation.FRONT_MATTER_ENTRIES} entries")
     for tag in front.tags:
         check.characters(f"{field}.tags", tag, validation.NAME_CHARACTERS)
-    for name, value in front.custom_fields.items():
+    for name, value in sorted(front.custom_fields.items()):
         check.characters(f"{field}.custom_fields", name, validation.NAME_CHARACTERS)
         check.text(f"{field}.custom_fields", value, most)
 

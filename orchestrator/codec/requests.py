@@ -233,7 +233,7 @@ def _check_hints(check: Violations, request: pb.ChatRequest) -> None:
     if len(request.metadata) > validation.HINTS:
         check.add("metadata", f"may have at most {validation.HINTS} entries")
         return
-    for name, value in request.metadata.items():
+    for name, value in sorted(request.metadata.items()):
         check.characters("metadata", name, validation.NAME_CHARACTERS)
         check.text(f"metadata.{name[: validation.NAME_CHARACTERS]}", value, validation.HINT_BYTES)
 
@@ -258,7 +258,7 @@ def _check_persona(check: Violations, persona: pb.UserPersona) -> None:
         check.characters(f"persona.{field}", getattr(persona, field), validation.PERSONA_CHARACTERS)
     if len(persona.custom_preferences) > validation.PREFERENCES:
         check.add("persona.custom_preferences", f"may have at most {validation.PREFERENCES} entries")
-    for name, value in persona.custom_preferences.items():
+    for name, value in sorted(persona.custom_preferences.items()):
         check.characters("persona.custom_preferences", name, validation.NAME_CHARACTERS)
         check.characters("persona.custom_preferences", value, validation.PERSONA_CHARACTERS)
 

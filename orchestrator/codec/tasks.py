@@ -251,7 +251,7 @@ def _as_turn(request: pb.TaskRequest) -> pb.ChatRequest:
 def _check_labels(check: Violations, labels: Mapping[str, str]) -> None:
     if len(labels) > validation.LABELS:
         check.add("labels", f"may have at most {validation.LABELS} entries")
-    for name, value in labels.items():
+    for name, value in sorted(labels.items()):
         check.required("labels", name)
         check.characters("labels", name, validation.NAME_CHARACTERS)
         check.characters("labels", value, validation.LABEL_CHARACTERS)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class PostgresLine:
-    """Implements `state.ports.LineStore`.
+    """Implements `state.line_ports.LineStore`.
 
     Who joins shares `joins` with all other callers. Who serves has `claims` for itself, so that the line
     moves on however many join.

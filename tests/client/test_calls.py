@@ -92,23 +92,6 @@ async def test_trying_again_has_an_end(relay: Relay, relayed: OrchestratorClient
     assert raised.value.retryable
 
 
-async def test_a_call_goes_on_while_every_attempt_comes_to_a_server_that_stops(relay: Relay) -> None:
-    relay.draining["StartTask"] = 5
-    async with client_of(relay.address, attempts=2) as client:
-        assert (await client.tasks.start("do it")).task_id
-    assert len(relay.of("StartTask")) == 6
-    assert len(keys(relay, "StartTask")) == 1
-
-
-async def test_who_wants_one_attempt_is_told_of_a_server_that_stops(relay: Relay) -> None:
-    relay.draining["GetServerInfo"] = 50
-    async with client_of(relay.address, attempts=1) as client:
-        with pytest.raises(UnavailableError) as raised:
-            await client.server_info()
-    assert raised.value.reason == "DRAINING"
-    assert len(relay.of("GetServerInfo")) == 1
-
-
 @pytest.mark.parametrize("method", ["HealthCheck", "DeleteConversation"])
 async def test_what_would_not_be_the_same_again_is_asked_once(
     service: Service, relay: Relay, relayed: OrchestratorClient, method: str

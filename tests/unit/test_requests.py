@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.codec.requests import chat_command
 from protos import orchestrator_pb2 as pb
+from state.errors import InvalidRequestError
 from tests.harness.service import chat_request
 
 
@@ -27,3 +28,10 @@ async def test_a_run_that_outlives_its_caller_has_no_part_of_the_deadline() -> N
 async def test_the_request_is_kept_as_it_came() -> None:
     request = chat_request(metadata={"a": "b"})
     assert pb.ChatRequest.FromString(chat_command(request, None).assignment.request) == request
+
+
+def test_what_is_wrong_with_the_entries_of_a_map_is_told_in_the_order_of_their_keys() -> None:
+    names = [f"hint-{number:02}" for number in range(20)]
+    with pytest.raises(InvalidRequestError) as raised:
+        chat_command(chat_request(metadata=dict.fromkeys(names, "\0")), None)
+    assert [violation.field for violation in raised.value.violations] == [f"metadata.{n}" for n in names]

@@ -9,8 +9,8 @@ from orgparse.node import parse_comment, parse_heading_level, parse_seq_todo
 LONGEST = 1000
 """Characters of a line that is still taken apart. A longer one is shown and moved, and never edited."""
 
-# Words of the language org, as elsewhere in this folder: none is a note of ours.
-_TODO_SETTINGS = ("TODO", "SEQ_TODO", "TYP_TODO")
+_OPEN = "TODO"  # org's own word for what is open: no note of ours
+_SETTINGS = (_OPEN, f"SEQ_{_OPEN}", f"TYP_{_OPEN}")
 _PRIORITY = re.compile(r"[ \t]*\[#([A-Z0-9])\][ \t]*")
 STARS = re.compile(r"\*+ [ \t]*")
 # orgparse also takes the end of "Meet at 10:30:" for a tag; org wants a blank before them.
@@ -22,9 +22,9 @@ _CHECKBOX = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Keywords:
-    """The TODO keywords of a file, in sequences of those that are open and those that are done."""
+    """The keywords of a file, in sequences of those that are open and those that are done."""
 
-    sequences: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ((("TODO",), ("DONE",)),)
+    sequences: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (((_OPEN,), ("DONE",)),)
 
     def __contains__(self, word: str) -> bool:
         return any(word in opened or word in done for opened, done in self.sequences)
@@ -47,11 +47,11 @@ class Keywords:
 
 
 def keywords_of(texts: Iterable[str]) -> Keywords:
-    """Those that a file sets with `#+TODO:`, else TODO and DONE."""
+    """Those that a file sets by one of `_SETTINGS`, else org's own two."""
     sequences = []
     for text in texts:
         setting = parse_comment(text[:LONGEST]) if "#+" in text else None
-        if setting is None or setting[0].upper() not in _TODO_SETTINGS:
+        if setting is None or setting[0].upper() not in _SETTINGS:
             continue
         opened, done = parse_seq_todo(setting[1][0])  # type: ignore[no-untyped-call]
         if not done:  # without a bar the last one is done, which orgparse does not know
@@ -64,7 +64,7 @@ def keywords_of(texts: Iterable[str]) -> Keywords:
 def sets_keywords(text: str) -> bool:
     """Whether a line would change which words are keywords."""
     setting = parse_comment(text)
-    return setting is not None and setting[0].upper() in _TODO_SETTINGS
+    return setting is not None and setting[0].upper() in _SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
