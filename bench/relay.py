@@ -97,8 +97,9 @@ async def _demand_whole(name: str, window: Window, script: Script, provider: Con
 def main() -> int:
     """Exit code 0 when it ran, whether or not the goals are reached."""
     parser = argparse.ArgumentParser(prog="bench.relay", description=__doc__)
+    there = tuple(filter(installed, SIDES))
     parser.add_argument(
-        "--sides", type=chosen_sides, default=tuple(SIDES), help=f"of {', '.join(SIDES)} (all)"
+        "--sides", type=chosen_sides, default=there, help=f"of {', '.join(SIDES)} (all that are installed)"
     )
     parser.add_argument("--streams", type=count, default=16, help="at the same time (16)")
     parser.add_argument("--tokens", type=count, default=100, help="of an answer, 50 a second (100)")

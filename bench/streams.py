@@ -32,8 +32,6 @@ _SHORT = Script(tokens=("Yes.",))
 _SETTLING_CALLS = 10
 SATURATED = 0.8
 """A side that delivers less of what it was asked for is put under no higher load."""
-AEGRA = "aegra"
-_AEGRA_MISSING = "it needs Python 3.12 and an environment of its own, which make peers does not install"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +126,26 @@ async def run(plan: Plan, json: Path | None) -> None:
             for name in plan.sides if number % 2 == 0 else reversed(plan.sides):
                 say(f"round {number + 1} of {plan.rounds}: {name}")
                 await bench.side(name, search=last and plan.steps > 0 and name != DIRECT)
-    say(f"{AEGRA} is skipped: {_AEGRA_MISSING}")
+    skipped = {name: _why_not(name) for name in SIDES if name not in plan.sides}
+    for name, reason in skipped.items():
+        say(f"{name} is left out: {reason}")
     say(f"an answer of {plan.tokens} tokens, 50 a second; {WARM_ANSWERS} answers' time to warm up")
     results = show(bench.measured, plan.load, bench.idle, bench.carried, apart=bench.processors.are_apart)
     after = os.getloadavg()
     say(f"\n{load_line(before, after)}")
-    skipped = {AEGRA: _AEGRA_MISSING} | {n: "not asked for" for n in SIDES if n not in plan.sides}
     write_json(json, {"load_before": before, "load_after": after, "skipped": skipped, **results})
+
+
+def _why_not(name: str) -> str:
+    return "not asked for" if installed(name) else "make peers has not installed it"
 
 
 def main() -> int:
     """Exit code 0 when it ran, whether or not the goals are reached."""
     parser = argparse.ArgumentParser(prog="bench.streams", description=__doc__)
+    there = tuple(filter(installed, SIDES))
     parser.add_argument(
-        "--sides", type=chosen_sides, default=tuple(SIDES), help=f"of {', '.join(SIDES)} (all)"
+        "--sides", type=chosen_sides, default=there, help=f"of {', '.join(SIDES)} (all that are installed)"
     )
     parser.add_argument("--levels", type=_levels, default=(1, 16, 64, 256), help="streams (1,16,64,256)")
     parser.add_argument("--tokens", type=count, default=100, help="of an answer, 50 a second (100)")

@@ -11,6 +11,7 @@ import aiohttp
 import grpc
 
 from bench.askers import CALL_SECONDS, AskInto, DirectAsker, ServiceAsker
+from bench.peers import aegra as aegra_server
 from bench.peers import environments
 from bench.processes import peer_process, service_process
 from protos import orchestrator_pb2_grpc as rpc
@@ -18,8 +19,8 @@ from state.embedded.launch import free_port
 from state.embedded.server import EmbeddedPostgres
 from tests.fakes.embedded_postgres import passable_folder
 
-DIRECT, LITELLM, AFTERNOON, OURS = "direct", "LiteLLM proxy", "afternoon server", "ours"
-_ENVIRONMENTS = {LITELLM: "litellm", AFTERNOON: "afternoon"}
+DIRECT, LITELLM, AEGRA, AFTERNOON, OURS = "direct", "LiteLLM proxy", "aegra", "afternoon server", "ours"
+_ENVIRONMENTS = {LITELLM: "litellm", AEGRA: aegra_server.ENVIRONMENT, AFTERNOON: "afternoon"}
 _START_SECONDS = 90.0
 _LISTENS = re.compile(r"^listening on (\S+)\n", re.MULTILINE)
 _KEY = "sk-bench"
@@ -122,16 +123,35 @@ async def litellm(provider_url: str) -> AsyncIterator[Side]:
             yield Side(ask, process.pid)
 
 
-SIDES: dict[str, Started] = {DIRECT: direct, LITELLM: litellm, AFTERNOON: afternoon, OURS: ours}
+@asynccontextmanager
+async def aegra(provider_url: str) -> AsyncIterator[Side]:
+    """aegra in its production mode, without Redis, on the same Postgres as ours."""
+    with passable_folder() as folder:
+        async with aegra_server.aegra_process(provider_url, folder) as (process, url), _session() as session:
+            await _alive(f"{url}/health", process)
+            yield Side(aegra_server.AegraAsker(session, url), process.pid, folder)
+
+
+SIDES: dict[str, Started] = {
+    DIRECT: direct,
+    LITELLM: litellm,
+    AEGRA: aegra,
+    AFTERNOON: afternoon,
+    OURS: ours,
+}
 
 
 @asynccontextmanager
 async def _asking(base_url: str, **headers: str) -> AsyncIterator[DirectAsker]:
+    async with _session(**headers) as session:
+        yield DirectAsker(session, base_url)
+
+
+def _session(**headers: str) -> aiohttp.ClientSession:
     # As many connections as there are streams: none waits for another one's.
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
-        yield DirectAsker(session, base_url)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers)
 
 
 async def _address(log: Path, process: asyncio.subprocess.Process) -> str:

@@ -225,7 +225,7 @@ def _check_tools(check: Violations, request: pb.ChatRequest) -> None:
     granted = request.permission_grants.custom_permissions
     if len(granted) > validation.TOOLS:
         check.add("permission_grants.custom_permissions", f"may have at most {validation.TOOLS} entries")
-    for name in granted:
+    for name in sorted(granted):
         check.characters("permission_grants.custom_permissions", name, validation.NAME_CHARACTERS)
 
 

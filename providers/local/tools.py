@@ -35,7 +35,7 @@ def calls(request: ModelRequest) -> bool:
 
 
 def calling(request: ModelRequest) -> ModelRequest:
-    """The request for a call, as one for JSON."""
+    """The request for a call, as one for JSON: the likeliest, where the caller has named no temperature."""
     listed = "\n".join(_described(tool) for tool in request.tools)
     first, *others = _in_words(request.messages)
     rules = _CALL.format(tools=listed)
@@ -45,7 +45,9 @@ def calling(request: ModelRequest) -> ModelRequest:
         messages = (Message("system", rules), first, *others)
     schema = {"anyOf": [_object({"tool": {"enum": [t.name]}, "arguments": _of(t)}) for t in request.tools]}
     form = JsonSchema("call_of_a_tool", schema)
-    return replace(request, messages=messages, tools=(), tool_choice="auto", json_schema=form)
+    temperature = 0.0 if request.temperature is None else request.temperature
+    plain = replace(request, messages=messages, tools=(), tool_choice="auto")
+    return replace(plain, json_schema=form, temperature=temperature)
 
 
 def answering(request: ModelRequest) -> ModelRequest:

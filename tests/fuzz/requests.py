@@ -2,8 +2,9 @@
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from itertools import chain
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -77,7 +78,7 @@ def _answer(message: Message) -> object:
     except _REFUSED as refusal:
         assert str(refusal)  # noqa: PT017 - no test, a target
         return refusal
-    assert "\\x00" not in repr(told) or _only_as_bytes(message), "Postgres keeps no NUL"
+    assert not any("\0" in text for text in _strings(told)), "Postgres keeps no NUL"
     return told
 
 
@@ -93,9 +94,16 @@ def _text(value: object) -> str:
     return str([_text(one) for one in value]) if isinstance(value, tuple) else repr(value)
 
 
-def _only_as_bytes(message: Message) -> bool:
-    # A kept request, and an image, may hold any byte.
-    return isinstance(message, pb.ChatRequest | pb.TaskRequest)
+def _strings(value: object) -> Iterator[str]:
+    """All text in it. Bytes, of a kept request, an image or a digest, may be any."""
+    if isinstance(value, str):
+        yield value
+    elif is_dataclass(value):
+        yield from chain.from_iterable(_strings(getattr(value, field.name)) for field in fields(value))
+    elif isinstance(value, Mapping):
+        yield from chain.from_iterable(map(_strings, chain(value.keys(), value.values())))
+    elif isinstance(value, tuple | list | frozenset):
+        yield from chain.from_iterable(map(_strings, value))
 
 
 def _kept(message: pb.ChatRequest) -> None:

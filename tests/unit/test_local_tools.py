@@ -47,6 +47,12 @@ def test_each_question_is_one_call_and_then_an_answer(asked: ModelRequest, wante
     assert calls(asked) is wanted
 
 
+def test_a_call_is_the_likeliest_unless_the_caller_wants_another_temperature() -> None:
+    assert calling(request()).temperature == 0
+    assert calling(request(temperature=0.5)).temperature == 0.5
+    assert answering(request()).temperature is None
+
+
 def test_a_call_is_one_of_the_tools_with_all_that_it_must_have_and_nothing_else() -> None:
     schema = held_to(*TOOLS)
     assert fits(schema, {"tool": "calculator", "arguments": {"expression": "1 + 1"}})
