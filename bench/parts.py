@@ -43,7 +43,7 @@ PARTS = (
     Part(
         "streams",
         "streams beside the peers",
-        480,
+        600,
         {
             QUICK: [
                 "--levels",

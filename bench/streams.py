@@ -28,6 +28,8 @@ from tests.fakes.scripted_provider.script import Script
 
 ALONE_TOKENS = 10
 """Of an answer to one stream alone: many short answers say more about the first token than few long ones."""
+_LEVELS = (1, 16, 64, 130, 256)
+"""130 because a goal says so."""
 _SHORT = Script(tokens=("Yes.",))
 _SETTLING_CALLS = 10
 SATURATED = 0.8
@@ -147,7 +149,7 @@ def main() -> int:
     parser.add_argument(
         "--sides", type=chosen_sides, default=there, help=f"of {', '.join(SIDES)} (all that are installed)"
     )
-    parser.add_argument("--levels", type=_levels, default=(1, 16, 64, 256), help="streams (1,16,64,256)")
+    parser.add_argument("--levels", type=_levels, default=_LEVELS, help="streams (1,16,64,130,256)")
     parser.add_argument("--tokens", type=count, default=100, help="of an answer, 50 a second (100)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each window (4)")
     parser.add_argument("--rounds", type=count, default=2, help="every second one in reversed order (2)")

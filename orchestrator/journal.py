@@ -13,18 +13,9 @@ from typing import Protocol, TypeGuard
 
 from agents.events import Channel, TextEmitted, TextVoided
 from orchestrator.events import AgentChosen, ChunkEncoder, ChunkHeader, RunEvent
+from orchestrator.windows import WIDEST_SECONDS, Window, next_flush
 from state.models import Attempt, Record, RunId
 from state.signal import Signal
-
-_WIDEST_SECONDS = 0.1
-_LONGEST_WINDOW = 1.5
-"""In windows: the first one of a run ends with those of the others."""
-
-_CHUNKS_A_SECOND = 300
-"""From all runs together: where there would be more, text is gathered for longer."""
-
-_FLUSHES_PER_WINDOW = 4
-"""A slow store widens the window to this many times its last flush, so that flushing never falls behind."""
 
 
 class LogWriter(Protocol):
@@ -36,7 +27,7 @@ class LogWriter(Protocol):
 class RunJournal:
     """Gathers one run's events and commits them in order.
 
-    `window` says for how many seconds text is gathered at present; `after` is the sequence that the log has
+    `window` says for how long text is gathered at present; `after` is the sequence that the log has
     reached; `is_full` says that more than `buffer_characters` wait to be written.
     """
 
@@ -46,7 +37,7 @@ class RunJournal:
         agent_name: str,
         encode: ChunkEncoder,
         *,
-        window: Callable[[], float],
+        window: Callable[[], Window],
         after: int = 0,
         buffer_characters: int = 1 << 20,
     ) -> None:
@@ -102,7 +93,7 @@ class RunJournal:
         now, opens_at = monotonic(), self._opens_at
         if self._waiting and opens_at <= now:
             opens_at = next_flush(now, 0.0, self._window())  # what waits is about to leave, without that text
-        return min(opens_at, now + _WIDEST_SECONDS)
+        return min(opens_at, now + WIDEST_SECONDS)
 
     @property
     def answer(self) -> str:
@@ -192,21 +183,6 @@ class RunJournal:
             await log.append(attempt, self._unwritten, urgent=urgent)
             self._unwritten, urgent = [], False
             self._opens_at = next_flush(began, monotonic() - began, self._window())
-
-
-def widened(window: float, runs: int) -> float:
-    """For how many seconds text is gathered while so many runs write: longer than `window` if many do."""
-    return max(window, min(_WIDEST_SECONDS / _LONGEST_WINDOW, runs / _CHUNKS_A_SECOND))
-
-
-def next_flush(began: float, took: float, window: float) -> float:
-    """When the window ends that the last flush has opened.
-
-    Those of all runs end together, about one window from now: their records share a commit, and what wakes up
-    does so once for all of them.
-    """
-    slow = min(_WIDEST_SECONDS, took * _FLUSHES_PER_WINDOW)
-    return began + slow if slow >= window else round(began / window + 1) * window
 
 
 def _is_answer(event: RunEvent) -> TypeGuard[TextEmitted]:

@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from orchestrator.events import ChunkEncoder, RunEvent
 from orchestrator.execution import RunExecution, RunIdentity, Start, Work
-from orchestrator.journal import RunJournal, widened
+from orchestrator.journal import RunJournal
 from orchestrator.lifecycle import ended_after_cancel
 from orchestrator.run_limits import RunLimits
 from orchestrator.watching import RunObserver, Unwatched
+from orchestrator.windows import window_of
 from state.errors import (
     CancelledRunError,
     DatabaseUnavailableError,
@@ -192,7 +193,7 @@ class RunSupervisor:
             run.run_id,
             run.agent_name,
             self._encode,
-            window=lambda: widened(window, self.active),
+            window=lambda: window_of(run.run_id, window, self.active),
             after=after,
             buffer_characters=self._limits.buffer_characters,
         )

@@ -8,7 +8,8 @@ import pytest
 
 from agents.events import Channel, TextEmitted
 from orchestrator.events import ChunkHeader, RunEvent, StatusChanged
-from orchestrator.journal import RunJournal, next_flush, widened
+from orchestrator.journal import RunJournal
+from orchestrator.windows import Window
 from state.models import Attempt, Owner, Record, RunId, RunState
 
 ATTEMPT = Attempt(Owner("ann"), RunId("r1"), 1)
@@ -37,7 +38,7 @@ class RecordingLog:
 
 
 def journal_with(window: float) -> RunJournal:
-    return RunJournal(RunId("r1"), "chat", encode, window=lambda: window)
+    return RunJournal(RunId("r1"), "chat", encode, window=lambda: Window(window))
 
 
 async def test_the_first_text_leaves_at_once_however_wide_the_window() -> None:
@@ -128,29 +129,6 @@ def test_the_answer_so_far_is_all_text_of_the_answer_taken_or_waiting() -> None:
     journal.emit(TextEmitted("thought", Channel.REASONING))
     journal.emit(TextEmitted(" two"))
     assert journal.answer == "one two"
-
-
-def test_windows_of_all_runs_end_together_about_one_window_from_now() -> None:
-    begun = [100.0, 100.011, 100.019, 100.021, 100.039]
-    ends = [next_flush(began, took=0.001, window=0.04) for began in begun]
-    assert ends == pytest.approx([100.04, 100.04, 100.04, 100.08, 100.08])
-
-
-def test_a_slow_store_widens_the_window_up_to_a_limit() -> None:
-    assert next_flush(100.0, took=0.02, window=0.04) == pytest.approx(100.08)
-    assert next_flush(100.0, took=5.0, window=0.04) == pytest.approx(100.1)
-
-
-def test_many_runs_widen_the_window_so_far_that_no_text_waits_longer_than_the_limit() -> None:
-    assert [widened(0.025, runs) for runs in (1, 7, 15)] == [0.025, 0.025, 0.05]
-    window = widened(0.025, 1000)
-    longest = max(next_flush(began / 1000, 0.0, window) - began / 1000 for began in range(100_000, 100_200))
-    assert window < longest <= 0.1 + 1e-9
-
-
-def test_a_window_of_no_length_ends_when_the_store_has_had_a_pause() -> None:
-    assert next_flush(100.0, took=0.0, window=0.0) == 100.0
-    assert next_flush(100.0, took=0.001, window=0.0) == pytest.approx(100.004)
 
 
 async def test_text_that_follows_is_written_with_the_next_window_which_is_known_at_once() -> None:

@@ -3,6 +3,7 @@
 from agents.events import AgentEvent, TextEmitted, TextVoided, ToolCalled
 from orchestrator.codec.chunks import encode, left_off
 from orchestrator.journal import RunJournal
+from orchestrator.windows import Window
 from protos import orchestrator_pb2 as pb
 from state.models import RunId
 
@@ -11,7 +12,7 @@ CALL = ToolCalled("t1", "dig", "{}", read_only=True)
 
 def written(*events: AgentEvent) -> tuple[list[pb.ChatChunk], RunJournal]:
     """The log of these events, each written by itself."""
-    journal = RunJournal(RunId("r"), "farm", encode, window=lambda: 0.0)
+    journal = RunJournal(RunId("r"), "farm", encode, window=lambda: Window(0.0))
     log = []
     for event in events:
         journal.emit(event)
