@@ -48,7 +48,7 @@ def test_a_run_becomes_a_page_charts_and_a_block_between_two_markers(tmp_path: P
     assert charts == ["first_token.png", "growth.png", "ratios.png", "throughput.png"]
     assert all(f"({chart})" in said for chart in charts)
     assert all(f"| {part.name} |" in said for part in PARTS)
-    assert "aegra was left out: there is none" in said
+    assert "another was left out: there is none" in said
     assert readme.read_text() == f"before\n{BEGIN}\n{numbers(run())}{END}\nafter\n"
     assert "commit 0123456789ab on 2 processors" in numbers(run())
     assert "| 9.7 times | pass |" in numbers(run())
