@@ -97,6 +97,8 @@ class Database:
             "server_settings": {
                 "search_path": schema,
                 "application_name": "llm-orchestrator",
+                # Each statement has one plan that is good for all values: tests/integration/plans.
+                "plan_cache_mode": "force_generic_plan",
                 "statement_timeout": milliseconds,
                 "idle_in_transaction_session_timeout": milliseconds,
             },

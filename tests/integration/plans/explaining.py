@@ -1,17 +1,13 @@
 """How Postgres carries out a statement: what it scans, by which indexes, and how many blocks it touches."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import asyncpg
 
 from state.postgres.asking import NAME_OWNER, as_owner
-
-Mode = Literal["force_custom_plan", "force_generic_plan"]
-MODES: Sequence[Mode] = ("force_custom_plan", "force_generic_plan")
-"""Postgres plans a prepared statement for its values at first, and may then take one plan for all values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +35,14 @@ class Plan:
     text: str
 
 
-async def explained(connection: "asyncpg.Connection[asyncpg.Record]", sql: str, hot: Hot, mode: Mode) -> Plan:
+async def explained(connection: "asyncpg.Connection[asyncpg.Record]", sql: str, hot: Hot) -> Plan:
     """Run the statement in a transaction that is taken back, on a connection of its login."""
     transaction = connection.transaction()
     await transaction.start()
     try:
         if hot.by == "asking":
             await connection.execute(NAME_OWNER, "u100", "t100")
-        await connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")  # as on the service's own
         await connection.execute(f"PREPARE hot AS {as_owner(sql) if hot.by == 'asked' else sql}")
         values = f"({hot.values})" if hot.values else ""
         told = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE hot {values}")

@@ -15,7 +15,7 @@ import pytest
 import state.postgres
 from tests.harness.postgres import fresh_database, logins_to
 from tests.harness.scale import scaled
-from tests.integration.plans.explaining import MODES, Hot, Mode, explained
+from tests.integration.plans.explaining import Hot, explained
 from tests.integration.plans.rows import LARGE, fill
 from tests.integration.plans.statements import HOT, SELDOM
 
@@ -63,12 +63,11 @@ async def _login(dsn: str, hot: Hot) -> AsyncIterator["asyncpg.Connection[asyncp
         await connection.close()
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", HOT)
-async def test_a_hot_statement_finds_its_rows_by_its_indexes(full: str, name: str, mode: Mode) -> None:
+async def test_a_hot_statement_finds_its_rows_by_its_indexes(full: str, name: str) -> None:
     hot = HOT[name]
     async with _login(full, hot) as connection:
-        plan = await explained(connection, STATEMENTS[name], hot, mode)
+        plan = await explained(connection, STATEMENTS[name], hot)
     assert not plan.scanned & LARGE, plan.text
     assert hot.indexes <= plan.indexes, plan.text
     assert plan.blocks <= hot.blocks, plan.text
@@ -84,6 +83,6 @@ def test_every_statement_of_the_stores_has_its_plan_pinned_or_a_reason_why_not()
 async def test_a_statement_that_looks_at_everything_is_seen(full: str) -> None:
     hot = Hot("'none'", frozenset())
     async with _login(full, hot) as connection:
-        plan = await explained(connection, "SELECT count(*) FROM runs WHERE agent_name = $1", hot, MODES[0])
+        plan = await explained(connection, "SELECT count(*) FROM runs WHERE agent_name = $1", hot)
     assert plan.scanned == {"runs"}
     assert plan.blocks > hot.blocks

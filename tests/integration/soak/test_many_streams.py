@@ -34,8 +34,8 @@ SCRIPT = Script(
 CHANNELS = 8
 AT_ONCE = 100
 """So many streams begin at a time: the next when one of them has its first text."""
-MOST_COMMITS = 40.0
-"""A second: 15 of the log, whose windows all end together, and what a process looks for.
+MOST_COMMITS = 80.0
+"""A second: 54 of the log, three in a window of 56 ms, and what a process looks for.
 
 Alone each stream would have a commit for every token: hundreds a second.
 """
