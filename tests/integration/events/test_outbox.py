@@ -96,11 +96,12 @@ async def test_who_only_reads_forgets_what_nobody_can_commit_any_more(
     found: list[int] = []
     while events := await reader.read(most):
         found += [event.event_id for event in events]
-    await reader.read(most)
+    async with asyncio.timeout(10):
+        while not reader._mark:  # transactions of other tests on the same server keep it back
+            assert await reader.read(most) == []
     assert found == sorted(set(found))
     assert len(found) == 500
     assert len(reader._given) <= 2 * most
-    assert reader._mark > 0
 
 
 async def test_one_process_at_a_time_has_its_turn(database: Database, outbox: PostgresOutbox) -> None:
