@@ -89,28 +89,16 @@ _OURS_AT_64 = ("streams", "sides", OURS, "64")
 _TASKS = ("tasks", "all_then_each_round", OURS, 0)
 _RATIO_AT_16 = "added first token p50 at 16"
 
+
+def _ahead_of(peer: str, spoken: str) -> Goal:
+    name = f"first token added by {spoken} to that by us, p50, 16 streams"
+    return Goal(name, 5.0, _at("streams", "ratios", peer, _RATIO_AT_16), _times, up=True)
+
+
 GOALS = (
-    Goal(
-        f"first token added by {LITELLM} to that by us, p50, 16 streams",
-        5.0,
-        _at("streams", "ratios", LITELLM, _RATIO_AT_16),
-        _times,
-        up=True,
-    ),
-    Goal(
-        f"first token added by {AEGRA} to that by us, p50, 16 streams",
-        5.0,
-        _at("streams", "ratios", AEGRA, _RATIO_AT_16),
-        _times,
-        up=True,
-    ),
-    Goal(
-        f"first token added by the {AFTERNOON} to that by us, p50, 16 streams",
-        5.0,
-        _at("streams", "ratios", AFTERNOON, _RATIO_AT_16),
-        _times,
-        up=True,
-    ),
+    _ahead_of(LITELLM, LITELLM),
+    _ahead_of(AEGRA, AEGRA),
+    _ahead_of(AFTERNOON, f"the {AFTERNOON}"),
     Goal(
         "first token added by us, p50, 64 streams",
         0.010,

@@ -19,7 +19,7 @@ from tests.harness.process import ROOT
 
 ENVIRONMENT = "aegra"
 _JSON = {"Content-Type": "application/json"}
-_GRAPH = ROOT / "bench" / "peers" / "aegra_graph.py"
+_GRAPH = ROOT / "bench" / "peers" / "graph.py"
 _SETTINGS = {
     "AUTH_TYPE": "noop",
     "ENV_MODE": "PRODUCTION",

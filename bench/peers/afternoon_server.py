@@ -14,12 +14,11 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from langchain_core.messages import HumanMessage
-from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from langgraph.graph import START, MessagesState, StateGraph
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from bench.peers.graph import builder
 from protos import orchestrator_pb2 as pb
 from protos import orchestrator_pb2_grpc as rpc
 
@@ -40,19 +39,6 @@ class Servicer(rpc.OrchestratorServiceServicer):
         yield pb.ChatChunk(complete=pb.Completion(finish_reason=pb.FINISH_REASON_STOP))
 
 
-def graph_of(saver: AsyncPostgresSaver) -> Any:
-    """One node that calls the model, with a checkpoint of every turn."""
-    model = ChatOpenAI(model="scripted", max_retries=0)
-
-    async def answer(state: MessagesState) -> dict[str, Any]:
-        return {"messages": [await model.ainvoke(state["messages"])]}
-
-    graph = StateGraph(MessagesState)
-    graph.add_node("answer", answer)
-    graph.add_edge(START, "answer")
-    return graph.compile(checkpointer=saver)
-
-
 async def serve() -> None:
     """Until the process is told to end."""
     # What the saver's documentation asks for.
@@ -62,7 +48,7 @@ async def serve() -> None:
         saver = AsyncPostgresSaver(pool)  # type: ignore[arg-type]
         await saver.setup()
         server = grpc.aio.server()
-        rpc.add_OrchestratorServiceServicer_to_server(Servicer(graph_of(saver)), server)
+        rpc.add_OrchestratorServiceServicer_to_server(Servicer(builder.compile(checkpointer=saver)), server)
         health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -1,4 +1,4 @@
-"""The sides that `bench.relay` compares, each behind the same provider and asked by the same client."""
+"""The sides that are compared, each behind the same provider and asked by the same client."""
 
 import asyncio
 import re

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orgparse.node import parse_comment, parse_heading_level, parse_seq_todo
+from orgparse.node import OrgEnv, parse_comment, parse_heading_level, parse_seq_todo
 
 LONGEST = 1000
 """Characters of a line that is still taken apart. A longer one is shown and moved, and never edited."""
 
-_OPEN = "TODO"  # org's own word for what is open: no note of ours
-_SETTINGS = (_OPEN, f"SEQ_{_OPEN}", f"TYP_{_OPEN}")
+_OPEN, _DONE = (tuple(keys) for keys in (OrgEnv().todo_keys, OrgEnv().done_keys))
+"""Org's own keywords, one each."""
+_SETTINGS = (*_OPEN, *(f"{kind}_{word}" for kind in ("SEQ", "TYP") for word in _OPEN))
 _PRIORITY = re.compile(r"[ \t]*\[#([A-Z0-9])\][ \t]*")
 STARS = re.compile(r"\*+ [ \t]*")
 # orgparse also takes the end of "Meet at 10:30:" for a tag; org wants a blank before them.
@@ -24,7 +25,7 @@ _CHECKBOX = re.compile(
 class Keywords:
     """The keywords of a file, in sequences of those that are open and those that are done."""
 
-    sequences: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (((_OPEN,), ("DONE",)),)
+    sequences: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ((_OPEN, _DONE),)
 
     def __contains__(self, word: str) -> bool:
         return any(word in opened or word in done for opened, done in self.sequences)
